@@ -1,0 +1,18 @@
+const secrets = new Set<string>();
+
+/**
+ * Remembers a secret (password, token, key passphrase) so that {@link redact} takes it out of every message that
+ * passes through. Values under four characters are not remembered: masking them would shred ordinary text.
+ */
+export function registerSecret(value: string | undefined): void {
+  if (value !== undefined && value.length >= 4) secrets.add(value);
+}
+
+/** Takes registered secrets, credentials in URLs, and Authorization values out of a text. */
+export function redact(text: string): string {
+  let clean = text
+    .replace(/(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/@:]+(?::[^\s/@]*)?@/gi, '$1***@')
+    .replace(/\b(authorization:\s*)(basic|bearer)\s+\S+/gi, '$1$2 ***');
+  for (const secret of secrets) clean = clean.replaceAll(secret, '***');
+  return clean;
+}

@@ -1,0 +1,56 @@
+import type { Host } from '../hosts/host.js';
+import type { ClusterRuntime } from '../image/metadata.js';
+
+/** What a driver is told about the cluster it works on. Drivers keep no state of their own. */
+export interface ClusterContext {
+  readonly name: string;
+  /** Where the image's rootfs is on every host. */
+  readonly rootfs: string;
+  /** `v1.29.2`, from Metadata. */
+  readonly version: string;
+  readonly masters: readonly Host[];
+  readonly workers: readonly Host[];
+  /** The in-cluster registry that hosts pull from: `sea.hub:5000`. */
+  readonly registry: { readonly domain: string; readonly port: number; readonly caFile: string | undefined };
+  /** Env of image, Clusterfile and flags, merged. */
+  readonly env: Readonly<Record<string, string>>;
+  /** KubeadmConfig, ClusterConfig, K3sConfig documents, to be merged over what the driver generates. */
+  readonly configDocuments: readonly Readonly<Record<string, unknown>>[];
+  readonly certSANs: readonly string[];
+}
+
+/** A node as the cluster's API knows it. */
+export interface ClusterNode {
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly ready: boolean;
+  readonly controlPlane: boolean;
+  readonly version: string;
+}
+
+/** A step of a driver: asked whether it is done already, done when not. `log` receives the output of the commands. */
+export interface DriverStep {
+  /** `kubeadm init`, shown to people. */
+  readonly title: string;
+  done(): Promise<boolean>;
+  run(log: (text: string) => void, signal?: AbortSignal): Promise<void>;
+}
+
+/** Installs one kind of Kubernetes. Talks to hosts only through {@link Host}. */
+export interface RuntimeDriver {
+  readonly name: ClusterRuntime;
+  /** TCP ports that must be free on a host before it becomes this. */
+  ports(role: 'master' | 'worker'): readonly number[];
+  init(first: Host, cluster: ClusterContext): DriverStep;
+  joinMaster(host: Host, cluster: ClusterContext): DriverStep;
+  joinWorker(host: Host, cluster: ClusterContext): DriverStep;
+  /** Takes the host out of the cluster (drain, delete) through a live master; the host itself may be down. */
+  remove(host: Host, cluster: ClusterContext): DriverStep;
+  /** Takes everything the driver put on a host away. Works on a host that is half installed, and again. */
+  reset(host: Host): DriverStep;
+  /** The admin kubeconfig, as YAML text, with the server address that this machine can reach. */
+  kubeconfig(first: Host, cluster: ClusterContext): Promise<string>;
+  nodes(first: Host, cluster: ClusterContext): Promise<readonly ClusterNode[]>;
+  /** Where the admin kubeconfig is on a master. */
+  readonly adminKubeconfig: string;
+}
