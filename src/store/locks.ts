@@ -1,0 +1,93 @@
+import { spawn } from 'node:child_process';
+import { type FileHandle, open } from 'node:fs/promises';
+import { errnoOf, SlipwayError } from '../base/errors.js';
+
+export type LockMode = 'shared' | 'exclusive';
+
+/** A held lock. Released by `release`, and by the kernel when this process ends in whatever way. */
+export interface FileLock {
+  release(): Promise<void>;
+}
+
+export interface LockOptions {
+  /** How long to wait for other holders, in seconds; 0 does not wait. Default: for ever. */
+  readonly waitSeconds?: number;
+}
+
+/** util-linux flock's exit code when the lock is held by somebody else. */
+const CONFLICT = 75;
+
+/**
+ * Takes an advisory lock on a file, which is made when missing and never removed.
+ *
+ * Node has no flock(2). A lock belongs to the open file description, so the `flock` program, given our descriptor as its
+ * number 3, locks it for us and exits; what remains is a lock that dies with this process, kill -9 included, and that works between
+ * containers sharing a directory, where process ids mean nothing.
+ *
+ * @returns undefined when the lock is held by others and `waitSeconds` have passed.
+ * @throws SlipwayError E_MISSING_PROGRAM when there is no `flock`.
+ */
+export async function tryLock(
+  file: string,
+  mode: LockMode,
+  { waitSeconds }: LockOptions = {},
+): Promise<FileLock | undefined> {
+  const handle = await open(file, 'a', 0o644);
+  try {
+    const wait = waitSeconds === undefined ? [] : waitSeconds === 0 ? ['-n'] : ['-w', String(waitSeconds)];
+    const code = await flock(['-E', String(CONFLICT), mode === 'shared' ? '-s' : '-x', ...wait, '3'], handle);
+    if (code === CONFLICT) {
+      await handle.close();
+      return undefined;
+    }
+    if (code !== 0) throw new SlipwayError('E_STORE', `cannot lock ${file}: flock ended with code ${code}`);
+  } catch (error) {
+    await handle.close().catch(() => {});
+    throw error;
+  }
+  return { release: () => handle.close() };
+}
+
+/** {@link tryLock}, or SlipwayError E_LOCKED when others hold it too long. `what` names the thing in the error. */
+export async function lock(file: string, mode: LockMode, what: string, options: LockOptions = {}): Promise<FileLock> {
+  const held = await tryLock(file, mode, options);
+  if (held === undefined) {
+    throw new SlipwayError('E_LOCKED', `${what} is in use by another process`, {
+      hint: 'wait until it has finished, then try again',
+    });
+  }
+  return held;
+}
+
+/** Runs `work` while a lock is held. */
+export async function withLock<T>(
+  file: string,
+  mode: LockMode,
+  what: string,
+  work: () => Promise<T>,
+  options: LockOptions = {},
+): Promise<T> {
+  const held = await lock(file, mode, what, options);
+  try {
+    return await work();
+  } finally {
+    await held.release();
+  }
+}
+
+function flock(args: readonly string[], handle: FileHandle): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('flock', args, { stdio: ['ignore', 'ignore', 'ignore', handle.fd] });
+    child.on('error', (cause) => {
+      reject(
+        errnoOf(cause) === 'ENOENT'
+          ? new SlipwayError('E_MISSING_PROGRAM', 'the program flock is not on PATH', {
+              hint: 'install util-linux',
+              cause,
+            })
+          : cause,
+      );
+    });
+    child.on('exit', (code) => resolve(code ?? 1));
+  });
+}

@@ -1,0 +1,178 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
+import type { Digest } from '../image/digest.js';
+import type { Descriptor } from '../image/oci.js';
+import { type BlobIdentity, Blobs, type BlobWriter } from './blobs.js';
+import { ImageIndex, type StoredImage } from './image-index.js';
+import { type FileLock, lock, tryLock } from './locks.js';
+import { type BlobSource, SourceNotes } from './source-notes.js';
+import { TempSpace } from './temp.js';
+
+/** OCI image-spec, image-layout.md. */
+const LAYOUT_FILE = 'oci-layout';
+const LAYOUT = '{"imageLayoutVersion":"1.0.0"}';
+
+/**
+ * The local content store: an OCI image layout (so `skopeo inspect oci:ROOT:NAME` works) with tables of contents, unpacked
+ * layers, caches and clusters beside it.
+ *
+ * Any number of processes may use one store. Blobs are written under a temporary name, verified, made durable and renamed; the
+ * index is replaced whole. Whoever uses blobs holds the shared lock ({@link use}), whoever deletes them the exclusive one.
+ */
+export class Store {
+  readonly root: string;
+  readonly blobs: Blobs;
+  readonly temp: TempSpace;
+  readonly #index: ImageIndex;
+  readonly #sources: SourceNotes;
+  #users = 0;
+  #inUse: Promise<FileLock> | undefined;
+
+  private constructor(root: string) {
+    this.root = root;
+    this.temp = new TempSpace(join(root, 'tmp'));
+    this.blobs = new Blobs(join(root, 'blobs'), this.temp);
+    this.#index = new ImageIndex(join(root, 'index.json'), join(root, 'index.lock'), this.temp);
+    this.#sources = new SourceNotes(join(root, 'cache', 'sources'));
+  }
+
+  /**
+   * Opens the store at `root`, making it when there is none.
+   * @throws SlipwayError E_STORE when the directory holds something else, E_PERMISSION, E_NO_SPACE.
+   */
+  static async open(root: string): Promise<Store> {
+    const dir = resolve(root);
+    try {
+      await mkdir(join(dir, 'blobs', 'sha256'), { recursive: true });
+      await checkLayout(dir);
+    } catch (error) {
+      const failure = fileSystemError(error, `opening the store ${dir}`);
+      if (failure instanceof SlipwayError && failure.code === 'E_PERMISSION') {
+        throw new SlipwayError('E_PERMISSION', failure.message, {
+          hint: 'run as root, or choose another place with --root DIR or SLIPWAY_ROOT',
+          cause: error,
+        });
+      }
+      throw failure;
+    }
+    return new Store(dir);
+  }
+
+  /** Ends what this process has unfinished in the store. */
+  async close(): Promise<void> {
+    await this.temp.close();
+  }
+
+  /** A directory of the store, made when missing: `tocs`, `data/overlay2`, `cache/build` … */
+  async directory(...names: string[]): Promise<string> {
+    const dir = join(this.root, ...names);
+    await mkdir(dir, { recursive: true });
+    return dir;
+  }
+
+  blobPath(digest: Digest): string {
+    return this.blobs.path(digest);
+  }
+
+  /** Bytes of a blob; undefined when it is not here. */
+  blobSize(digest: Digest): Promise<number | undefined> {
+    return this.blobs.size(digest);
+  }
+
+  /** The raw bytes of a blob; `end` is inclusive. */
+  openBlob(digest: Digest, range?: { readonly start: number; readonly end?: number }): Readable {
+    return this.blobs.open(digest, range);
+  }
+
+  /** A small blob, verified; see {@link Blobs.read}. */
+  readBlob(descriptor: Pick<Descriptor, 'digest' | 'size'>, limit: number): Promise<Buffer> {
+    return this.blobs.read(descriptor, limit);
+  }
+
+  putBlob(bytes: Uint8Array): Promise<BlobIdentity> {
+    return this.blobs.put(bytes);
+  }
+
+  /** A writer for a blob that streams in; `expected` chooses the hash algorithm. */
+  newBlob(expected?: Digest): Promise<BlobWriter> {
+    return this.blobs.create(expected);
+  }
+
+  /** All names, sorted. */
+  images(): Promise<StoredImage[]> {
+    return this.#index.list();
+  }
+
+  /** What a name stands for: a manifest or an index. */
+  resolve(name: string): Promise<Descriptor | undefined> {
+    return this.#index.resolve(name);
+  }
+
+  /** Lets `name` stand for `descriptor`. Everything the descriptor reaches must be in the store already. */
+  tag(name: string, descriptor: Descriptor): Promise<void> {
+    return this.#index.tag(name, descriptor);
+  }
+
+  /** Forgets a name; false when there was none. Blobs stay until a collection finds that nothing reaches them. */
+  untag(name: string): Promise<boolean> {
+    return this.#index.untag(name);
+  }
+
+  /** Remembers that a registry has a blob in a repository, so that a push to that registry can mount instead of upload. */
+  noteSource(digest: Digest, host: string, repository: string): Promise<void> {
+    return this.#sources.add(digest, { host, repository });
+  }
+
+  sourcesOf(digest: Digest): Promise<readonly BlobSource[]> {
+    return this.#sources.of(digest);
+  }
+
+  /** Runs `work` while no other process may delete blobs or unpacked layers. Calls may nest and overlap. */
+  async use<T>(work: () => Promise<T>): Promise<T> {
+    this.#users++;
+    this.#inUse ??= lock(this.#usersLock, 'shared', 'the store');
+    const held = this.#inUse;
+    try {
+      await held;
+      return await work();
+    } finally {
+      this.#users--;
+      if (this.#users === 0) {
+        this.#inUse = undefined;
+        await (await held.catch(() => undefined))?.release();
+      }
+    }
+  }
+
+  /** Runs `work` while nobody uses the store; undefined, without waiting, when somebody does. */
+  async exclusively<T>(work: () => Promise<T>): Promise<T | undefined> {
+    const held = await tryLock(this.#usersLock, 'exclusive', { waitSeconds: 0 });
+    if (held === undefined) return undefined;
+    try {
+      return await work();
+    } finally {
+      await held.release();
+    }
+  }
+
+  get #usersLock(): string {
+    return join(this.root, 'users.lock');
+  }
+}
+
+async function checkLayout(dir: string): Promise<void> {
+  const file = join(dir, LAYOUT_FILE);
+  try {
+    const text = await readFile(file, 'utf8');
+    if (!text.includes('"1.0.0"')) {
+      throw new SlipwayError('E_STORE', `${dir} is an OCI layout of another version: ${text.slice(0, 100)}`, {
+        hint: 'choose another place with --root DIR',
+      });
+    }
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    await writeFile(file, LAYOUT);
+  }
+}
