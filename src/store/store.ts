@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
@@ -173,6 +173,9 @@ async function checkLayout(dir: string): Promise<void> {
     }
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
-    await writeFile(file, LAYOUT);
+    // Renamed into place: another process that opens the store at the same moment must never read half of it.
+    const temp = `${file}.${process.pid}`;
+    await writeFile(temp, LAYOUT);
+    await rename(temp, file);
   }
 }

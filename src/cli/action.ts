@@ -1,0 +1,49 @@
+import { type Command, Option } from 'commander';
+import { type CliContext, createContext, type GlobalFlags } from './context.js';
+import { interruptSignal } from './interrupt.js';
+
+/** Adds the flags that every command has. */
+export function addGlobalFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--root <dir>', 'where images and clusters are kept (SLIPWAY_ROOT)').helpGroup('Global options:'),
+    )
+    .addOption(
+      new Option('--format <format>', 'how results are printed').choices(['text', 'json']).helpGroup('Global options:'),
+    )
+    .addOption(new Option('--json', 'the same as --format json').helpGroup('Global options:'))
+    .addOption(new Option('-q, --quiet', 'print only ids or names, and no progress').helpGroup('Global options:'))
+    .addOption(
+      new Option('--progress <mode>', 'how progress is shown')
+        .choices(['auto', 'tty', 'plain', 'none'])
+        .helpGroup('Global options:'),
+    )
+    .addOption(new Option('--debug', 'more detail, and a stack with an error').helpGroup('Global options:'));
+}
+
+/** Turns a function of context, arguments and flags into a commander action that opens and closes the context around it. */
+export function action<Args extends readonly unknown[], Flags>(
+  work: (context: CliContext, flags: Flags & GlobalFlags, ...args: Args) => Promise<void>,
+): (...commanderArgs: unknown[]) => Promise<void> {
+  return async (...commanderArgs) => {
+    // commander calls with the declared arguments, then the options, then the command itself
+    const args = commanderArgs.slice(0, -2) as unknown as Args;
+    const flags = commanderArgs.at(-2) as Flags & GlobalFlags;
+    const context = createContext(flags, interruptSignal());
+    try {
+      await work(context, flags, ...args);
+    } finally {
+      await context.close();
+    }
+  };
+}
+
+/** The examples at the end of a command's help. */
+export function examples(...lines: readonly (readonly [command: string, what: string])[]): string {
+  return `\nExamples:\n${lines.map(([command, what]) => `  $ ${command}\n      ${what}`).join('\n')}`;
+}
+
+/** Collects a flag that may be given several times. */
+export function repeatable(value: string, previous: readonly string[] = []): readonly string[] {
+  return [...previous, value];
+}

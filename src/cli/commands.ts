@@ -1,0 +1,41 @@
+import type { Command } from 'commander';
+
+/** A command's file: it adds itself to the program. */
+export interface CommandModule {
+  define(program: Command): void;
+}
+
+export interface CommandEntry {
+  /** The name, then its aliases. */
+  readonly names: readonly [string, ...string[]];
+  readonly summary: string;
+  load(): Promise<CommandModule>;
+}
+
+/** Every command, in the order in which help shows them. A command's module is loaded only when it is called. */
+export const COMMANDS: readonly CommandEntry[] = [
+  { names: ['build'], summary: 'build a ClusterImage from a Kubefile', load: () => import('./build.js') },
+  { names: ['images', 'ls'], summary: 'list the images of the store', load: () => import('./images.js') },
+  { names: ['inspect'], summary: 'show what an image is and what is in it', load: () => import('./inspect.js') },
+  { names: ['history'], summary: 'show how an image was made', load: () => import('./history.js') },
+  { names: ['tag'], summary: 'give an image another name', load: () => import('./tag.js') },
+  { names: ['rmi'], summary: 'remove images', load: () => import('./rmi.js') },
+  { names: ['prune'], summary: 'remove everything that no image needs', load: () => import('./prune.js') },
+  { names: ['save'], summary: 'write images to an archive', load: () => import('./save.js') },
+  { names: ['load'], summary: 'read images from an archive', load: () => import('./load.js') },
+  { names: ['login'], summary: 'log in to a registry', load: () => import('./login.js') },
+  { names: ['logout'], summary: 'log out of a registry', load: () => import('./logout.js') },
+  { names: ['pull'], summary: 'download an image from a registry', load: () => import('./pull.js') },
+  { names: ['push'], summary: 'upload an image to a registry', load: () => import('./push.js') },
+  { names: ['mount'], summary: "show an image's rootfs as a directory", load: () => import('./mount.js') },
+  { names: ['umount', 'unmount'], summary: 'take a mounted rootfs away', load: () => import('./umount.js') },
+  { names: ['registry'], summary: 'serve the store as a registry', load: () => import('./registry.js') },
+  { names: ['run'], summary: 'launch a cluster from an image', load: () => import('./run.js') },
+  { names: ['reset'], summary: 'take a cluster away again', load: () => import('./reset.js') },
+  { names: ['completion'], summary: 'print shell completion', load: () => import('./completion.js') },
+  { names: ['version'], summary: 'print the version', load: () => import('./version.js') },
+];
+
+export function findCommand(name: string): CommandEntry | undefined {
+  return COMMANDS.find(({ names }) => names.includes(name));
+}

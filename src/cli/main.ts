@@ -1,0 +1,34 @@
+import { COMMANDS, findCommand } from './commands.js';
+import { reportFailure } from './failure.js';
+
+/** `slipway version` must cost no more than starting Node does, so nothing is loaded before it is known to be needed. */
+async function main(args: readonly string[]): Promise<void> {
+  const name = commandName(args);
+  if (name === 'version' || (name === undefined && (args.includes('--version') || args.includes('-V')))) {
+    const { printVersion } = await import('./version.js');
+    if (printVersion(args)) return;
+  }
+  const { createProgram } = await import('./program.js');
+  const program = createProgram();
+  const known = name === undefined ? undefined : findCommand(name);
+  if (known !== undefined) (await known.load()).define(program);
+  else
+    for (const { names, summary } of COMMANDS) program.command(names[0]).description(summary).aliases(names.slice(1));
+  await program.parseAsync([...args], { from: 'user' });
+}
+
+/** The first word that is not a flag or the value of a global flag. */
+function commandName(args: readonly string[]): string | undefined {
+  for (let index = 0; index < args.length; index++) {
+    const arg = args[index] ?? '';
+    if (arg === '--root' || arg === '--format' || arg === '--progress') index++;
+    else if (!arg.startsWith('-')) return arg === 'help' ? args[index + 1] : arg;
+  }
+  return undefined;
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  process.exitCode = reportFailure(error, process.argv);
+}

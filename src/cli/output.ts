@@ -1,0 +1,46 @@
+import type { Writable } from 'node:stream';
+
+/** A command's results on standard output. Progress and notes never come here: see progress.ts. */
+export interface Output {
+  line(text?: string): void;
+  json(value: unknown): void;
+  table(rows: readonly (readonly string[])[]): void;
+}
+
+export function outputTo(stream: Writable): Output {
+  const line = (text = ''): void => {
+    stream.write(`${text}\n`);
+  };
+  return {
+    line,
+    json: (value) => line(JSON.stringify(value, null, 2)),
+    table: (rows) => {
+      for (const row of formatTable(rows)) line(row);
+    },
+  };
+}
+
+/** Aligns columns with three spaces between them, as docker and kubectl do. The first row is the heading. */
+export function formatTable(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, printable(cell).length);
+  }
+  return rows.map((row) =>
+    row
+      .map((cell, column) => printable(cell).padEnd(widths[column] ?? 0))
+      .join('   ')
+      .trimEnd(),
+  );
+}
+
+/** Text from images, registries and hosts may hold control characters that would drive the terminal: they are shown as escapes. */
+export function printable(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\ud800-\udfff]/g, (character) => {
+    const code = character.charCodeAt(0);
+    // pathFromBytes keeps a byte that is not UTF-8 as U+DC00 + byte
+    if (code >= 0xdc80 && code <= 0xdcff) return `\\x${(code - 0xdc00).toString(16)}`;
+    if (code >= 0xd800) return character;
+    return { 9: '\\t', 10: '\\n', 13: '\\r' }[code] ?? `\\x${code.toString(16).padStart(2, '0')}`;
+  });
+}

@@ -1,0 +1,20 @@
+import { Command, Help } from 'commander';
+
+/** The program without its commands. Errors of usage are thrown, not exited on, so that everything unfinished is tidied up. */
+export function createProgram(): Command {
+  const program = new Command('slipway')
+    .description(
+      'Build a whole Kubernetes cluster as one OCI image, ship it through any registry, launch it on bare hosts, offline.',
+    )
+    .usage('COMMAND [flags]')
+    .version('', '-V, --version', 'print the version')
+    .helpCommand(false)
+    .showSuggestionAfterError(true)
+    .configureHelp({
+      sortSubcommands: false,
+      subcommandTerm: (command) => new Help().subcommandTerm(command).replace(' [options]', ''),
+    })
+    .addHelpText('after', '\nRun "slipway COMMAND --help" for what a command does, with examples.')
+    .exitOverride();
+  return program;
+}

@@ -1,0 +1,100 @@
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { errnoOf } from '../base/errors.js';
+import { type Digest, hexOf, isDigest } from '../image/digest.js';
+import { descriptorSchema } from '../image/oci.js';
+import { replaceFile } from './durable.js';
+import type { StoredLayer } from './layer-store.js';
+import type { Store } from './store.js';
+
+const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value));
+
+/** What an instruction once made. `layers` is empty when it changed nothing. `note` is the instruction's own business. */
+const recordSchema = z.object({
+  layers: z.array(z.object({ descriptor: descriptorSchema, diffId: digest })),
+  note: z.unknown().optional(),
+});
+export interface CacheRecord {
+  readonly layers: readonly StoredLayer[];
+  readonly note?: unknown;
+}
+
+/**
+ * The build cache: what an instruction made, kept under two keys. `scope` is what is known without looking at content (parent and
+ * instruction), `key` adds the content. So a build can ask "has this instruction ever run on this parent?" before it reads a
+ * single file: if not, nothing need be hashed ahead and the files are read once, while they are packed.
+ */
+export class BuildCache {
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** True when anything was ever recorded in this scope. */
+  async knows(scope: Digest): Promise<boolean> {
+    return (await entries(scopeDirectory(this.#store, scope))).length > 0;
+  }
+
+  /** A record whose layers are all still in the store. */
+  async get(scope: Digest, key: Digest): Promise<CacheRecord | undefined> {
+    const record = await readRecord(recordFile(this.#store, scope, key));
+    if (record === undefined) return undefined;
+    for (const { descriptor } of record.layers) {
+      if ((await this.#store.blobSize(descriptor.digest)) !== descriptor.size) return undefined;
+    }
+    return record;
+  }
+
+  async put(scope: Digest, key: Digest, record: CacheRecord): Promise<void> {
+    const file = recordFile(this.#store, scope, key);
+    await mkdir(dirname(file), { recursive: true });
+    await replaceFile(file, await this.#store.temp.path('record'), JSON.stringify(record));
+  }
+}
+
+/** Every layer that a cache record points to. */
+export async function cachedLayers(store: Store): Promise<StoredLayer[]> {
+  const root = cacheDirectory(store);
+  const layers: StoredLayer[] = [];
+  for (const scope of await entries(root)) {
+    for (const key of await entries(join(root, scope)))
+      layers.push(...((await readRecord(join(root, scope, key)))?.layers ?? []));
+  }
+  return layers;
+}
+
+/** Forgets the whole build cache. */
+export async function removeCacheRecords(store: Store): Promise<void> {
+  await rm(cacheDirectory(store), { recursive: true, force: true });
+}
+
+function cacheDirectory(store: Store): string {
+  return join(store.root, 'cache', 'build');
+}
+
+function scopeDirectory(store: Store, scope: Digest): string {
+  return join(cacheDirectory(store), hexOf(scope));
+}
+
+function recordFile(store: Store, scope: Digest, key: Digest): string {
+  return join(scopeDirectory(store, scope), `${hexOf(key)}.json`);
+}
+
+async function readRecord(file: string): Promise<CacheRecord | undefined> {
+  try {
+    return recordSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch {
+    return undefined; // absent, torn, or of another version: all are a miss
+  }
+}
+
+async function entries(dir: string): Promise<string[]> {
+  try {
+    return await readdir(dir);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return [];
+    throw error;
+  }
+}

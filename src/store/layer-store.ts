@@ -1,0 +1,153 @@
+import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
+import { type Digest, hexOf } from '../image/digest.js';
+import { compressionOf } from '../image/media-types.js';
+import type { Descriptor } from '../image/oci.js';
+import { indexLayer } from '../layers/index-layer.js';
+import type { LayerToc } from '../layers/toc.js';
+import { decodeToc, encodeToc } from '../layers/toc-file.js';
+import { unpackLayer } from '../layers/unpack.js';
+import { replaceFile, syncDirectory } from './durable.js';
+import type { LocalImage } from './local-image.js';
+import { withLock } from './locks.js';
+import type { Store } from './store.js';
+
+/** A layer as the store keeps it: the blob, and the digest of what is in it. */
+export interface StoredLayer {
+  readonly descriptor: Descriptor;
+  readonly diffId: Digest;
+}
+
+/** A layer unpacked on this machine, whiteouts in overlayfs form. */
+export interface UnpackedLayer {
+  readonly dir: string;
+  readonly toc: LayerToc;
+}
+
+/** The layers of an image with their diffIDs, lowest first. */
+export function layersOf({ manifest, config }: Pick<LocalImage, 'manifest' | 'config'>): StoredLayer[] {
+  return manifest.layers.map((descriptor, index) => ({ descriptor, diffId: config.rootfs.diff_ids[index] as Digest }));
+}
+
+/** Keeps the table of contents of a layer that has just been packed or read. */
+export async function saveToc(store: Store, toc: LayerToc): Promise<void> {
+  const file = tocFile(store, toc.diffId);
+  await mkdir(dirname(file), { recursive: true });
+  await replaceFile(file, await store.temp.path('toc'), encodeToc(toc));
+}
+
+/**
+ * The table of contents of a layer: the one that was kept, else made by reading the blob once.
+ * @throws SlipwayError E_DIGEST_MISMATCH when the blob's content is not what the config promises, E_UNSAFE_ARCHIVE, E_BAD_ARCHIVE.
+ */
+export async function readToc(store: Store, layer: StoredLayer): Promise<LayerToc> {
+  const kept = await keptToc(store, layer.diffId);
+  if (kept !== undefined) return kept;
+  const toc = await indexLayer(openLayer(store, layer), layerCompression(layer));
+  if (toc.diffId !== layer.diffId) throw wrongDiffId(layer, toc.diffId);
+  await saveToc(store, toc);
+  return toc;
+}
+
+/** The tables of contents of an image's layers, lowest first. */
+export async function readTocs(store: Store, image: Pick<LocalImage, 'manifest' | 'config'>): Promise<LayerToc[]> {
+  const tocs: LayerToc[] = [];
+  for (const layer of layersOf(image)) tocs.push(await readToc(store, layer));
+  return tocs;
+}
+
+/**
+ * The layers of an image, unpacked under `data/overlay2/DIFFID/diff`, lowest first. What is unpacked already is used again.
+ * Processes that want the same layer at once share the work.
+ */
+export async function unpackedLayers(store: Store, layers: readonly StoredLayer[]): Promise<UnpackedLayer[]> {
+  const unpacked: UnpackedLayer[] = [];
+  for (const layer of layers) unpacked.push(await unpackedLayer(store, layer));
+  return unpacked;
+}
+
+/** Where a layer is, or would be, unpacked. */
+export function layerDirectory(store: Store, diffId: Digest): string {
+  return join(store.root, 'data', 'overlay2', hexOf(diffId));
+}
+
+async function unpackedLayer(store: Store, layer: StoredLayer): Promise<UnpackedLayer> {
+  const home = layerDirectory(store, layer.diffId);
+  const unpacked = { dir: join(home, 'diff') };
+  const ready = await keptToc(store, layer.diffId);
+  if (ready !== undefined && (await isDirectory(home))) return { ...unpacked, toc: ready };
+  await store.directory('data', 'overlay2');
+  return withLock(`${home}.lock`, 'exclusive', `layer ${layer.diffId}`, async () => {
+    const toc = await keptToc(store, layer.diffId);
+    if (toc !== undefined && (await isDirectory(home))) return { ...unpacked, toc };
+    const temp = await store.temp.path('layer');
+    try {
+      const dir = join(temp, 'diff');
+      await mkdir(dir, { recursive: true });
+      const made = await unpackLayer(openLayer(store, layer), {
+        compression: layerCompression(layer),
+        dir,
+        whiteouts: 'overlay',
+        expect: { diffId: layer.diffId },
+      });
+      await saveToc(store, made);
+      await rm(home, { recursive: true, force: true });
+      await rename(temp, home);
+      await syncDirectory(dirname(home));
+      return { ...unpacked, toc: made };
+    } catch (error) {
+      await rm(temp, { recursive: true, force: true });
+      throw fileSystemError(error, `unpacking layer ${layer.diffId}`);
+    }
+  });
+}
+
+function openLayer(store: Store, { descriptor }: StoredLayer): AsyncIterable<Buffer> {
+  return store.openBlob(descriptor.digest);
+}
+
+function layerCompression({ descriptor }: StoredLayer): 'gzip' | 'zstd' | 'none' {
+  const compression = compressionOf(descriptor.mediaType);
+  if (compression === undefined) {
+    throw new SlipwayError(
+      'E_UNSUPPORTED',
+      `layer ${descriptor.digest} has media type ${descriptor.mediaType}, which is not a file system layer`,
+      {
+        hint: 'this is an artifact, not an image that can be mounted or run',
+      },
+    );
+  }
+  return compression;
+}
+
+function tocFile(store: Store, diffId: Digest): string {
+  return join(store.root, 'tocs', `${hexOf(diffId)}.json.gz`);
+}
+
+async function keptToc(store: Store, diffId: Digest): Promise<LayerToc | undefined> {
+  try {
+    return decodeToc(await readFile(tocFile(store, diffId)), diffId);
+  } catch (error) {
+    // A damaged table is only a cache miss: it is made again from the verified blob.
+    if (errnoOf(error) === 'ENOENT' || error instanceof SlipwayError) return undefined;
+    throw error;
+  }
+}
+
+async function isDirectory(dir: string): Promise<boolean> {
+  return stat(dir).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
+
+function wrongDiffId({ descriptor, diffId }: StoredLayer, actual: Digest): SlipwayError {
+  return new SlipwayError(
+    'E_DIGEST_MISMATCH',
+    `layer ${descriptor.digest} unpacks to ${actual}, the image's config says ${diffId}`,
+    {
+      hint: 'the image is damaged or was tampered with; pull it again from a source you trust',
+    },
+  );
+}

@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rm, rmdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import { errnoOf, SlipwayError } from '../base/errors.js';
+import { type Descriptor, descriptorSchema } from '../image/oci.js';
+import { isMounted, mountOverlay, unmount } from '../layers/overlay.js';
+import { replaceFile } from './durable.js';
+import { layersOf, unpackedLayers } from './layer-store.js';
+import type { LocalImage } from './local-image.js';
+import type { Store } from './store.js';
+
+const mountSchema = z.object({
+  name: z.string(),
+  descriptor: descriptorSchema,
+  target: z.string(),
+  ownTarget: z.boolean(),
+});
+
+/** An image whose merged rootfs can be seen at a directory of this machine. */
+export interface ImageMount {
+  /** The name it was mounted by. */
+  readonly name: string;
+  readonly descriptor: Descriptor;
+  readonly target: string;
+  /** The directory was made for the mount and goes with it. */
+  readonly ownTarget: boolean;
+}
+
+/**
+ * Mounts the merged rootfs of an image, read-only. Without `target`, at a directory of the store.
+ * Mounting the same image at the same place again changes nothing.
+ * @throws SlipwayError E_MOUNT when the target is not an empty directory, E_PERMISSION, E_MISSING_PROGRAM.
+ */
+export async function mountImage(store: Store, image: LocalImage, target?: string): Promise<ImageMount> {
+  const dir = await store.directory('data', 'mounts');
+  const place =
+    target === undefined
+      ? join(dir, image.descriptor.digest.slice('sha256:'.length, 'sha256:'.length + 12))
+      : resolve(target);
+  const mount: ImageMount = {
+    name: image.name,
+    descriptor: image.descriptor,
+    target: place,
+    ownTarget: target === undefined,
+  };
+  const existing = (await imageMounts(store)).find((other) => other.target === place);
+  if (existing !== undefined) {
+    if (existing.descriptor.digest === image.descriptor.digest) return existing;
+    throw new SlipwayError('E_MOUNT', `${place} already shows ${existing.name}`, { hint: `slipway umount ${place}` });
+  }
+  if (await isMounted(place))
+    throw new SlipwayError('E_MOUNT', `${place} is a mount point already`, { hint: 'choose another directory' });
+  await mkdir(place, { recursive: true });
+  if ((await readdir(place)).length > 0) {
+    throw new SlipwayError('E_MOUNT', `${place} is not empty`, {
+      hint: 'a mount would hide its content; choose an empty directory',
+    });
+  }
+  await store.use(async () => {
+    const layers = await unpackedLayers(store, layersOf(image));
+    // The record comes first: a collection must never remove layers under a mount, at worst it keeps some too long.
+    await replaceFile(recordFile(dir, place), await store.temp.path('mount'), JSON.stringify(mount));
+    try {
+      // The kernel wants two lower directories where there is no upper one.
+      const empty = await store.directory('data', 'empty');
+      await mountOverlay({ lower: [empty, ...layers.map((layer) => layer.dir)], target: place, readOnly: true });
+    } catch (error) {
+      await rm(recordFile(dir, place), { force: true });
+      throw error;
+    }
+  });
+  return mount;
+}
+
+/** What is mounted now. Records of mounts that are gone (a reboot, `umount` by hand) are forgotten on the way. */
+export async function imageMounts(store: Store): Promise<ImageMount[]> {
+  const dir = join(store.root, 'data', 'mounts');
+  const mounts: ImageMount[] = [];
+  for (const file of await listRecords(dir)) {
+    const mount = await readRecord(join(dir, file));
+    if (mount !== undefined && (await isMounted(mount.target))) mounts.push(mount);
+    else await rm(join(dir, file), { force: true });
+  }
+  return mounts;
+}
+
+/** The manifests of what is mounted now. */
+export async function mountedImages(store: Store): Promise<Descriptor[]> {
+  return (await imageMounts(store)).map(({ descriptor }) => descriptor);
+}
+
+/** Takes a mount away. A directory that was made for it goes too. */
+export async function unmountImage(store: Store, { target, ownTarget }: ImageMount): Promise<void> {
+  await unmount(target);
+  await rm(recordFile(join(store.root, 'data', 'mounts'), target), { force: true });
+  if (ownTarget) {
+    await rmdir(target).catch((error: unknown) => {
+      if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTEMPTY') throw error;
+    });
+  }
+}
+
+function recordFile(dir: string, target: string): string {
+  return join(dir, `${createHash('sha256').update(target).digest('hex').slice(0, 16)}.json`);
+}
+
+async function listRecords(dir: string): Promise<string[]> {
+  try {
+    return (await readdir(dir)).filter((name) => name.endsWith('.json'));
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+async function readRecord(file: string): Promise<ImageMount | undefined> {
+  try {
+    return mountSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch {
+    return undefined;
+  }
+}
