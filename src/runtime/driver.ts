@@ -8,6 +8,7 @@ export interface ClusterContext {
   readonly rootfs: string;
   /** `v1.29.2`, from Metadata. */
   readonly version: string;
+  /** The first one is where the cluster begins. */
   readonly masters: readonly Host[];
   readonly workers: readonly Host[];
   /** The in-cluster registry that hosts pull from: `sea.hub:5000`. */
@@ -26,12 +27,22 @@ export interface ClusterNode {
   readonly ready: boolean;
   readonly controlPlane: boolean;
   readonly version: string;
+  /** `Ready`, or why it is not: `KubeletNotReady: … cni plugin not initialized`. */
+  readonly condition: string;
+}
+
+/** The networks inside a cluster. */
+export interface ClusterNetworks {
+  /** `100.64.0.0/10`; of a dual-stack cluster both, separated by a comma. */
+  readonly podCIDR: string;
+  readonly serviceCIDR: string;
 }
 
 /** A step of a driver: asked whether it is done already, done when not. `log` receives the output of the commands. */
 export interface DriverStep {
   /** `kubeadm init`, shown to people. */
   readonly title: string;
+  /** Asks the host or the cluster. Changes nothing. */
   done(): Promise<boolean>;
   run(log: (text: string) => void, signal?: AbortSignal): Promise<void>;
 }
@@ -41,16 +52,18 @@ export interface RuntimeDriver {
   readonly name: ClusterRuntime;
   /** TCP ports that must be free on a host before it becomes this. */
   ports(role: 'master' | 'worker'): readonly number[];
+  /** The networks that the cluster gets from these documents (and defaults). */
+  networks(configDocuments: ClusterContext['configDocuments']): ClusterNetworks;
   init(first: Host, cluster: ClusterContext): DriverStep;
   joinMaster(host: Host, cluster: ClusterContext): DriverStep;
   joinWorker(host: Host, cluster: ClusterContext): DriverStep;
   /** Takes the host out of the cluster (drain, delete) through a live master; the host itself may be down. */
   remove(host: Host, cluster: ClusterContext): DriverStep;
-  /** Takes everything the driver put on a host away. Works on a host that is half installed, and again. */
-  reset(host: Host): DriverStep;
+  /** Takes everything the driver put on a host away. Works on a host that is half installed, and again, and without the image. */
+  reset(host: Host, rootfs: string): DriverStep;
   /** The admin kubeconfig, as YAML text, with the server address that this machine can reach. */
   kubeconfig(first: Host, cluster: ClusterContext): Promise<string>;
-  nodes(first: Host, cluster: ClusterContext): Promise<readonly ClusterNode[]>;
+  nodes(first: Host, cluster: Pick<ClusterContext, 'rootfs'>): Promise<readonly ClusterNode[]>;
   /** Where the admin kubeconfig is on a master. */
   readonly adminKubeconfig: string;
 }

@@ -1,0 +1,38 @@
+import { SlipwayError } from '../../base/errors.js';
+import type { RuntimeDriver } from '../driver.js';
+import { API_SERVER_PORT, networksOf } from './config.js';
+import { initStep } from './init.js';
+import { joinMasterStep, joinWorkerStep } from './join.js';
+import { withServer } from './kubeconfig.js';
+import { listNodes } from './nodes.js';
+import { PATHS } from './paths.js';
+import { removeStep } from './remove.js';
+import { resetStep } from './reset.js';
+
+/** kubelet, and kube-proxy's health port. */
+const NODE_PORTS = [10250, 10256];
+/** API server, etcd for clients and peers, controller manager, scheduler. */
+const MASTER_PORTS = [API_SERVER_PORT, 2379, 2380, 10257, 10259];
+
+/** Kubernetes as kubeadm installs it. */
+export const kubeadmDriver: RuntimeDriver = {
+  name: 'k8s',
+  ports: (role) => (role === 'master' ? [...MASTER_PORTS, ...NODE_PORTS] : NODE_PORTS),
+  networks: networksOf,
+  init: initStep,
+  joinMaster: joinMasterStep,
+  joinWorker: joinWorkerStep,
+  remove: removeStep,
+  reset: resetStep,
+  async kubeconfig(first) {
+    const text = await first.readFile(PATHS.admin);
+    if (text === undefined) {
+      throw new SlipwayError('E_CLUSTER_STATE', `${first.address}: ${PATHS.admin} is missing`, {
+        hint: 'the cluster is not initialised there',
+      });
+    }
+    return withServer(text.toString('utf8'), first.address, `${PATHS.admin} of ${first.address}`);
+  },
+  nodes: (first, { rootfs }) => listNodes(first, rootfs),
+  adminKubeconfig: PATHS.admin,
+};

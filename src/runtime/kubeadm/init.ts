@@ -1,0 +1,53 @@
+import type { Host } from '../../hosts/host.js';
+import type { ClusterContext, DriverStep } from '../driver.js';
+import { shellWord } from '../shell.js';
+import { pointApiServerName } from './api-server-name.js';
+import { onHost } from './commands.js';
+import { initConfig } from './config.js';
+import { kubeadmFacts } from './facts.js';
+import { apiServerReady, findRemains, reviveApiServer } from './health.js';
+import { listNodes, nodeOf } from './nodes.js';
+import { PATHS } from './paths.js';
+import { kubeadmReset } from './reset.js';
+import { writeRootKubeconfig } from './root-kubeconfig.js';
+
+const INIT_TIMEOUT_MS = 15 * 60_000;
+
+/**
+ * `kubeadm init` on the first master.
+ *
+ * Done means: it ran to its end (a file says so), the API server is ready, and the node is registered. A start that broke half way is
+ * cleaned with `kubeadm reset` and begun again; one that ran to its end is never reset from here, whatever state it is in.
+ */
+export function initStep(first: Host, cluster: ClusterContext): DriverStep {
+  const { rootfs } = cluster;
+  return {
+    title: 'kubeadm init',
+    async done() {
+      if (!(await findRemains(first)).initialised) return false;
+      if (!(await apiServerReady(first, rootfs))) return false;
+      return nodeOf(await listNodes(first, rootfs), first) !== undefined;
+    },
+    async run(log, signal) {
+      await pointApiServerName(first, first.address, cluster);
+      const remains = await findRemains(first);
+      if (remains.initialised) {
+        await reviveApiServer(first, rootfs, log, signal);
+        return;
+      }
+      if (remains.leftovers) await kubeadmReset(first, rootfs, log, signal);
+      const { file, flags } = initConfig(kubeadmFacts(cluster), first.address);
+      await first.writeFile(PATHS.initConfig, file, { mode: 0o600 });
+      const command = ['kubeadm', 'init', `--config=${PATHS.initConfig}`, '--skip-token-print', ...flags];
+      await onHost(first, rootfs, command.map(shellWord).join(' '), {
+        log,
+        signal,
+        timeoutMs: INIT_TIMEOUT_MS,
+        title: 'kubeadm init',
+      });
+      await onHost(first, rootfs, 'systemctl enable -q kubelet.service', { log, timeoutMs: 60_000 });
+      await writeRootKubeconfig(first, log);
+      await first.writeFile(PATHS.initialised, `${cluster.name}\n`, { mode: 0o644 });
+    },
+  };
+}

@@ -1,0 +1,167 @@
+import { SlipwayError } from '../../base/errors.js';
+import type { Host } from '../../hosts/host.js';
+import type { ClusterContext, DriverStep } from '../driver.js';
+import { shellWord } from '../shell.js';
+import { waitFor } from '../wait.js';
+import { pointApiServerName } from './api-server-name.js';
+import { kubectl, onHost } from './commands.js';
+import { joinConfig, uploadCertsConfig } from './config.js';
+import { kubeadmFacts } from './facts.js';
+import { apiServerReady, findRemains, kubeletLog, reviveApiServer } from './health.js';
+import { listNodes, nodeOf } from './nodes.js';
+import { PATHS } from './paths.js';
+import { kubeadmReset } from './reset.js';
+import { writeRootKubeconfig } from './root-kubeconfig.js';
+import { newCertificateKey, readCaCertHash, withJoinToken } from './tokens.js';
+
+const JOIN_TIMEOUT_MS = 10 * 60_000;
+const REGISTER_TIMEOUT_MS = 2 * 60_000;
+
+type Log = (text: string) => void;
+
+/** `kubeadm join` of a worker. Done means: the cluster knows the node, and kubelet has its identity and runs. */
+export function joinWorkerStep(host: Host, cluster: ClusterContext): DriverStep {
+  return {
+    title: 'kubeadm join',
+    done: () => hasJoined(host, cluster),
+    async run(log, signal) {
+      const first = firstMaster(cluster);
+      await pointApiServerName(host, first.address, cluster);
+      if (!(await makeRoom(host, cluster, log, signal))) await join(host, cluster, undefined, log, signal);
+      await waitUntilRegistered(host, cluster, signal);
+    },
+  };
+}
+
+/**
+ * `kubeadm join --control-plane`: a further master. Done means that its own API server is ready, besides what it means for a worker.
+ * The certificates travel encrypted through the cluster with a key that is made for this join.
+ */
+export function joinMasterStep(host: Host, cluster: ClusterContext): DriverStep {
+  const { rootfs } = cluster;
+  return {
+    title: 'kubeadm join as control plane',
+    async done() {
+      return (await hasJoined(host, cluster, true)) && (await apiServerReady(host, rootfs));
+    },
+    async run(log, signal) {
+      const first = firstMaster(cluster);
+      if (await hasJoined(host, cluster, true)) {
+        await reviveApiServer(host, rootfs, log, signal);
+        return;
+      }
+      await pointApiServerName(host, first.address, cluster);
+      if (!(await makeRoom(host, cluster, log, signal))) {
+        await join(host, cluster, await uploadCertificates(first, cluster, log, signal), log, signal);
+      }
+      await waitUntilRegistered(host, cluster, signal);
+      // From now on it uses its own API server, so that it lives when the first master does not.
+      await pointApiServerName(host, host.address, cluster);
+      await writeRootKubeconfig(host, log);
+    },
+  };
+}
+
+async function hasJoined(host: Host, cluster: ClusterContext, asMaster = false): Promise<boolean> {
+  const first = firstMaster(cluster);
+  const remains = await findRemains(host);
+  if (!remains.kubeletConfigured || !remains.kubeletActive) return false;
+  if (!(await first.exists(PATHS.admin))) return false;
+  const node = nodeOf(await listNodes(first, cluster.rootfs), host);
+  return node !== undefined && (!asMaster || node.controlPlane);
+}
+
+/**
+ * Makes a host ready to join: what a broken attempt left is reset, and a node object of an earlier life is deleted.
+ * True when the host is a registered node whose kubelet had only stopped: it is started, and there is nothing to join.
+ */
+async function makeRoom(host: Host, cluster: ClusterContext, log: Log, signal?: AbortSignal): Promise<boolean> {
+  const { rootfs } = cluster;
+  const first = firstMaster(cluster);
+  const remains = await findRemains(host);
+  const node = nodeOf(await listNodes(first, rootfs), host);
+  if (node !== undefined && remains.kubeletConfigured) {
+    await onHost(host, rootfs, 'systemctl enable -q kubelet.service && systemctl start kubelet.service', {
+      log,
+      signal,
+    });
+    return true;
+  }
+  if (remains.leftovers) await kubeadmReset(host, rootfs, log, signal);
+  if (node !== undefined) await kubectl(first, rootfs, ['delete', 'node', node.name], { log, signal });
+  return false;
+}
+
+async function join(
+  host: Host,
+  cluster: ClusterContext,
+  certificateKey: string | undefined,
+  log: Log,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { rootfs } = cluster;
+  const first = firstMaster(cluster);
+  const caHash = await readCaCertHash(first);
+  await withJoinToken(first, rootfs, { log, signal }, async (token) => {
+    const { file, flags } = joinConfig(kubeadmFacts(cluster), host.address, {
+      token,
+      caCertHash: caHash,
+      ...(certificateKey === undefined ? {} : { certificateKey }),
+    });
+    await withSecretFile(host, PATHS.joinConfig, file, () =>
+      onHost(host, rootfs, ['kubeadm', 'join', `--config=${PATHS.joinConfig}`, ...flags].map(shellWord).join(' '), {
+        log,
+        signal,
+        timeoutMs: JOIN_TIMEOUT_MS,
+        title: 'kubeadm join',
+      }),
+    );
+  });
+  await onHost(host, rootfs, 'systemctl enable -q kubelet.service', { log, timeoutMs: 60_000 });
+}
+
+/** Puts the control plane's certificates, encrypted, into the cluster (they expire there after two hours) and gives the key. */
+async function uploadCertificates(
+  first: Host,
+  cluster: ClusterContext,
+  log: Log,
+  signal?: AbortSignal,
+): Promise<string> {
+  const key = newCertificateKey();
+  const { file } = uploadCertsConfig(kubeadmFacts(cluster), first.address, key);
+  await withSecretFile(first, PATHS.uploadCertsConfig, file, () =>
+    onHost(
+      first,
+      cluster.rootfs,
+      `kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print --config=${PATHS.uploadCertsConfig}`,
+      { log, signal, timeoutMs: 120_000, title: 'kubeadm init phase upload-certs' },
+    ),
+  );
+  return key;
+}
+
+async function waitUntilRegistered(host: Host, cluster: ClusterContext, signal?: AbortSignal): Promise<void> {
+  const first = firstMaster(cluster);
+  await waitFor(async () => nodeOf(await listNodes(first, cluster.rootfs), host), {
+    what: `${host.address} to be registered as a node`,
+    timeoutMs: REGISTER_TIMEOUT_MS,
+    signal,
+    explain: () => kubeletLog(host),
+    hint: `look at "journalctl -u kubelet" on ${host.address}`,
+  });
+}
+
+async function withSecretFile<T>(host: Host, path: string, content: string, work: () => Promise<T>): Promise<T> {
+  await host.writeFile(path, content, { mode: 0o600 });
+  try {
+    return await work();
+  } finally {
+    await host.run(`rm -f ${path}`, { allowFailure: true, timeoutMs: 30_000 }).catch(() => undefined);
+  }
+}
+
+function firstMaster(cluster: ClusterContext): Host {
+  const [first] = cluster.masters;
+  if (first === undefined) throw new SlipwayError('E_CLUSTER_STATE', `cluster ${cluster.name} has no master`);
+  return first;
+}

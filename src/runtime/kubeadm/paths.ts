@@ -1,0 +1,14 @@
+/** Files of a host that kubeadm and this driver agree on. */
+export const PATHS = {
+  admin: '/etc/kubernetes/admin.conf',
+  kubelet: '/etc/kubernetes/kubelet.conf',
+  caCertificate: '/etc/kubernetes/pki/ca.crt',
+  /** What `kubeadm init` was given. No secret is in it; kept so that a person can see it. */
+  initConfig: '/etc/kubernetes/kubeadm.yaml',
+  /** Says that `kubeadm init` ran to its end here: what is found beside it is a cluster, not the remains of a broken start. */
+  initialised: '/etc/kubernetes/slipway-initialised',
+  /** Holds a join token; in memory (tmpfs), and removed as soon as kubeadm has ended. */
+  joinConfig: '/run/slipway/kubeadm-join.yaml',
+  uploadCertsConfig: '/run/slipway/kubeadm-upload-certs.yaml',
+  rootKubeconfig: '/root/.kube/config',
+} as const;

@@ -1,0 +1,61 @@
+import { SlipwayError } from '../../base/errors.js';
+import type { Host } from '../../hosts/host.js';
+import type { DriverStep } from '../driver.js';
+import { setHostsBlock } from '../etc-hosts.js';
+import { HOSTS_BLOCK } from './api-server-name.js';
+import { onHost } from './commands.js';
+import { LEFTOVERS_SCRIPT, REMOVE_REMAINS_SCRIPT } from './reset-script.js';
+
+const RESET_TIMEOUT_MS = 5 * 60_000;
+
+/** Takes everything of Kubernetes off a host. Needs neither the image nor a working cluster. */
+export function resetStep(host: Host, rootfs: string): DriverStep {
+  return {
+    title: 'kubeadm reset',
+    done: async () => (await leftovers(host)).length === 0,
+    async run(log, signal) {
+      await kubeadmReset(host, rootfs, log, signal);
+      await onHost(host, rootfs, REMOVE_REMAINS_SCRIPT, {
+        log,
+        signal,
+        timeoutMs: RESET_TIMEOUT_MS,
+        title: 'removing the remains of Kubernetes',
+      });
+      await setHostsBlock(host, HOSTS_BLOCK, []);
+      const left = await leftovers(host);
+      if (left.length > 0) {
+        throw new SlipwayError('E_CLUSTER_STATE', `${host.address}: could not be removed: ${left.join(', ')}`, {
+          hint: 'find out what holds it (a mount, a process), then run the same command again',
+        });
+      }
+    },
+  };
+}
+
+/**
+ * `kubeadm reset -f`, where there is a kubeadm and something to reset: it takes the host's etcd member out of the cluster. What it
+ * cannot do is no failure, the rest is removed without it.
+ */
+export async function kubeadmReset(
+  host: Host,
+  rootfs: string,
+  log: (text: string) => void,
+  signal?: AbortSignal,
+): Promise<void> {
+  await onHost(
+    host,
+    rootfs,
+    `command -v kubeadm >/dev/null 2>&1 || exit 0
+[ -n "$(ls /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /var/lib/etcd/member /etc/kubernetes/pki/ca.crt 2>/dev/null)" ] || exit 0
+kubeadm reset -f --cri-socket /run/containerd/containerd.sock`,
+    { log, signal, allowFailure: true, timeoutMs: RESET_TIMEOUT_MS, title: 'kubeadm reset -f' },
+  );
+}
+
+async function leftovers(host: Host): Promise<string[]> {
+  const { stdout } = await host.run(LEFTOVERS_SCRIPT, {
+    title: 'looking for remains of Kubernetes',
+    timeoutMs: 60_000,
+  });
+  return stdout.split('\n').filter((line) => line !== '');
+}
