@@ -1,0 +1,182 @@
+import { createHash, hash } from 'node:crypto';
+import { closeSync, constants, fstatSync, openSync, read, readSync, type Stats } from 'node:fs';
+import { promisify } from 'node:util';
+import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
+import { type Digest, sha256Digest } from '../image/digest.js';
+import { fsPath } from './path-bytes.js';
+import { TAR_BLOCK, tarPadding, writeTarHeader } from './tar-header.js';
+import type { PackEntry, TocEntry } from './toc.js';
+
+export interface TarBlocksOptions {
+  /** No entry gets a later modification time than this, in seconds (SOURCE_DATE_EPOCH). */
+  readonly mtimeClamp?: number;
+  /** Bytes of each block given out, a multiple of 512. Default 1 MiB. */
+  readonly blockSize?: number;
+  readonly signal?: AbortSignal;
+  /** Called for each entry once its content is in the tar. */
+  readonly onEntry?: (entry: TocEntry) => void;
+}
+
+export const TAR_OUTPUT_BLOCK = 1024 * 1024;
+/** Files up to this many bytes are read synchronously: opening, reading and closing costs less than one trip through the thread pool. */
+const SMALL_FILE = 128 * 1024;
+/** O_NONBLOCK: a file that has become a FIFO does not hang us. O_NOFOLLOW: one that has become a link leads nowhere. */
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const readInto = promisify(read);
+
+/**
+ * The bytes of a tar, as blocks of `blockSize` (the last one is shorter). Each content byte is read once and hashed on the way; small
+ * files are read synchronously straight into the block, big ones through the thread pool. Not more than one block is held.
+ * A block belongs to whoever took it.
+ *
+ * @throws SlipwayError E_FILE_CHANGED for a file that is not what its entry says or changes while it is read, E_PERMISSION.
+ */
+export async function* tarBlocks(entries: Iterable<PackEntry>, options: TarBlocksOptions): AsyncGenerator<Buffer> {
+  const { blockSize = TAR_OUTPUT_BLOCK, mtimeClamp = Number.POSITIVE_INFINITY, signal, onEntry } = options;
+  let block = Buffer.allocUnsafeSlow(blockSize);
+  let used = 0;
+  let before = 0;
+
+  function* put(bytes: Uint8Array): Generator<Buffer> {
+    for (let at = 0; at < bytes.length; ) {
+      const piece = Math.min(bytes.length - at, blockSize - used);
+      block.set(bytes.subarray(at, at + piece), used);
+      at += piece;
+      used += piece;
+      if (used === blockSize) yield turn();
+    }
+  }
+  function turn(): Buffer {
+    const full = block;
+    before += blockSize;
+    block = Buffer.allocUnsafeSlow(blockSize);
+    used = 0;
+    return full;
+  }
+
+  for (const entry of entries) {
+    const mtime = Math.min(entry.mtime, mtimeClamp);
+    // Headers are as long as a tar block and so never straddle two output blocks, but a pax header that comes first may.
+    const pax = writeTarHeader(block, used, entry, mtime);
+    if (pax === undefined) {
+      used += TAR_BLOCK;
+      if (used === blockSize) yield turn();
+    } else {
+      const header = Buffer.from(block.subarray(used, used + TAR_BLOCK));
+      yield* put(pax);
+      yield* put(header);
+    }
+    const offset = before + used;
+    let digest: Digest | undefined;
+
+    if (entry.type === 'file') {
+      if (entry.content === undefined || 'bytes' in entry.content) {
+        const bytes = entry.content?.bytes ?? new Uint8Array(0);
+        if (bytes.length !== entry.size) throw wrongSize(entry);
+        digest = sha256Digest(hash('sha256', bytes, 'hex'));
+        yield* put(bytes);
+      } else {
+        const { file } = entry.content;
+        const fd = openSource(file);
+        try {
+          const opened = checkOpened(fd, file, entry);
+          if (entry.size <= SMALL_FILE && entry.size <= blockSize - used) {
+            const got = entry.size === 0 ? 0 : readWhole(fd, block, used, entry.size);
+            if (got !== entry.size) throw changed(file, 'it became shorter');
+            digest = sha256Digest(hash('sha256', block.subarray(used, used + got), 'hex'));
+            used += got;
+            if (used === blockSize) yield turn();
+          } else {
+            const hashing = createHash('sha256');
+            let left = entry.size;
+            while (left > 0) {
+              signal?.throwIfAborted();
+              const { bytesRead } = await readInto(fd, block, used, Math.min(left, blockSize - used), null);
+              if (bytesRead === 0) throw changed(file, 'it became shorter');
+              hashing.update(block.subarray(used, used + bytesRead));
+              left -= bytesRead;
+              used += bytesRead;
+              if (used === blockSize) yield turn();
+            }
+            digest = sha256Digest(hashing.digest('hex'));
+          }
+          checkUnchanged(fd, file, opened);
+        } catch (error) {
+          throw fileSystemError(error, `reading ${file}`);
+        } finally {
+          closeSync(fd);
+        }
+      }
+      const padding = tarPadding(entry.size);
+      block.fill(0, used, used + padding);
+      used += padding;
+      if (used === blockSize) yield turn();
+    }
+    onEntry?.(tocEntryOf(entry, mtime, offset, digest));
+    signal?.throwIfAborted();
+  }
+  // End of archive: two blocks of zeros. Not rounded to tar's 10 KiB records, as Go does not either.
+  yield* put(new Uint8Array(2 * TAR_BLOCK));
+  if (used > 0) yield block.subarray(0, used);
+}
+
+function tocEntryOf(entry: PackEntry, mtime: number, offset: number, digest: Digest | undefined): TocEntry {
+  const { content: _content, ...facts } = entry;
+  const size = entry.type === 'file' ? entry.size : 0;
+  return digest === undefined ? { ...facts, size, mtime, offset } : { ...facts, size, mtime, offset, digest };
+}
+
+function openSource(file: string): number {
+  try {
+    return openSync(fsPath(file), OPEN_FLAGS);
+  } catch (error) {
+    switch (errnoOf(error)) {
+      case 'ENOENT':
+      case 'ENOTDIR':
+        throw changed(file, 'it is gone', error);
+      case 'ELOOP':
+        throw changed(file, 'it is a symbolic link now', error);
+      default:
+        throw fileSystemError(error, `reading ${file}`);
+    }
+  }
+}
+
+/** Reads until `size` bytes are there or the file ends. */
+function readWhole(fd: number, target: Buffer, at: number, size: number): number {
+  let got = 0;
+  while (got < size) {
+    const piece = readSync(fd, target, at + got, size - got, null);
+    if (piece === 0) break;
+    got += piece;
+  }
+  return got;
+}
+
+function checkOpened(fd: number, file: string, entry: PackEntry): Stats {
+  const stats = fstatSync(fd);
+  if (!stats.isFile()) throw changed(file, 'it is no regular file now');
+  if (stats.size !== entry.size) throw changed(file, `it had ${entry.size} bytes and now has ${stats.size}`);
+  return stats;
+}
+
+function checkUnchanged(fd: number, file: string, opened: Stats): void {
+  const now = fstatSync(fd);
+  if (now.size !== opened.size || now.mtimeMs !== opened.mtimeMs || now.ctimeMs !== opened.ctimeMs) {
+    throw changed(file, 'it was written to');
+  }
+}
+
+function changed(file: string, how: string, cause?: unknown): SlipwayError {
+  return new SlipwayError('E_FILE_CHANGED', `${file} changed while it was being packed: ${how}`, {
+    hint: 'stop whatever writes to it and try again',
+    cause,
+  });
+}
+
+function wrongSize({ path, size }: PackEntry): SlipwayError {
+  return new SlipwayError(
+    'E_INTERNAL',
+    `cannot pack ${path}: its entry says ${size} bytes and its content has another size`,
+  );
+}
