@@ -1,0 +1,32 @@
+#!/bin/bash
+# Build contexts of the container images that the lab's cluster runs, one directory each, for `slipway build --build-mode lite`.
+#   images.sh DEST
+# DEST/images.tsv has a line an image: its directory, and the name under which Kubernetes asks for it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. ./parts.sh
+
+DEST=${1:?usage: images.sh DEST}
+[ ! -e "$DEST" ] || die "$DEST exists already"
+need etcd busybox xtables-nft-multi
+need_kubernetes
+
+mkdir -p "$DEST"
+cp -R images/. "$DEST/"
+for component in kube-apiserver kube-controller-manager kube-scheduler kube-proxy; do cp "$KUBERNETES/$component" "$DEST/$component/"; done
+for image in pause coredns web; do cp "$(command -v busybox)" "$DEST/$image/busybox"; done
+copy_with_libraries "$DEST/etcd/rootfs" /usr/bin/etcd
+
+# kube-proxy calls iptables; the hosts have the nft flavour, and both must write the same tables
+PROXY=$DEST/kube-proxy/rootfs
+copy_with_libraries "$PROXY" /usr/sbin/xtables-nft-multi
+for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do ln -s xtables-nft-multi "$PROXY/usr/sbin/$name"; done
+EXTENSIONS=$(dirname "$(find /usr/lib -name libxt_comment.so | head -n 1)")
+mkdir -p "$PROXY$EXTENSIONS"
+cp -a "$EXTENSIONS/." "$PROXY$EXTENSIONS/"
+
+image_list | while read -r reference; do
+  name=${reference##*/}
+  printf '%s\t%s\n' "${name%:*}" "$reference"
+done >"$DEST/images.tsv"
+echo "$DEST"
