@@ -26,6 +26,10 @@ start_registry() {
   if [ -n "$certificate" ] && [ -z "$key" ]; then die "configuring the registry: $certificate has no key beside it ($rootfs/certs/$domain.key or RegistryKeyFile)"; fi
   if [ -z "$certificate" ] && [ -n "$key" ]; then die "configuring the registry: $key has no certificate beside it ($rootfs/certs/$domain.crt or RegistryCertFile)"; fi
 
+  if ! systemctl is-active -q "$REGISTRY_UNIT" && answers "$port"; then
+    die "starting the registry: something else listens on port $port of this host; stop it, or give another port"
+  fi
+
   # distribution reads its settings from the environment too, and lets them win
   environment="Environment=\"REGISTRY_HTTP_ADDR=:$port\" \"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=$storage\""
   if [ -n "$certificate" ]; then
@@ -47,9 +51,6 @@ start_registry() {
   step "starting the registry"
   if changed "/etc/systemd/system/$REGISTRY_UNIT"; then systemctl daemon-reload; fi
   systemctl is-enabled -q "$REGISTRY_UNIT" || systemctl enable -q "$REGISTRY_UNIT"
-  if ! systemctl is-active -q "$REGISTRY_UNIT" && answers "$port"; then
-    die "starting the registry: something else listens on port $port of this host; stop it, or give another port"
-  fi
   if [ ${#CHANGED[@]} -gt 0 ]; then systemctl restart "$REGISTRY_UNIT"
   elif ! systemctl is-active -q "$REGISTRY_UNIT"; then systemctl start "$REGISTRY_UNIT"
   else say "nothing to do: the registry serves $storage at port $port" && return 0; fi
