@@ -13,10 +13,13 @@ const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest
 /** What an instruction once made. `layers` is empty when it changed nothing. `note` is the instruction's own business. */
 const recordSchema = z.object({
   layers: z.array(z.object({ descriptor: descriptorSchema, diffId: digest })),
+  created: z.string(),
   note: z.unknown().optional(),
 });
 export interface CacheRecord {
   readonly layers: readonly StoredLayer[];
+  /** RFC 3339: an image made from the cache alone keeps the time, and so the digest, of the first. */
+  readonly created: string;
   readonly note?: unknown;
 }
 

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# All tests. As root on Debian this installs by itself what they need; elsewhere it says which tests it leaves out and why.
+#   npm test                        everything that can run here
+#   npm test -- --project unit      arguments go to vitest
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+node scripts/compile.mjs
+
+if [ $# -gt 0 ]; then exec node_modules/.bin/vitest run "$@"; fi
+
+projects=(--project unit)
+left_out() { printf 'LEFT OUT: %s tests: %s\n' "$1" "$2"; }
+
+if [ "$(id -u)" != 0 ]; then
+  reason='they mount file systems and start real registries and hosts, which needs root'
+elif ! command -v apt-get >/dev/null; then
+  reason="they install their peers (skopeo, buildah, docker-registry, containerd …) with apt-get, which is not here"
+else
+  reason=''
+fi
+
+if [ -n "$reason" ]; then
+  left_out 'integration' "$reason"
+  left_out 'end-to-end' "$reason"
+else
+  test/lab/packages.sh
+  projects+=(--project integration)
+  if [ -n "${SLIPWAY_SKIP_E2E:-}" ]; then
+    left_out 'end-to-end' 'SLIPWAY_SKIP_E2E is set'
+  else
+    test/lab/lab.sh setup
+    test/lab/kubernetes.sh
+    projects+=(--project e2e)
+  fi
+fi
+
+node_modules/.bin/vitest run "${projects[@]}"

@@ -1,0 +1,177 @@
+import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
+import { readFile, realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import dockerignore from '@balena/dockerignore';
+import { errnoOf, messageOf, SlipwayError } from '../base/errors.js';
+import { fsPath, pathFromBytes } from '../layers/path-bytes.js';
+import { comparePaths } from '../layers/toc.js';
+
+/** A file, directory or link of the build context. */
+export interface ContextEntry {
+  /** Relative to the context, `''` for the context itself. */
+  readonly path: string;
+  /** Where it is on this machine. */
+  readonly file: string;
+  readonly stats: Stats;
+}
+
+/** Names of ignore files, best first; `<Kubefile>.dockerignore` comes before all of them. */
+const IGNORE_FILES = ['.kubeignore', '.dockerignore'];
+const MOST_LINKS = 40;
+
+interface IgnoreRules {
+  /** The file they came from, for messages. */
+  readonly file: string;
+  ignores(path: string): boolean;
+  /** There are `!` rules: an ignored directory may hold something that is not ignored. */
+  readonly hasExceptions: boolean;
+}
+
+/** The directory that COPY takes from. Nothing outside it is ever read: names and links are resolved inside. */
+export class BuildContext {
+  readonly root: string;
+  readonly #rules: IgnoreRules | undefined;
+
+  private constructor(root: string, rules: IgnoreRules | undefined) {
+    this.root = root;
+    this.#rules = rules;
+  }
+
+  /**
+   * @param dir the context directory. @param kubefile path of the Kubefile, whose own ignore file wins.
+   * @throws SlipwayError E_NOT_FOUND when `dir` is not a directory.
+   */
+  static async open(dir: string, kubefile: string): Promise<BuildContext> {
+    let root: string;
+    try {
+      root = await realpath(dir);
+      if (!(await stat(root)).isDirectory()) throw new Error('it is not a directory');
+    } catch (cause) {
+      throw new SlipwayError(
+        'E_NOT_FOUND',
+        `build context ${dir}: ${errnoOf(cause) === 'ENOENT' ? 'no such directory' : messageOf(cause)}`,
+        { cause },
+      );
+    }
+    return new BuildContext(
+      root,
+      await readIgnoreRules([`${kubefile}.dockerignore`, ...IGNORE_FILES.map((name) => join(root, name))]),
+    );
+  }
+
+  /** The ignore file that hides `path`, or undefined when it is not hidden. */
+  hiddenBy(path: string): string | undefined {
+    if (path === '' || this.#rules === undefined) return undefined;
+    return this.#rules.ignores(path) ? this.#rules.file : undefined;
+  }
+
+  /**
+   * The entry a path names, links followed inside the context (a link to `/x` means `x` of the context). `path` stays as given:
+   * a link named `current` is copied under that name.
+   * @returns undefined when there is no such entry.
+   * @throws SlipwayError E_COPY when the path or a link leaves the context, or links go in circles.
+   */
+  find(path: string): ContextEntry | undefined {
+    const resolved = this.#resolve(path);
+    if (resolved === undefined) return undefined;
+    return { path, file: this.#file(resolved.join('/')), stats: lstatSync(fsPath(this.#file(resolved.join('/')))) };
+  }
+
+  /** The names directly inside a directory, hidden ones too, sorted; for suggestions and wildcards. */
+  names(dir: string): string[] {
+    return readNames(this.#file(dir));
+  }
+
+  /**
+   * Everything below a directory that is not hidden, sorted, parents first. Links stay links.
+   * @param dir as `find` takes it. @returns entries whose `path` begins with `dir`.
+   */
+  *walk(dir: string): Generator<ContextEntry> {
+    const resolved = this.#resolve(dir);
+    if (resolved !== undefined) yield* this.#walk(dir, resolved.join('/'));
+  }
+
+  *#walk(shown: string, real: string): Generator<ContextEntry> {
+    for (const name of readNames(this.#file(real))) {
+      const path = shown === '' ? name : `${shown}/${name}`;
+      const inside = real === '' ? name : `${real}/${name}`;
+      const file = this.#file(inside);
+      const stats = lstatSync(fsPath(file), { throwIfNoEntry: false });
+      if (stats === undefined) throw new SlipwayError('E_FILE_CHANGED', `${file} vanished while the context was read`);
+      const hidden = this.hiddenBy(inside) !== undefined;
+      if (!stats.isDirectory()) {
+        if (!hidden) yield { path, file, stats };
+      } else if (!hidden) {
+        yield { path, file, stats };
+        yield* this.#walk(path, inside);
+      } else if (this.#rules?.hasExceptions) {
+        // Hidden itself, but something in it may be excepted: it is then there as a parent.
+        const below = this.#walk(path, inside);
+        const first = below.next();
+        if (first.done === true) continue;
+        yield { path, file, stats };
+        yield first.value;
+        yield* below;
+      }
+    }
+  }
+
+  #file(path: string): string {
+    return path === '' ? this.root : `${this.root}/${path}`;
+  }
+
+  #resolve(path: string): string[] | undefined {
+    const pending = path.split('/');
+    const done: string[] = [];
+    let links = 0;
+    while (pending.length > 0) {
+      const part = pending.shift() as string;
+      if (part === '' || part === '.') continue;
+      if (part === '..') {
+        if (done.length === 0)
+          throw new SlipwayError('E_COPY', `${path} leaves the build context ${this.root}`, {
+            hint: 'only what is in the context can be copied',
+          });
+        done.pop();
+        continue;
+      }
+      const file = this.#file([...done, part].join('/'));
+      const stats = lstatSync(fsPath(file), { throwIfNoEntry: false });
+      if (stats === undefined) return undefined;
+      if (!stats.isSymbolicLink()) {
+        if (!stats.isDirectory() && pending.some((rest) => rest !== '' && rest !== '.')) return undefined;
+        done.push(part);
+        continue;
+      }
+      if (++links > MOST_LINKS)
+        throw new SlipwayError('E_COPY', `${path}: too many symbolic links, or a circle of them`);
+      const target = pathFromBytes(readlinkSync(fsPath(file), { encoding: 'buffer' }));
+      if (target.startsWith('/')) done.length = 0;
+      pending.unshift(...target.split('/'));
+    }
+    return done;
+  }
+}
+
+function readNames(dir: string): string[] {
+  return readdirSync(fsPath(dir), { encoding: 'buffer' }).map(pathFromBytes).sort(comparePaths);
+}
+
+async function readIgnoreRules(files: readonly string[]): Promise<IgnoreRules | undefined> {
+  for (const file of files) {
+    let text: string;
+    try {
+      text = await readFile(file, 'utf8');
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') continue;
+      throw error;
+    }
+    const rules = dockerignore.default({ ignorecase: false }).add(text.replace(/^\uFEFF/, ''));
+    return {
+      file,
+      ignores: (path) => rules.ignores(path),
+      hasExceptions: text.split('\n').some((line) => line.trim().startsWith('!')),
+    };
+  }
+  return undefined;
+}

@@ -1,0 +1,64 @@
+import { isSlipwayError, SlipwayError } from '../base/errors.js';
+import { formatPlatform, parsePlatform, samePlatform } from '../image/platform.js';
+import type { FromInstruction } from '../kubefile-parser/ast.js';
+import { pullImage } from '../registry/pull.js';
+import { type LocalImage, readImage } from '../store/local-image.js';
+import type { ExpandWord } from './expand.js';
+import type { BuildJob } from './job.js';
+import { at } from './place.js';
+import { emptyStage, type StageState, stageFrom } from './stage.js';
+
+/**
+ * FROM: `scratch`, an earlier stage, an image of the store, or one that is pulled. `--pull always` asks the registry first, `never`
+ * only looks here.
+ * @param stages the finished earlier stages, by index.
+ */
+export async function runFrom(
+  job: BuildJob,
+  from: FromInstruction,
+  expand: ExpandWord,
+  stages: ReadonlyMap<number, StageState>,
+): Promise<StageState> {
+  return at(job, from.image.position, async () => {
+    const platform = from.platform === undefined ? job.platform : parsePlatform(expand(from.platform));
+    const name = expand(from.image);
+    const stage = from.stage ?? stageNamed(job, name, from.index);
+    const earlier = stage === undefined ? undefined : stages.get(stage);
+    if (earlier !== undefined) return { ...earlier, args: {} };
+    if (name === 'scratch') return emptyStage(platform);
+    if (name === '')
+      throw new SlipwayError('E_INVALID_REFERENCE', `FROM ${from.image.raw}: the image name is empty`, {
+        hint: 'give the variable a value with --build-arg',
+      });
+    const image = await baseImage(job, name, platform);
+    if (!samePlatform(image.platform, platform)) {
+      throw new SlipwayError(
+        'E_NOT_FOUND',
+        `${name} is for ${formatPlatform(image.platform)}, the build is for ${formatPlatform(platform)}`,
+      );
+    }
+    return stageFrom(image);
+  });
+}
+
+async function baseImage(job: BuildJob, name: string, platform: StageState['platform']): Promise<LocalImage> {
+  const { store, pull, registry, reporter } = job;
+  if (pull !== 'always') {
+    try {
+      return await readImage(store, name, platform);
+    } catch (error) {
+      if (!isSlipwayError(error, 'E_NOT_FOUND')) throw error;
+      if (pull === 'never')
+        throw new SlipwayError('E_NOT_FOUND', `${error.message}, and --pull=never forbids to ask a registry`, {
+          cause: error,
+        });
+    }
+  }
+  await pullImage(store, name, { ...registry, platform, reporter });
+  return readImage(store, name, platform);
+}
+
+/** The earlier stage that an expanded FROM names, by its name. */
+function stageNamed({ kubefile }: BuildJob, name: string, before: number): number | undefined {
+  return kubefile.stages.findLast(({ from }) => from.index < before && from.name === name.toLowerCase())?.from.index;
+}

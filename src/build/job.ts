@@ -1,0 +1,37 @@
+import type { Reporter } from '../base/reporter.js';
+import type { Compression } from '../image/media-types.js';
+import type { Platform } from '../image/platform.js';
+import type { Kubefile } from '../kubefile-parser/ast.js';
+import type { RegistryOptions } from '../registry/options.js';
+import type { BuildCache } from '../store/build-cache.js';
+import type { Store } from '../store/store.js';
+import type { BuildContext } from './context.js';
+import type { FileDigests } from './file-digests.js';
+
+/** What one build works with: the same for all its instructions. */
+export interface BuildJob {
+  readonly store: Store;
+  readonly kubefile: Kubefile;
+  readonly context: BuildContext;
+  readonly digests: FileDigests;
+  readonly cache: BuildCache;
+  /** False with `--no-cache`: nothing is taken from the cache, what is made is put there all the same. */
+  readonly useCache: boolean;
+  readonly platform: Platform;
+  readonly buildArgs: Readonly<Record<string, string>>;
+  readonly pull: 'missing' | 'always' | 'never';
+  readonly isolation: 'auto' | 'host' | 'container';
+  readonly network: 'host' | 'none';
+  readonly registry: RegistryOptions;
+  readonly compression: Compression;
+  readonly compressionLevel: number | undefined;
+  /** SOURCE_DATE_EPOCH in seconds: no time in the image is later. */
+  readonly epoch: number | undefined;
+  readonly reporter: Reporter;
+  readonly signal: AbortSignal;
+}
+
+/** RFC 3339 time for `created` fields: now, or SOURCE_DATE_EPOCH when that is given. */
+export function createdTime({ epoch }: Pick<BuildJob, 'epoch'>): string {
+  return new Date(epoch === undefined ? Date.now() : epoch * 1000).toISOString().replace(/\.000Z$/, 'Z');
+}

@@ -1,0 +1,41 @@
+import type { Compression } from '../image/media-types.js';
+import { type PackedLayer, packLayer } from '../layers/pack.js';
+import type { PackEntry } from '../layers/toc.js';
+import { type StoredLayer, saveToc } from '../store/layer-store.js';
+import type { BuildJob } from './job.js';
+
+export interface MadeLayer {
+  readonly layer: StoredLayer;
+  readonly packed: PackedLayer;
+}
+
+/** Packs entries straight into a blob of the store: content is read once and hashed once. */
+export async function makeLayer(
+  { store, epoch, compression, compressionLevel, reporter, signal }: BuildJob,
+  entries: readonly PackEntry[],
+  options: { readonly title: string; readonly compression?: Compression },
+): Promise<MadeLayer> {
+  const file = await store.temp.path('layer');
+  const chosen = options.compression ?? compression;
+  const task = reporter.task(
+    options.title,
+    entries.reduce((sum, { size }) => sum + size, 0),
+  );
+  try {
+    const packed = await packLayer(entries, file, {
+      compression: chosen,
+      ...(compressionLevel === undefined || options.compression !== undefined ? {} : { level: compressionLevel }),
+      ...(epoch === undefined ? {} : { mtimeClamp: epoch }),
+      progress: (bytes) => task.advance(bytes),
+      signal,
+    });
+    const { digest, size, mediaType, toc } = packed;
+    await store.blobs.adopt(file, { digest, size });
+    await saveToc(store, toc);
+    task.done();
+    return { layer: { descriptor: { mediaType, digest, size }, diffId: toc.diffId }, packed };
+  } catch (error) {
+    task.fail();
+    throw error;
+  }
+}

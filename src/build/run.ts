@@ -1,0 +1,153 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SlipwayError } from '../base/errors.js';
+import type { RunInstruction } from '../kubefile-parser/ast.js';
+import { mountOverlay, unmount } from '../layers/overlay.js';
+import { upperEntries } from '../layers/upper.js';
+import { unpackedLayers } from '../store/layer-store.js';
+import type { BuildJob } from './job.js';
+import { createdTime } from './job.js';
+import { makeLayer } from './make-layer.js';
+import { instructionDone, type Outcome } from './outcome.js';
+import { at } from './place.js';
+import { chooseIsolation } from './run/isolation.js';
+import { RunOutput } from './run/output.js';
+import { runSandboxed } from './run/sandbox.js';
+import { nextKey, type StageState, stageTree } from './stage.js';
+import { PROXY_VARIABLES, runVariables } from './variables.js';
+
+/**
+ * RUN: the command runs over an overlay of the stage's layers, and what it changed becomes a layer. Cached by chain: the parent, the
+ * command, its shell, user, working directory, the variables it sees, platform, isolation and network.
+ */
+export async function runRun(
+  job: BuildJob,
+  state: StageState,
+  instruction: RunInstruction,
+  step: string,
+): Promise<Outcome> {
+  return at(job, instruction.position, async () => {
+    const tree = await stageTree(job.store, state);
+    const { command } = instruction;
+    const argv = command.form === 'exec' ? command.args : [...state.shell, runText(instruction)];
+    const isolation = chooseIsolation(
+      instruction.isolation ?? job.isolation,
+      command.form === 'exec' ? argv : state.shell,
+      (path) => {
+        const found = tree.resolve(path).found;
+        return found !== undefined && found.entry.type !== 'dir';
+      },
+    );
+    const network = instruction.network ?? job.network;
+    const env = runVariables(state);
+    const visible = Object.fromEntries(Object.entries(env).filter(([name]) => !PROXY_VARIABLES.includes(name)));
+    const scope = nextKey(
+      state.key,
+      'RUN',
+      argv,
+      instruction.heredocs,
+      visible,
+      state.user,
+      state.workdir,
+      isolation,
+      network,
+    );
+    const record = job.useCache ? await job.cache.get(scope, scope) : undefined;
+    if (record !== undefined)
+      return instructionDone(state, instruction, record.layers, scope, { cached: true, created: record.created });
+
+    const created = createdTime(job);
+    const layers = await inOverlay(job, state, async ({ rootfs, upper, scratch }) => {
+      const output = new RunOutput(step, (line) => job.reporter.info(line));
+      const ended = await runSandboxed({
+        rootfs,
+        isolation,
+        argv,
+        env: { ...proxies(), ...env },
+        cwd: state.workdir,
+        ...(state.user === '' ? {} : { user: state.user }),
+        network,
+        mounts: [],
+        onOutput: (chunk, stream) => output.write(chunk, stream),
+        signal: job.signal,
+        scratch,
+      });
+      output.end();
+      job.signal.throwIfAborted();
+      if (ended.code !== 0) throw runFailed(ended, output.lastLines(), isolation);
+      const changed = await upperEntries(upper, tree);
+      return changed.length === 0 ? [] : [(await makeLayer(job, changed, { title: instruction.source })).layer];
+    });
+    await job.cache.put(scope, scope, { layers, created });
+    return instructionDone(state, instruction, layers, scope, { cached: false, created });
+  });
+}
+
+interface RunOverlay {
+  /** The stage, writable. */
+  readonly rootfs: string;
+  /** What was changed in it, in overlayfs form. */
+  readonly upper: string;
+  /** A private directory for whatever the sandbox needs. */
+  readonly scratch: string;
+}
+
+/** Mounts the stage writable while `work` runs. Whatever happens, nothing stays mounted and nothing of it stays on the disk. */
+async function inOverlay<T>(
+  { store }: BuildJob,
+  state: StageState,
+  work: (overlay: RunOverlay) => Promise<T>,
+): Promise<T> {
+  const layers = await unpackedLayers(store, state.layers);
+  const home = await store.temp.path('run');
+  const place = {
+    rootfs: join(home, 'rootfs'),
+    upper: join(home, 'upper'),
+    work: join(home, 'work'),
+    scratch: join(home, 'scratch'),
+  };
+  for (const dir of Object.values(place)) await mkdir(dir, { recursive: true, mode: 0o755 });
+  try {
+    const lower = [await store.directory('data', 'empty'), ...layers.map(({ dir }) => dir)];
+    await mountOverlay({ lower, upper: place.upper, work: place.work, target: place.rootfs });
+    try {
+      return await work(place);
+    } finally {
+      await unmount(place.rootfs);
+    }
+  } finally {
+    await rm(home, { recursive: true, force: true });
+  }
+}
+
+function runFailed(
+  { code, signal }: { readonly code: number; readonly signal?: string },
+  lines: readonly string[],
+  isolation: 'host' | 'container',
+): SlipwayError {
+  const how = signal === undefined ? `exit code ${code}` : `signal ${signal}`;
+  const tail = lines.map((line) => `\n  | ${line}`).join('');
+  return new SlipwayError(
+    'E_RUN_FAILED',
+    `the command ended with ${how}${tail === '' ? '' : `; its last lines:${tail}`}`,
+    {
+      hint:
+        isolation === 'host'
+          ? "it ran with this machine's tools and the rootfs as its directory (host isolation)"
+          : 'it ran inside the rootfs (container isolation)',
+      details: { exitCode: code },
+    },
+  );
+}
+
+function proxies(): Record<string, string> {
+  return Object.fromEntries(
+    PROXY_VARIABLES.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
+}
+
+function runText({ command, heredocs }: RunInstruction): string {
+  const text = command.form === 'shell' ? command.text : '';
+  if (heredocs.length === 0) return text;
+  return `${text}\n${heredocs.map(({ name, content }) => `${content}${name}`).join('\n')}\n`;
+}

@@ -1,0 +1,182 @@
+import { writeFile } from 'node:fs/promises';
+import { type Command, Option } from 'commander';
+import { SlipwayError } from '../base/errors.js';
+import { buildImage } from '../build/build.js';
+import { type ClusterImageType, IMAGE_TYPES } from '../image/cluster-image.js';
+import type { Compression } from '../image/media-types.js';
+import { parsePlatform, thisPlatform } from '../image/platform.js';
+import { parseReference } from '../image/reference.js';
+import { action, addGlobalFlags, examples, repeatable } from './action.js';
+import { addConnectionFlags, addCredentialFlags, type RegistryFlags, registryOptions } from './registry-flags.js';
+import { slipwayVersion } from './version.js';
+
+interface Flags extends RegistryFlags {
+  readonly tag?: readonly string[];
+  readonly file?: string;
+  readonly buildArg?: readonly string[];
+  readonly platform?: string;
+  readonly target?: string;
+  readonly cache: boolean;
+  readonly label?: readonly string[];
+  readonly annotation?: readonly string[];
+  readonly type?: ClusterImageType;
+  readonly buildMode: 'all' | 'lite';
+  readonly isolation: 'auto' | 'host' | 'container';
+  readonly network: 'host' | 'none';
+  readonly imageList?: readonly string[];
+  readonly pull: 'missing' | 'always' | 'never';
+  readonly compression: string;
+  readonly metadataFile?: string;
+  readonly iidfile?: string;
+}
+
+export function define(program: Command): void {
+  const command = program
+    .command('build')
+    .description('Build a ClusterImage from a Kubefile.')
+    .argument('<context>', 'the directory that COPY takes from')
+    .option('-t, --tag <name>', 'a name for the image; may be given several times', repeatable)
+    .option('-f, --file <path>', 'the Kubefile (default: Kubefile in the context)')
+    .option('--build-arg <name=value>', 'a value for an ARG; may be given several times', repeatable)
+    .option('--platform <os/arch>', 'what the image is for (default: this machine)')
+    .option('--target <stage>', 'stop after this stage')
+    .option('--no-cache', 'run every instruction again')
+    .option('--label <name=value>', 'a label for the image; may be given several times', repeatable)
+    .option('--annotation <name=value>', 'an annotation for the manifest; may be given several times', repeatable)
+    .addOption(new Option('--type <type>', 'what the image installs (default: kube-installer)').choices(IMAGE_TYPES))
+    .addOption(
+      new Option('--build-mode <mode>', 'lite collects container images only where BASE says so')
+        .choices(['all', 'lite'])
+        .default('all'),
+    )
+    .addOption(
+      new Option('--isolation <mode>', 'where RUN runs: in the rootfs, or with the tools of this machine')
+        .choices(['auto', 'host', 'container'])
+        .default('auto'),
+    )
+    .addOption(new Option('--network <mode>', 'the network of RUN').choices(['host', 'none']).default('host'))
+    .option(
+      '--image-list <file>',
+      'container images to carry along, one name a line; may be given several times',
+      repeatable,
+    )
+    .addOption(
+      new Option('--pull <policy>', 'when to ask the registry for a base image')
+        .choices(['missing', 'always', 'never'])
+        .default('missing'),
+    )
+    .option('--compression <kind[:level]>', 'gzip, zstd or none', 'gzip')
+    .option('--metadata-file <file>', 'write name and digest of the result to this file, as JSON')
+    .option('--iidfile <file>', 'write the digest of the result to this file');
+  addGlobalFlags(addCredentialFlags(addConnectionFlags(command)))
+    .addHelpText(
+      'after',
+      examples(
+        ['slipway build -t k8s:v1 .', 'from the Kubefile in this directory'],
+        [
+          'slipway build -t localhost:5000/k8s:v1 --build-arg VERSION=v1.29.2 -f k8s.kubefile basefs/kubernetes',
+          'another Kubefile, with a build argument',
+        ],
+        ['slipway build -t k8s:v1 --platform linux/arm64 --no-cache .', 'for another architecture, from nothing'],
+      ),
+    )
+    .action(
+      action<[string], Flags>(async (context, flags, directory) => {
+        const names = (flags.tag ?? []).map((text) => tagName(text));
+        const platforms = (flags.platform ?? '').split(',').filter((text) => text !== '');
+        if (platforms.length > 1)
+          throw new SlipwayError('E_UNSUPPORTED', 'a build for several platforms is not supported by this version', {
+            hint: 'build them one after the other',
+          });
+        const { compression, level } = parseCompression(flags.compression);
+        const epoch = readEpoch(process.env.SOURCE_DATE_EPOCH);
+        const store = await context.store();
+        const descriptor = await buildImage(store, {
+          context: directory,
+          ...(flags.file === undefined ? {} : { kubefile: flags.file }),
+          platform: platforms[0] === undefined ? thisPlatform() : parsePlatform(platforms[0]),
+          tags: names,
+          buildArgs: buildArgs(flags.buildArg ?? []),
+          ...(flags.target === undefined ? {} : { target: flags.target }),
+          ...(flags.type === undefined ? {} : { type: flags.type }),
+          mode: flags.buildMode,
+          useCache: flags.cache,
+          pull: flags.pull,
+          isolation: flags.isolation,
+          network: flags.network,
+          labels: assignments(flags.label ?? [], '--label'),
+          annotations: assignments(flags.annotation ?? [], '--annotation'),
+          imageLists: flags.imageList ?? [],
+          compression,
+          ...(level === undefined ? {} : { compressionLevel: level }),
+          ...(epoch === undefined ? {} : { epoch }),
+          registry: await registryOptions(context, flags),
+          reporter: context.reporter,
+          signal: context.signal,
+          version: slipwayVersion(),
+        });
+        const result = { digest: descriptor.digest, mediaType: descriptor.mediaType, size: descriptor.size, names };
+        if (flags.iidfile !== undefined) await writeFile(flags.iidfile, descriptor.digest);
+        if (flags.metadataFile !== undefined)
+          await writeFile(flags.metadataFile, `${JSON.stringify(result, null, 2)}\n`);
+        if (context.json) context.out.json(result);
+        else if (context.quiet) context.out.line(descriptor.digest);
+        else context.out.line([`Built ${descriptor.digest}`, ...names.map((name) => `Tagged ${name}`)].join('\n'));
+      }),
+    );
+}
+
+function tagName(text: string): string {
+  const { name, digest } = parseReference(text);
+  if (digest !== undefined) throw new SlipwayError('E_USAGE', `-t ${text}: a name that is given cannot have a digest`);
+  return name;
+}
+
+/** `NAME=value`, or `NAME` alone for the value that this process has in its environment, as docker does. */
+function buildArgs(list: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    list.flatMap((text) => {
+      const equals = text.indexOf('=');
+      if (equals === 0) throw new SlipwayError('E_USAGE', `--build-arg ${text}: the name is missing`);
+      if (equals > 0) return [[text.slice(0, equals), text.slice(equals + 1)] as const];
+      const value = process.env[text];
+      return value === undefined ? [] : [[text, value] as const];
+    }),
+  );
+}
+
+function assignments(list: readonly string[], flag: string): Record<string, string> {
+  return Object.fromEntries(
+    list.map((text) => {
+      const equals = text.indexOf('=');
+      if (equals === 0) throw new SlipwayError('E_USAGE', `${flag} ${text}: the name is missing`);
+      return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
+    }),
+  );
+}
+
+const LEVELS: Readonly<Record<Compression, readonly [number, number]>> = { gzip: [0, 9], zstd: [1, 22], none: [0, 0] };
+
+function parseCompression(text: string): { compression: Compression; level: number | undefined } {
+  const [kind = '', level, rest] = text.split(':');
+  if (kind !== 'gzip' && kind !== 'zstd' && kind !== 'none')
+    throw new SlipwayError('E_USAGE', `--compression ${text}: unknown kind`, { hint: 'gzip, zstd or none' });
+  const [least, most] = LEVELS[kind];
+  const number = level === undefined ? undefined : Number(level);
+  if (
+    rest !== undefined ||
+    (number !== undefined && !(Number.isInteger(number) && number >= least && number <= most)) ||
+    level === ''
+  ) {
+    throw new SlipwayError('E_USAGE', `--compression ${text}: the level of ${kind} is ${least} to ${most}`);
+  }
+  return { compression: kind, level: number };
+}
+
+/** https://reproducible-builds.org/specs/source-date-epoch/ */
+function readEpoch(text: string | undefined): number | undefined {
+  if (text === undefined || text === '') return undefined;
+  if (!/^\d{1,11}$/.test(text))
+    throw new SlipwayError('E_USAGE', `SOURCE_DATE_EPOCH=${text} is not a number of seconds`);
+  return Number(text);
+}

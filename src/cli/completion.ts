@@ -1,0 +1,110 @@
+import { Argument, type Command } from 'commander';
+import { SlipwayError } from '../base/errors.js';
+import { action, addGlobalFlags, examples } from './action.js';
+import { COMMANDS } from './commands.js';
+import { createProgram } from './program.js';
+
+const SHELLS = ['bash', 'zsh', 'fish'] as const;
+type Shell = (typeof SHELLS)[number];
+
+export function define(program: Command): void {
+  addGlobalFlags(program.command('completion'))
+    .description('Print a script that completes commands, flags and image names in a shell.')
+    .addArgument(new Argument('<shell>', 'which shell').choices(SHELLS))
+    .addHelpText(
+      'after',
+      examples(
+        ['slipway completion bash > /etc/bash_completion.d/slipway', 'for every bash'],
+        ['source <(slipway completion bash)', 'for this one'],
+        ['slipway completion zsh > "${fpath[1]}/_slipway"', 'for zsh'],
+        ['slipway completion fish > ~/.config/fish/completions/slipway.fish', 'for fish'],
+      ),
+    )
+    .action(
+      action(async (context, _flags, shell: Shell) => {
+        const commands = await allCommands();
+        const script = { bash: bashScript, zsh: zshScript, fish: fishScript }[shell];
+        if (script === undefined) throw new SlipwayError('E_USAGE', `no completion for ${shell}`);
+        context.out.line(script(commands));
+      }),
+    );
+}
+
+interface CompletedCommand {
+  readonly name: string;
+  readonly summary: string;
+  readonly flags: readonly string[];
+  /** The first argument is an image of the store. */
+  readonly takesImage: boolean;
+}
+
+/** What there is to complete, read from the commands themselves. */
+async function allCommands(): Promise<CompletedCommand[]> {
+  const program = createProgram();
+  for (const { load } of COMMANDS) (await load()).define(program);
+  return program.commands.map((command) => ({
+    name: command.name(),
+    summary: COMMANDS.find(({ names }) => names[0] === command.name())?.summary ?? '',
+    flags: command.options.flatMap(({ long }) => (long ? [long] : [])).concat('--help'),
+    takesImage: /^images?$/.test(command.registeredArguments[0]?.name() ?? ''),
+  }));
+}
+
+function bashScript(commands: readonly CompletedCommand[]): string {
+  const cases = commands.map(
+    ({ name, flags, takesImage }) => `    ${name}) flags="${flags.join(' ')}"; images=${takesImage ? 1 : 0} ;;`,
+  );
+  return `# bash completion for slipway
+_slipway() {
+  local word=\${COMP_WORDS[COMP_CWORD]} flags= images=0
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "${commands.map(({ name }) => name).join(' ')}" -- "$word"))
+    return
+  fi
+  case \${COMP_WORDS[1]} in
+${cases.join('\n')}
+  esac
+  if [[ $word == -* ]]; then COMPREPLY=($(compgen -W "$flags" -- "$word")); return; fi
+  if [ "$images" = 1 ]; then
+    COMPREPLY=($(compgen -W "$(slipway images 2>/dev/null | awk 'NR>1 {print $1}')" -- "$word"))
+    __ltrim_colon_completions "$word" 2>/dev/null
+    return
+  fi
+  COMPREPLY=($(compgen -f -- "$word"))
+}
+complete -F _slipway slipway`;
+}
+
+function zshScript(commands: readonly CompletedCommand[]): string {
+  const list = commands.map(
+    ({ name, summary }) => `    '${name}:${summary.replaceAll("'", "'\\''").replaceAll(':', '\\:')}'`,
+  );
+  const cases = commands.map(
+    ({ name, flags, takesImage }) =>
+      `    ${name}) compadd -- ${flags.join(' ')}${takesImage ? '; compadd -- ${(f)"$(slipway images 2>/dev/null | awk \'NR>1 {print $1}\')"}' : ''}; _files ;;`,
+  );
+  return `#compdef slipway
+_slipway() {
+  local -a commands=(
+${list.join('\n')}
+  )
+  if (( CURRENT == 2 )); then _describe command commands; return; fi
+  case $words[2] in
+${cases.join('\n')}
+  esac
+}
+_slipway "$@"`;
+}
+
+function fishScript(commands: readonly CompletedCommand[]): string {
+  const lines = commands.flatMap(({ name, summary, flags, takesImage }) => [
+    `complete -c slipway -n __fish_use_subcommand -f -a ${name} -d '${summary.replaceAll("'", "\\'")}'`,
+    ...flags.map((flag) => `complete -c slipway -n '__fish_seen_subcommand_from ${name}' -l ${flag.slice(2)}`),
+    ...(takesImage
+      ? [
+          `complete -c slipway -n '__fish_seen_subcommand_from ${name}' -f -a "(slipway images 2>/dev/null | awk 'NR>1 {print \\$1}')"`,
+        ]
+      : []),
+  ]);
+  return `# fish completion for slipway\n${lines.join('\n')}`;
+}

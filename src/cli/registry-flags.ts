@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { SlipwayError } from '../base/errors.js';
+import { registerSecret } from '../base/redact.js';
+import { readRegistrySettings } from '../registry/config-file.js';
+import type { RegistryOptions } from '../registry/options.js';
+import type { CliContext } from './context.js';
+
+/** The flags of every command that talks to a registry. */
+export interface RegistryFlags {
+  readonly username?: string;
+  readonly password?: string;
+  readonly passwordStdin?: boolean;
+  readonly plainHttp?: boolean;
+  readonly insecureSkipVerify?: boolean;
+  readonly certDir?: string;
+}
+
+/** Flags about how a registry is reached. */
+export function addConnectionFlags(command: Command): Command {
+  return command
+    .option('--plain-http', 'talk http to the registry; localhost and 127.0.0.0/8 need no flag')
+    .option('--insecure-skip-verify', "do not check the registry's certificate")
+    .option('--cert-dir <dir>', 'CA (*.crt) and client certificate (*.cert, *.key) for the registry');
+}
+
+/** Flags about who one is. */
+export function addCredentialFlags(command: Command): Command {
+  return command
+    .option('-u, --username <name>', 'user name for the registry')
+    .option('-p, --password <password>', 'password; others on this machine can see it: --password-stdin is safer')
+    .option('--password-stdin', 'read the password from standard input');
+}
+
+/** Flags, then the config file. @throws SlipwayError E_USAGE */
+export async function registryOptions(context: CliContext, flags: RegistryFlags): Promise<RegistryOptions> {
+  const settings = await readRegistrySettings(join(context.root, 'config.yaml'));
+  const credential = readCredential(flags);
+  return {
+    ...settings,
+    ...(credential === undefined ? {} : { credential }),
+    ...(flags.plainHttp ? { plainHttp: true } : {}),
+    ...(flags.insecureSkipVerify ? { insecureSkipVerify: true } : {}),
+    ...(flags.certDir === undefined ? {} : { certDir: flags.certDir }),
+    reporter: context.reporter,
+  };
+}
+
+/** The name and password that were given, or undefined. */
+export function readCredential({
+  username,
+  password,
+  passwordStdin,
+}: RegistryFlags): { username: string; password: string } | undefined {
+  if (password !== undefined && passwordStdin)
+    throw new SlipwayError('E_USAGE', '--password and --password-stdin exclude each other');
+  if (username === undefined && password === undefined && !passwordStdin) return undefined;
+  if (username === undefined) throw new SlipwayError('E_USAGE', 'a password without --username', { hint: 'give both' });
+  const given = passwordStdin ? readFileSync(0, 'utf8').replace(/\r?\n$/, '') : password;
+  if (given === undefined)
+    throw new SlipwayError('E_USAGE', '--username without a password', { hint: 'add --password-stdin' });
+  registerSecret(given);
+  return { username, password: given };
+}

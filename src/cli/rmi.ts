@@ -1,0 +1,54 @@
+import type { Command } from 'commander';
+import { SlipwayError } from '../base/errors.js';
+import { formatBytes } from '../base/format.js';
+import { collect } from '../store/collect.js';
+import { findImage } from '../store/local-image.js';
+import { imageMounts } from '../store/mounts.js';
+import { action, addGlobalFlags, examples } from './action.js';
+
+interface Flags {
+  readonly all?: boolean;
+  readonly force?: boolean;
+}
+
+export function define(program: Command): void {
+  addGlobalFlags(program.command('rmi'))
+    .description('Remove images, and what only they needed. What the build cache needs stays until "slipway prune".')
+    .argument('[images...]', 'names, or beginnings of ids')
+    .option('-a, --all', 'every image')
+    .option('-f, --force', 'no error for an image that is not there')
+    .addHelpText('after', examples(['slipway rmi k8s:v1 k8s:v2', 'two images'], ['slipway rmi --all', 'everything']))
+    .action(
+      action<[string[]], Flags>(async (context, flags, wanted) => {
+        const store = await context.store();
+        if (wanted.length === 0 && !flags.all)
+          throw new SlipwayError('E_USAGE', 'no image given', { hint: 'slipway rmi IMAGE …, or slipway rmi --all' });
+        const names = flags.all ? (await store.images()).map(({ name }) => name) : [];
+        for (const text of wanted) {
+          try {
+            names.push((await findImage(store, text)).name);
+          } catch (error) {
+            if (!flags.force || !(error instanceof SlipwayError) || error.code !== 'E_NOT_FOUND') throw error;
+          }
+        }
+        const mounts = await imageMounts(store);
+        for (const name of names) {
+          const mount = mounts.find((other) => other.name === name);
+          if (mount !== undefined)
+            throw new SlipwayError('E_MOUNT', `${name} is mounted at ${mount.target}`, {
+              hint: `slipway umount ${mount.target}`,
+            });
+        }
+        for (const name of names) {
+          await store.untag(name);
+          context.out.line(context.quiet ? name : `Untagged: ${name}`);
+        }
+        const collected = await collect(store);
+        if (context.quiet) return;
+        if (collected === undefined)
+          context.reporter.warn('another process uses the store: the space is freed by the next rmi or prune');
+        else if (collected.blobs > 0)
+          context.out.line(`Freed: ${formatBytes(collected.bytes)} (${collected.blobs} blobs)`);
+      }),
+    );
+}
