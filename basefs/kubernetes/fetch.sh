@@ -1,8 +1,9 @@
 #!/bin/bash
 # Downloads what the base image is made of, for one architecture: programs, network plugins, the image list.
 #   ./fetch.sh [--version vX.Y.Z] [--arch amd64|arm64] [--cni flannel|bridge|none] [--context DIR] [--pin]
-# Default: the versions in ./versions, this machine's architecture, flannel, this directory. Several architectures: run it for each.
-# Leaves ARCH/{bin,cni,Metadata} (+ manifests/cni or etc for the network) and imageList in DIR. They appear only when everything is
+# Default: the versions in ./versions, this machine's architecture, flannel, this directory (another DIR gets Kubefile and rootfs too).
+# Several architectures: run it for each.
+# Leaves ARCH/{bin,cni,etc,Metadata} (and ARCH/manifests/cni) and imageList in DIR. They appear only when everything is
 # there and verified: sha256 from ./checksums, else from the file the project publishes beside each download. What is downloaded
 # stays in DIR/.cache, so a broken run goes on where it stopped. Proxies: http_proxy, https_proxy, no_proxy.
 # Mirrors: SLIPWAY_K8S_URL (https://dl.k8s.io) and SLIPWAY_GITHUB_URL (https://github.com) name servers with the same paths.
@@ -11,7 +12,7 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/fetch/download.sh"
 . "$HERE/fetch/image-list.sh"
 
-usage() { sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
 machine_arch() {
   case $(uname -m) in
@@ -60,7 +61,7 @@ exec 9>"$CACHE/lock"
 flock -n 9 || die "another fetch.sh is at work in $CONTEXT"
 NEW=$CACHE/$ARCH.new
 rm -rf "$NEW"
-mkdir -p "$NEW/bin" "$NEW/cni"
+mkdir -p "$NEW/bin" "$NEW/cni" "$NEW/etc"
 
 # take ARCHIVE MEMBER… : programs out of a tar.gz into bin, whatever directory they are in
 take() {
@@ -117,7 +118,6 @@ case $CNI in
     install -m 644 "$FILE" "$NEW/manifests/cni/kube-flannel.yml"
     ;;
   bridge)
-    mkdir -p "$NEW/etc"
     install -m 644 "$HERE/cni/bridge.conflist.in" "$NEW/etc/cni-bridge.conflist.in"
     ;;
 esac
@@ -141,8 +141,10 @@ if [ "$(uname -s)" = Linux ] && [ "$(machine_arch)" != unknown ]; then
   install -m 755 "$FILE" "$runner"
 fi
 image_list "$runner" "$KUBERNETES_VERSION" "$HERE/image-versions" "$NEW/manifests/cni" >"$CACHE/imageList.new"
+grep -m1 '/pause:' "$CACHE/imageList.new" >"$NEW/etc/sandbox-image"
 
 # everything is there: show it
+for part in Kubefile rootfs; do if [ ! -e "$CONTEXT/$part" ]; then cp -R "$HERE/$part" "$CONTEXT/$part"; fi; done
 rm -rf "$CACHE/$ARCH.old"
 if [ -e "${CONTEXT:?}/$ARCH" ]; then mv "$CONTEXT/$ARCH" "$CACHE/$ARCH.old"; fi
 mv "$NEW" "$CONTEXT/$ARCH"

@@ -56,6 +56,7 @@ describe('basefs/kubernetes/fetch.sh', () => {
       ClusterRuntime: 'k8s',
     });
     expect(await text(`${HERE}/manifests/cni/kube-flannel.yml`)).toContain('DaemonSet');
+    expect(await text(`${HERE}/etc/sandbox-image`)).toBe('registry.k8s.io/pause:3.9\n');
     expect((await text('imageList')).trim().split('\n')).toEqual([
       'registry.k8s.io/kube-apiserver:v1.30.14',
       'registry.k8s.io/kube-controller-manager:v1.30.14',
@@ -83,6 +84,20 @@ describe('basefs/kubernetes/fetch.sh', () => {
     expect((await fetchSh(['--arch', HERE, '--cni', 'bridge'])).code).toBe(0);
     expect(await text(`${HERE}/etc/cni-bridge.conflist.in`)).toContain('@HOST_POD_CIDR@');
     expect(await text('imageList')).not.toContain('flannel');
+  });
+
+  it('makes a whole build context in another directory', async () => {
+    await cp(join(SOURCE, 'Kubefile'), join(context, 'Kubefile'));
+    await cp(join(SOURCE, 'rootfs'), join(context, 'rootfs'), { recursive: true });
+    expect((await fetchSh(['--arch', HERE, '--context', join(context, 'elsewhere')])).code).toBe(0);
+    expect((await readdir(join(context, 'elsewhere'))).sort()).toEqual([
+      '.cache',
+      'Kubefile',
+      HERE,
+      'imageList',
+      'rootfs',
+    ]);
+    expect(await exists(HERE)).toBe(false);
   });
 
   it('downloads nothing twice', async () => {

@@ -30,6 +30,7 @@ cp "$BASE/cni/bridge.conflist.in" "$PART/$ARCH/etc/cni-bridge.conflist.in"
 printf '{\n  "version": "%s",\n  "arch": "%s",\n  "variant": "",\n  "kubeVersion": "",\n  "NydusFlag": false,\n  "ClusterRuntime": "k8s"\n}\n' \
   "$KUBERNETES_VERSION" "$ARCH" >"$PART/$ARCH/Metadata"
 image_list >"$PART/imageList"
+grep /pause: "$PART/imageList" >"$PART/$ARCH/etc/sandbox-image"
 check_libraries "$PART/$ARCH"/{bin,cni}/*
 mv "$PART" "$DEST"
 echo "$DEST"

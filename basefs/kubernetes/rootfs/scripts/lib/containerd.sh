@@ -1,11 +1,13 @@
 # shellcheck shell=bash
 # The container runtime: containerd with what this host can do written into its configuration.
 
-# sandbox_image ROOTFS: the pause image, from the image list, so that it is always one that the image carries.
+# sandbox_image ROOTFS: the pause image: SandboxImage, or what fetch.sh wrote beside the programs, or the first one of the image list
+# (which an image built on this one may have replaced).
 sandbox_image() {
-  local list=$1/manifests/imageList image=${SandboxImage:-}
+  local rootfs=$1 image=${SandboxImage:-} list=$1/manifests/imageList
+  if [ -z "$image" ] && [ -r "$rootfs/etc/sandbox-image" ]; then read -r image <"$rootfs/etc/sandbox-image" || true; fi
   if [ -z "$image" ] && [ -r "$list" ]; then image=$(tr -d '\r' <"$list" | grep -m1 -E '^[^#]*/pause[:@]' || true); fi
-  [ -n "$image" ] || die "configuring containerd: no pause image: $list names none; add one (k8s.gcr.io/pause:3.2 …) or set SandboxImage"
+  [ -n "$image" ] || die "configuring containerd: no pause image: neither $rootfs/etc/sandbox-image nor $list names one; set SandboxImage (k8s.gcr.io/pause:3.2 …)"
   printf '%s' "$image"
 }
 
