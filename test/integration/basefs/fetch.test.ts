@@ -17,7 +17,7 @@ let context: string;
 beforeEach(async () => {
   server = await startReleaseServer();
   context = await mkdtemp(join(tmpdir(), 'slipway-fetch-'));
-  for (const part of ['fetch.sh', 'fetch', 'versions', 'checksums', 'image-versions', 'cni']) {
+  for (const part of ['Kubefile', 'rootfs', 'fetch.sh', 'fetch', 'versions', 'checksums', 'image-versions', 'cni']) {
     await cp(join(SOURCE, part), join(context, part), { recursive: true });
   }
 });
@@ -87,8 +87,6 @@ describe('basefs/kubernetes/fetch.sh', () => {
   });
 
   it('makes a whole build context in another directory', async () => {
-    await cp(join(SOURCE, 'Kubefile'), join(context, 'Kubefile'));
-    await cp(join(SOURCE, 'rootfs'), join(context, 'rootfs'), { recursive: true });
     expect((await fetchSh(['--arch', HERE, '--context', join(context, 'elsewhere')])).code).toBe(0);
     expect((await readdir(join(context, 'elsewhere'))).sort()).toEqual([
       '.cache',
