@@ -1,4 +1,4 @@
-import { isSlipwayError } from '../base/errors.js';
+import { isSlipwayError, messageOf, SlipwayError } from '../base/errors.js';
 import { type Reporter, silentReporter } from '../base/reporter.js';
 import type { Digest } from '../image/digest.js';
 import { CONFIG_LIMIT, configPlatform, type Descriptor, parseImageConfig } from '../image/oci.js';
@@ -14,22 +14,28 @@ import type { RegistryOptions } from './options.js';
 import { remoteSource } from './remote-content.js';
 import { storeSource, storeTarget } from './store-content.js';
 
-export interface PullOptions extends RegistryOptions {
+export interface FetchOptions extends RegistryOptions {
   /** Which image of an index; default this machine's. */
   readonly platform?: Platform | undefined;
   /** Every image of an index, and the index itself. */
   readonly all?: boolean | undefined;
+}
+
+export interface PullOptions extends FetchOptions {
   /** The name in the store; default the name that was pulled. */
   readonly as?: string | undefined;
 }
 
-export interface PulledImage extends CopyResult {
-  /** The name in the store. */
-  readonly name: string;
-  /** What the name stands for now: the manifest for the platform, or the index with `all`. */
+export interface FetchedImage extends CopyResult {
+  /** The manifest for the platform, or the index with `all`. */
   readonly descriptor: Descriptor;
   /** The `host/repository` that it came from: a mirror's when one had it. */
   readonly from: string;
+}
+
+export interface PulledImage extends FetchedImage {
+  /** The name in the store, which stands for the descriptor now. */
+  readonly name: string;
 }
 
 /**
@@ -39,40 +45,39 @@ export interface PulledImage extends CopyResult {
  * @throws SlipwayError E_NOT_FOUND, E_UNAUTHORIZED, E_DIGEST_MISMATCH, E_REGISTRY_UNREACHABLE …
  */
 export async function pullImage(store: Store, text: string, options: PullOptions = {}): Promise<PulledImage> {
+  const { name } = parseReference(options.as ?? text);
   return store.use(async () => {
-    const pulled = await fetchImage(store, text, options);
-    await store.tag(pulled.name, pulled.descriptor);
-    return pulled;
+    const fetched = await fetchImage(store, text, options);
+    await store.tag(name, fetched.descriptor);
+    return { name, ...fetched };
   });
 }
 
-/**
- * {@link pullImage} without the tag: nothing but the caller keeps what was fetched from being collected, so it must hold
- * `store.use` until something names it.
- */
-export async function fetchImage(store: Store, text: string, options: PullOptions = {}): Promise<PulledImage> {
+/** {@link pullImage} without a tag: for a caller that uses the content while it holds the store ({@link Store.use}). */
+export async function fetchImage(store: Store, text: string, options: FetchOptions = {}): Promise<FetchedImage> {
   const reference = parseReference(text);
   const { reporter = silentReporter } = options;
   const places = placesToPullFrom(reference, options);
-  for (const [index, place] of places.entries()) {
-    try {
-      return await fetchFrom(store, place, reference, options, reporter);
-    } catch (error) {
-      if (index === places.length - 1 || !mayTryNext(error)) throw error;
-      reporter.warn(`${isSlipwayError(error) ? error.message : error}; trying the next place`);
+  return store.use(async () => {
+    for (const [index, place] of places.entries()) {
+      try {
+        return await fetchFrom(store, place, reference, options, reporter);
+      } catch (error) {
+        if (index === places.length - 1 || !mayTryNext(error)) throw error;
+        reporter.warn(`${messageOf(error)}; trying the next place`);
+      }
     }
-  }
-  throw new Error('unreachable: the last place throws');
+    throw new SlipwayError('E_INTERNAL', 'there is no place to pull from');
+  });
 }
 
 async function fetchFrom(
   store: Store,
   repository: Repository,
   reference: Reference,
-  { platform, all = false, as }: PullOptions,
+  { platform, all = false }: FetchOptions,
   reporter: Reporter,
-): Promise<PulledImage> {
-  const label = `${repository.host}/${repository.name}`;
+): Promise<FetchedImage> {
   const found = await repository.resolve(reference.digest ?? reference.tag ?? 'latest');
   const source = withKnownDocuments(remoteSource(repository), storeSource(store));
   const root = all ? found : await choose(source, found, platform, reference.name);
@@ -80,9 +85,8 @@ async function fetchFrom(
     reporter,
     onBlob: ({ digest }) => store.noteSource(digest, repository.host, repository.name),
   });
-  const name = as === undefined ? reference.name : parseReference(as).name;
-  if (platform !== undefined && !all) await warnOfPlatform(store, root, platform, name, reporter);
-  return { name, descriptor: root, from: label, ...result };
+  if (platform !== undefined && !all) await warnOfPlatform(store, root, platform, reference.name, reporter);
+  return { descriptor: root, from: `${repository.host}/${repository.name}`, ...result };
 }
 
 /** The manifest for the platform when `found` is an index (of indexes); `found` itself otherwise. */

@@ -1,0 +1,123 @@
+import { mapLimit } from '../base/concurrency.js';
+import { SlipwayError } from '../base/errors.js';
+import { formatBytes } from '../base/format.js';
+import { type Reporter, silentReporter } from '../base/reporter.js';
+import { type Digest, shortDigest } from '../image/digest.js';
+import { successors } from '../image/graph.js';
+import { isIndexType, isManifestType, isNondistributable } from '../image/media-types.js';
+import type { Descriptor } from '../image/oci.js';
+import type { ContentDocument, ContentSource, ContentTarget, Placement } from './content.js';
+
+/** Blobs on their way at the same time. */
+const PARALLEL = 6;
+/** Documents of one image that are held in memory while its blobs travel. */
+const DOCUMENTS_LIMIT = 64 * 1024 * 1024;
+
+export interface CopyOptions {
+  readonly reporter?: Reporter | undefined;
+  /** Told of each blob that is at the target now. */
+  readonly onBlob?: (descriptor: Descriptor, placement: Placement) => Promise<void>;
+}
+
+/** What a copy did, in bytes of blobs. */
+export interface CopyResult {
+  readonly copied: number;
+  /** Not sent because it was there, or the registry had it in another repository. */
+  readonly reused: number;
+}
+
+/**
+ * Copies everything that `root` reaches from one place to another, children first: blobs six at a time, then manifests, then indexes, the
+ * root last. What is at the target already is not sent again. Nondistributable layers stay where they are: the image spec forbids
+ * their upload, and a pull takes them from the registry only when it has them. Each blob is verified by the target.
+ * @throws SlipwayError of the side that failed; what arrived before stays and is re-used by the next try.
+ */
+export async function copyGraph(
+  source: ContentSource,
+  target: ContentTarget,
+  root: Descriptor,
+  { reporter = silentReporter, onBlob = async () => {} }: CopyOptions = {},
+): Promise<CopyResult> {
+  const { documents, blobs } = await walk(source, root);
+  const total = { copied: 0, reused: 0 };
+  await mapLimit(blobs, PARALLEL, async (blob, _, signal) => {
+    const placement = await copyBlob(source, target, blob, reporter, signal);
+    if (placement === undefined) return;
+    total[placement === 'copied' ? 'copied' : 'reused'] += blob.size;
+    await onBlob(blob, placement);
+  });
+  for (const document of documents) {
+    if (!(await target.has(document.descriptor))) await target.pushDocument(document);
+  }
+  return total;
+}
+
+/** @returns undefined when the blob stays where it is. */
+async function copyBlob(
+  source: ContentSource,
+  target: ContentTarget,
+  blob: Descriptor,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<Placement | undefined> {
+  const name = shortDigest(blob.digest);
+  if (isNondistributable(blob.mediaType)) {
+    reporter.warn(
+      `layer ${name} may not be distributed: left out${blob.urls?.[0] === undefined ? '' : `; it is at ${blob.urls[0]}`}`,
+    );
+    return undefined;
+  }
+  const task = reporter.task(name, blob.size);
+  try {
+    if (await target.has(blob, signal)) {
+      task.done('exists');
+      return 'exists';
+    }
+    if (source.has !== undefined && !(await source.has(blob))) {
+      throw new SlipwayError('E_NOT_FOUND', `blob ${blob.digest} is missing in ${source.label}`, {
+        hint: 'the image is incomplete there: pull or build it again',
+      });
+    }
+    const open = (start: number, end: number): AsyncIterable<Uint8Array> => source.open(blob, start, end, signal);
+    const placement = await target.pushBlob(blob, open, (bytes) => task.advance(bytes), signal);
+    task.done(placement === 'copied' ? formatBytes(blob.size) : placement);
+    return placement;
+  } catch (error) {
+    task.fail();
+    throw error;
+  }
+}
+
+interface Graph {
+  /** Children before parents. */
+  readonly documents: readonly ContentDocument[];
+  readonly blobs: readonly Descriptor[];
+}
+
+/** Everything that `root` reaches, each thing once. Digests make cycles impossible; the memory they may fill is bounded. */
+async function walk(source: ContentSource, root: Descriptor): Promise<Graph> {
+  const documents: ContentDocument[] = [];
+  const blobs: Descriptor[] = [];
+  const seen = new Set<Digest>();
+  let held = 0;
+  const visit = async (descriptor: Descriptor): Promise<void> => {
+    if (seen.has(descriptor.digest)) return;
+    seen.add(descriptor.digest);
+    if (!isIndexType(descriptor.mediaType) && !isManifestType(descriptor.mediaType)) {
+      blobs.push(descriptor);
+      return;
+    }
+    const document = await source.document(descriptor);
+    held += document.bytes.byteLength;
+    if (held > DOCUMENTS_LIMIT) {
+      throw new SlipwayError(
+        'E_INVALID_MANIFEST',
+        `${root.digest} in ${source.label} reaches more than ${formatBytes(DOCUMENTS_LIMIT)} of manifests`,
+      );
+    }
+    for (const next of successors(document.document)) await visit(next);
+    documents.push(document);
+  };
+  await visit(root);
+  return { documents, blobs };
+}
