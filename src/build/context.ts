@@ -2,7 +2,8 @@ import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import dockerignore from '@balena/dockerignore';
-import { errnoOf, messageOf, SlipwayError } from '../base/errors.js';
+import { errnoOf, isSlipwayError, messageOf, SlipwayError } from '../base/errors.js';
+import { nameOf, parentOf } from '../layers/layer-names.js';
 import { fsPath, pathFromBytes } from '../layers/path-bytes.js';
 import { comparePaths } from '../layers/toc.js';
 
@@ -77,9 +78,28 @@ export class BuildContext {
     return { path, file: this.#file(resolved.join('/')), stats: lstatSync(fsPath(this.#file(resolved.join('/')))) };
   }
 
+  /**
+   * As {@link find}, for a name that a wildcard matched: a link that leads nowhere in the context is the entry itself. It was not
+   * named, so it is copied as the link it is rather than lost or refused.
+   */
+  findMatch(path: string): ContextEntry | undefined {
+    try {
+      const found = this.find(path);
+      if (found !== undefined) return found;
+    } catch (error) {
+      if (!isSlipwayError(error, 'E_COPY')) throw error;
+    }
+    const parent = this.#resolve(parentOf(path));
+    if (parent === undefined) return undefined;
+    const file = this.#file([...parent, nameOf(path)].join('/'));
+    const stats = lstatSync(fsPath(file), { throwIfNoEntry: false });
+    return stats === undefined ? undefined : { path, file, stats };
+  }
+
   /** The names directly inside a directory, hidden ones too, sorted; for suggestions and wildcards. */
   names(dir: string): string[] {
-    return readNames(this.#file(dir));
+    const resolved = this.#resolve(dir);
+    return resolved === undefined ? [] : readNames(this.#file(resolved.join('/')));
   }
 
   /**

@@ -131,7 +131,7 @@ function matchWildcard(context: BuildContext, pattern: string, source: string): 
     for (const name of context.names(dir)) {
       const path = dir === '' ? name : `${dir}/${name}`;
       if (matcher.test(path)) {
-        const entry = context.find(path);
+        const entry = context.findMatch(path);
         if (
           entry !== undefined &&
           (entry.stats.isDirectory() || context.hiddenBy(path) === undefined) &&
@@ -140,8 +140,7 @@ function matchWildcard(context: BuildContext, pattern: string, source: string): 
           found.push(entry);
       }
       if (deep || path.split('/').length < depth) {
-        const entry = context.find(path);
-        if (entry?.stats.isDirectory()) visit(path);
+        if (context.findMatch(path)?.stats.isDirectory()) visit(path);
       }
     }
   };

@@ -1,5 +1,5 @@
 import { SlipwayError } from '../base/errors.js';
-import { excerpt, locationOf } from '../kubefile-parser/caret.js';
+import { excerptAt, locationOf } from '../kubefile-parser/caret.js';
 import type { Position } from '../kubefile-parser/position.js';
 import type { BuildJob } from './job.js';
 
@@ -16,10 +16,9 @@ export async function at<T>(
     return await work();
   } catch (error) {
     if (!(error instanceof SlipwayError) || error.code === 'E_INTERRUPTED') throw error;
-    const line = kubefile.text.split('\n')[position.line - 1] ?? '';
     throw new SlipwayError(
       error.code,
-      `${locationOf(kubefile.file, position)}: ${error.message}\n${excerpt(line, position.column)}`,
+      `${locationOf(kubefile.file, position)}: ${error.message}\n${excerptAt(kubefile, position)}`,
       {
         ...(error.hint === undefined ? {} : { hint: error.hint }),
         ...(error.details === undefined ? {} : { details: error.details }),

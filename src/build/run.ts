@@ -11,7 +11,7 @@ import { makeLayer } from './make-layer.js';
 import { instructionDone, type Outcome } from './outcome.js';
 import { at } from './place.js';
 import { chooseIsolation } from './run/isolation.js';
-import { RunOutput } from './run/output.js';
+import { createRunOutput } from './run/output.js';
 import { runSandboxed } from './run/sandbox.js';
 import { nextKey, type StageState, stageTree } from './stage.js';
 import { PROXY_VARIABLES, runVariables } from './variables.js';
@@ -58,7 +58,7 @@ export async function runRun(
 
     const created = createdTime(job);
     const layers = await inOverlay(job, state, async ({ rootfs, upper, scratch }) => {
-      const output = new RunOutput(step, (line) => job.reporter.info(line));
+      const output = createRunOutput(step, (line) => job.reporter.info(line));
       const ended = await runSandboxed({
         rootfs,
         isolation,
@@ -68,13 +68,14 @@ export async function runRun(
         ...(state.user === '' ? {} : { user: state.user }),
         network,
         mounts: [],
-        onOutput: (chunk, stream) => output.write(chunk, stream),
+        onOutput: (chunk, stream) => output.push(chunk, stream),
         signal: job.signal,
         scratch,
+        hide: [job.store.root],
       });
       output.end();
       job.signal.throwIfAborted();
-      if (ended.code !== 0) throw runFailed(ended, output.lastLines(), isolation);
+      if (ended.code !== 0) throw runFailed(ended, output.tail(), isolation);
       const changed = await upperEntries(upper, tree);
       return changed.length === 0 ? [] : [(await makeLayer(job, changed, { title: instruction.source })).layer];
     });

@@ -1,20 +1,19 @@
 import { SlipwayError } from '../base/errors.js';
 import type { Instruction, Kubefile, Stage } from '../kubefile-parser/ast.js';
-import { excerpt, locationOf } from '../kubefile-parser/caret.js';
+import { excerptAt, locationOf } from '../kubefile-parser/caret.js';
 
 /**
  * Refuses, before anything is built, what the language has and this version does not execute. All places are listed at once.
  * @throws SlipwayError E_UNSUPPORTED
  */
 export function refuseUnsupported(kubefile: Kubefile, stages: readonly Stage[]): void {
-  const lines = kubefile.text.split('\n');
   const found = stages.flatMap(({ instructions }) =>
     instructions.flatMap((instruction) => {
       const what = unsupported(instruction);
       if (what === undefined) return [];
       const { position } = instruction;
       return [
-        `${locationOf(kubefile.file, position)}: ${what} is not supported by this version\n${excerpt(lines[position.line - 1] ?? '', position.column)}`,
+        `${locationOf(kubefile.file, position)}: ${what} is not supported by this version\n${excerptAt(kubefile, position)}`,
       ];
     }),
   );

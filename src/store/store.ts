@@ -46,6 +46,8 @@ export class Store {
     const dir = resolve(root);
     try {
       await mkdir(join(dir, 'blobs', 'sha256'), { recursive: true });
+      // Unpacked images hold setuid programs and device nodes of strangers: nobody else on this machine may reach them.
+      for (const name of ['data', 'tmp']) await mkdir(join(dir, name), { recursive: true, mode: 0o700 });
       await checkLayout(dir);
     } catch (error) {
       const failure = fileSystemError(error, `opening the store ${dir}`);

@@ -1,0 +1,50 @@
+import type { Command } from 'commander';
+import { SlipwayError } from '../base/errors.js';
+import { startServer } from '../registry/server/server.js';
+import { action, addGlobalFlags, examples } from './action.js';
+
+interface ServeFlags {
+  readonly listen: string;
+  readonly readOnly?: boolean;
+  readonly htpasswd?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+}
+
+export function define(program: Command): void {
+  const registry = program.command('registry').description('A small registry over the store of this machine.');
+  addGlobalFlags(registry.command('serve'))
+    .description('Serve the store as a registry, until it is stopped with Ctrl-C. What is pushed to it is in the store.')
+    .option('--listen <host:port>', 'where to listen; port 0 takes a free one', '127.0.0.1:5000')
+    .option('--read-only', 'refuse pushes and deletes')
+    .option('--htpasswd <file>', 'let only these users in (bcrypt, as htpasswd -B writes them)')
+    .option('--tls-cert <file>', 'certificate (PEM, with its chain)')
+    .option('--tls-key <file>', 'key of the certificate')
+    .addHelpText(
+      'after',
+      examples(
+        ['slipway registry serve', 'at 127.0.0.1:5000, for this machine only'],
+        ['slipway registry serve --listen 0.0.0.0:5000 --htpasswd users --tls-cert r.crt --tls-key r.key', 'for others'],
+      ),
+    )
+    .action(
+      action<[], ServeFlags>(async (context, { listen, readOnly, htpasswd, tlsCert, tlsKey }) => {
+        if ((tlsCert === undefined) !== (tlsKey === undefined)) throw new SlipwayError('E_USAGE', '--tls-cert and --tls-key belong together');
+        const server = await startServer({
+          store: await context.store(),
+          listen,
+          readOnly,
+          htpasswd,
+          tls: tlsCert === undefined || tlsKey === undefined ? undefined : { cert: tlsCert, key: tlsKey },
+          reporter: context.reporter,
+        });
+        // Whoever started us waits for this line; it says the port when that was 0.
+        if (context.json) context.out.line(JSON.stringify({ address: server.address }));
+        else context.out.line(`Serving ${context.root} at ${server.address}`);
+        await new Promise<void>((resolve) => {
+          context.signal.addEventListener('abort', () => resolve(), { once: true });
+        });
+        await server.close();
+      }),
+    );
+}
