@@ -99,7 +99,7 @@ export class TreeWriter {
       // The kernel takes setuid and setgid bits away when the owner changes.
       if (this.#options.chown) fchownSync(fd, entry.uid, entry.gid);
       fchmodSync(fd, this.#modeOf(entry));
-      futimesSync(fd, entry.mtime, entry.mtime);
+      futimesSync(fd, fileTime(entry), fileTime(entry));
     } catch (error) {
       throw failure(error, entry.path);
     } finally {
@@ -123,7 +123,7 @@ export class TreeWriter {
       try {
         if (this.#options.chown) lchownSync(file, entry.uid, entry.gid);
         chmodSync(file, entry.mode);
-        lutimesSync(file, entry.mtime, entry.mtime);
+        lutimesSync(file, fileTime(entry), fileTime(entry));
       } catch (error) {
         throw failure(error, path);
       }
@@ -236,7 +236,7 @@ export class TreeWriter {
     const path = fsPath(file);
     if (this.#options.chown) lchownSync(path, entry.uid, entry.gid);
     if (entry.type !== 'symlink') chmodSync(path, this.#modeOf(entry));
-    lutimesSync(path, entry.mtime, entry.mtime);
+    lutimesSync(path, fileTime(entry), fileTime(entry));
   }
 
   #modeOf({ mode }: Entry): number {
@@ -276,6 +276,11 @@ export class TreeWriter {
     if (!this.#made.has(path)) this.#root.remove(path, stats);
     else if (stats.isDirectory()) this.#hideBelow(path);
   }
+}
+
+/** Node takes numbers below zero for "now", and dates for what they are. File systems clamp what they cannot keep. */
+function fileTime({ mtime }: Entry): number | Date {
+  return mtime < 0 ? new Date(Math.max(mtime, -1e12) * 1000) : mtime;
 }
 
 /** What the kernel says when a layer asks for something that cannot be. */
