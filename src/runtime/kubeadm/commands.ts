@@ -1,5 +1,5 @@
 import type { CommandResult, Host, RunOptions } from '../../hosts/host.js';
-import { shellWord } from '../shell.js';
+import { shellQuote } from '../../hosts/shell-script.js';
 import { PATHS } from './paths.js';
 
 /** Options of a command whose output goes to a step's log. */
@@ -15,7 +15,7 @@ export function onHost(
   script: string,
   { log, signal, ...options }: CommandOptions = {},
 ): Promise<CommandResult> {
-  const path = rootfs === undefined ? '' : `PATH="$PATH":${shellWord(`${rootfs}/bin`)}; export PATH\n`;
+  const path = rootfs === undefined ? '' : `PATH="$PATH":${shellQuote(`${rootfs}/bin`)}; export PATH\n`;
   return host.run(`${path}${script}`, {
     title: firstLine(script),
     ...options,
@@ -31,7 +31,9 @@ export function kubectl(
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<CommandResult> {
-  const command = ['kubectl', `--kubeconfig=${PATHS.admin}`, '--request-timeout=30s', ...args].map(shellWord).join(' ');
+  const command = ['kubectl', `--kubeconfig=${PATHS.admin}`, '--request-timeout=30s', ...args]
+    .map(shellQuote)
+    .join(' ');
   return onHost(host, rootfs, command, { timeoutMs: 60_000, title: `kubectl ${args[0] ?? ''}`.trim(), ...options });
 }
 

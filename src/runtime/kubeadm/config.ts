@@ -24,8 +24,18 @@ export interface KubeadmFacts {
   /** A cluster without workers runs its pods on the masters. */
   readonly hasWorkers: boolean;
   readonly certSANs: readonly string[];
+  /** What was found out about the first master; empty when it does not matter. */
+  readonly abilities?: HostAbilities;
   /** The image's and the user's documents, in this order. */
   readonly documents: readonly JsonObject[];
+}
+
+/** What a host can do that the configuration must know. */
+export interface HostAbilities {
+  /** `systemd` or `cgroupfs`, as the container runtime was set up; undefined when that is not known. */
+  readonly cgroupDriver: string | undefined;
+  /** Whether kube-proxy can set the size of the connection table. */
+  readonly conntrackWritable: boolean;
 }
 
 /** What joins a node: everything here is secret or as good as. */
@@ -126,6 +136,7 @@ export function networksOf(documents: readonly JsonObject[]): {
 function mergedDocuments(facts: KubeadmFacts, address: string): KubeadmDocuments {
   const given = collectDocuments(facts.documents);
   const { name } = controlPlaneEndpoint(facts);
+  const { cgroupDriver, conntrackWritable = true } = facts.abilities ?? {};
   const generated: KubeadmDocuments = {
     ...NO_DOCUMENTS,
     InitConfiguration: {
@@ -143,6 +154,9 @@ function mergedDocuments(facts: KubeadmFacts, address: string): KubeadmDocuments
         ],
       },
     },
+    KubeletConfiguration: cgroupDriver === undefined ? {} : { cgroupDriver },
+    // kube-proxy ends itself when it may not set what it was told to set (a host that is a container).
+    KubeProxyConfiguration: conntrackWritable ? {} : { conntrack: { maxPerCore: 0 } },
   };
   return mergeAll(generated, given);
 }

@@ -1,10 +1,10 @@
 import type { Host } from '../../hosts/host.js';
+import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
-import { shellWord } from '../shell.js';
 import { pointApiServerName } from './api-server-name.js';
 import { onHost } from './commands.js';
 import { initConfig } from './config.js';
-import { kubeadmFacts } from './facts.js';
+import { hostAbilities, kubeadmFacts } from './facts.js';
 import { apiServerReady, findRemains, reviveApiServer } from './health.js';
 import { listNodes, nodeOf } from './nodes.js';
 import { PATHS } from './paths.js';
@@ -36,10 +36,11 @@ export function initStep(first: Host, cluster: ClusterContext): DriverStep {
         return;
       }
       if (remains.leftovers) await kubeadmReset(first, rootfs, log, signal);
-      const { file, flags } = initConfig(kubeadmFacts(cluster), first.address);
+      const facts = { ...kubeadmFacts(cluster), abilities: await hostAbilities(first) };
+      const { file, flags } = initConfig(facts, first.address);
       await first.writeFile(PATHS.initConfig, file, { mode: 0o600 });
       const command = ['kubeadm', 'init', `--config=${PATHS.initConfig}`, '--skip-token-print', ...flags];
-      await onHost(first, rootfs, command.map(shellWord).join(' '), {
+      await onHost(first, rootfs, command.map(shellQuote).join(' '), {
         log,
         signal,
         timeoutMs: INIT_TIMEOUT_MS,

@@ -1,7 +1,7 @@
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
+import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
-import { shellWord } from '../shell.js';
 import { waitFor } from '../wait.js';
 import { pointApiServerName } from './api-server-name.js';
 import { kubectl, onHost } from './commands.js';
@@ -109,7 +109,7 @@ async function join(
       ...(certificateKey === undefined ? {} : { certificateKey }),
     });
     await withSecretFile(host, PATHS.joinConfig, file, () =>
-      onHost(host, rootfs, ['kubeadm', 'join', `--config=${PATHS.joinConfig}`, ...flags].map(shellWord).join(' '), {
+      onHost(host, rootfs, ['kubeadm', 'join', `--config=${PATHS.joinConfig}`, ...flags].map(shellQuote).join(' '), {
         log,
         signal,
         timeoutMs: JOIN_TIMEOUT_MS,

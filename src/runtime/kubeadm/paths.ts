@@ -10,5 +10,7 @@ export const PATHS = {
   /** Holds a join token; in memory (tmpfs), and removed as soon as kubeadm has ended. */
   joinConfig: '/run/slipway/kubeadm-join.yaml',
   uploadCertsConfig: '/run/slipway/kubeadm-upload-certs.yaml',
+  /** One word: the cgroup driver that `init.sh` set the container runtime up with. */
+  cgroupDriver: '/etc/slipway/cgroup-driver',
   rootKubeconfig: '/root/.kube/config',
 } as const;
