@@ -109,8 +109,12 @@ async function inOverlay<T>(
   };
   for (const dir of Object.values(place)) await mkdir(dir, { recursive: true, mode: 0o755 });
   try {
-    const lower = [await store.directory('data', 'empty'), ...layers.map(({ dir }) => dir)];
-    await mountOverlay({ lower, upper: place.upper, work: place.work, target: place.rootfs });
+    await mountOverlay({
+      lower: layers.map(({ dir }) => dir),
+      upper: place.upper,
+      work: place.work,
+      target: place.rootfs,
+    });
     try {
       return await work(place);
     } finally {

@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { SlipwayError } from '../base/errors.js';
 import { mountProgram } from './mount-program.js';
+import { mountPoints } from './mount-table.js';
 import { overlayXattrPrefix } from './overlay-xattrs.js';
 
 export interface OverlayMount {
@@ -74,12 +75,11 @@ export async function mountOverlay({ lower, upper, work, target, readOnly = fals
   }
 }
 
-/** True when something is mounted at `target` (proc(5), mountinfo). */
+/** True when something is mounted at `target`. */
 export async function isMounted(target: string): Promise<boolean> {
   const place = await realpath(target).catch(() => undefined);
   if (place === undefined) return false;
-  const table = await readFile('/proc/self/mountinfo', 'utf8');
-  return table.split('\n').some((line) => unescaped(line.split(' ')[4] ?? '') === place);
+  return (await mountPoints()).includes(place);
 }
 
 /**
@@ -131,9 +131,4 @@ async function emptyPlace(target: string): Promise<string> {
   throw new SlipwayError('E_MOUNT', `cannot mount layers at ${target}: it is not empty`, {
     hint: 'choose an empty directory',
   });
-}
-
-/** mountinfo writes spaces, tabs, newlines and backslashes in octal. */
-function unescaped(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }

@@ -62,9 +62,7 @@ export async function mountImage(store: Store, image: LocalImage, target?: strin
     // The record comes first: a collection must never remove layers under a mount, at worst it keeps some too long.
     await replaceFile(recordFile(dir, place), await store.temp.path('mount'), JSON.stringify(mount));
     try {
-      // The kernel wants two lower directories where there is no upper one.
-      const empty = await store.directory('data', 'empty');
-      await mountOverlay({ lower: [empty, ...layers.map((layer) => layer.dir)], target: place, readOnly: true });
+      await mountOverlay({ lower: layers.map((layer) => layer.dir), target: place, readOnly: true });
     } catch (error) {
       await rm(recordFile(dir, place), { force: true });
       throw error;

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, realpath, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../base/errors.js';
+import { mountPointsBelow } from '../layers/mount-table.js';
+import { unmount } from '../layers/overlay.js';
 import { type FileLock, tryLock } from './locks.js';
 
 const LOCK = 'lock';
@@ -58,6 +60,8 @@ export class TempSpace {
         throw error;
       });
       if (lock === undefined) continue;
+      // A killed RUN leaves its overlay mounted.
+      for (const place of await mountPointsBelow(await realpath(dir))) await unmount(place, { lazy: true });
       await rm(dir, { recursive: true, force: true });
       await lock.release();
     }
