@@ -7,7 +7,7 @@ import { pathFromBytes, pathToBytes } from './path-bytes.js';
 export type Xattrs = Readonly<Record<string, string>>;
 
 /** The numbers of the system calls llistxattr, lgetxattr, lsetxattr (Linux, syscall(2)): Node has no way to extended attributes. */
-const SYSCALLS: Readonly<Record<string, string>> = { x64: '194 191 188', arm64: '12 9 6' };
+const SYSCALLS: Readonly<Record<string, string>> = { x64: '195 192 189', arm64: '12 9 6' };
 
 /**
  * One process for any number of files. Reads NUL-separated commands `r PATH` and `w PATH NAME HEXVALUE`, relative to its working directory,
