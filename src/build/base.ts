@@ -5,8 +5,7 @@ import type { ContainerImage } from '../image/cluster-image.js';
 import { digestOf } from '../image/digest.js';
 import { canonicalName, parseReference } from '../image/reference.js';
 import type { MergedTree } from '../layers/merge.js';
-import { type CarriedImage, type DistributionLayer, distributionLayers } from '../registry/distribution-tree.js';
-import { fetchImage } from '../registry/pull.js';
+import type { CarriedImage, DistributionLayer } from '../registry/distribution-tree.js';
 import type { StoredLayer } from '../store/layer-store.js';
 import { readLayerFile } from '../store/rootfs-file.js';
 import { type ListedImage, parseImageList } from './image-list.js';
@@ -14,6 +13,8 @@ import { type BuildJob, createdTime } from './job.js';
 import { makeLayer } from './make-layer.js';
 import { instructionDone, type Outcome } from './outcome.js';
 import { nextKey, type StageState, stageTree } from './stage.js';
+
+type FetchImage = typeof import('../registry/pull.js').fetchImage;
 
 const LIST_LIMIT = 16 * 1024 * 1024;
 /** Images fetched at the same time; each fetches its own blobs in parallel too. */
@@ -53,7 +54,12 @@ export async function collectContainerImages(
     });
     return { state: { ...done.state, containerImages }, cached: true };
   }
-  const fetched = await mapLimit(wanted, PARALLEL_IMAGES, (image) => fetchListed(job, image));
+  // Loaded only here: a build whose images are all in the cache talks to no registry.
+  const [{ fetchImage }, { distributionLayers }] = await Promise.all([
+    import('../registry/pull.js'),
+    import('../registry/distribution-tree.js'),
+  ]);
+  const fetched = await mapLimit(wanted, PARALLEL_IMAGES, (image) => fetchListed(job, image, fetchImage));
   const made: { layer: StoredLayer; note: string }[] = [];
   for (const part of await distributionLayers(job.store, fetched))
     made.push({ layer: await partLayer(job, part), note: part.title });
@@ -90,7 +96,11 @@ function unique(images: readonly ListedImage[]): ListedImage[] {
   return [...new Map(images.map((image) => [canonicalName(image.reference), image])).values()];
 }
 
-async function fetchListed(job: BuildJob, { reference, where }: ListedImage): Promise<CarriedImage> {
+async function fetchListed(
+  job: BuildJob,
+  { reference, where }: ListedImage,
+  fetchImage: FetchImage,
+): Promise<CarriedImage> {
   const name = canonicalName(reference);
   try {
     const { descriptor } = await fetchImage(job.store, name, {

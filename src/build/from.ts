@@ -1,7 +1,6 @@
 import { isSlipwayError, SlipwayError } from '../base/errors.js';
 import { formatPlatform, parsePlatform, samePlatform } from '../image/platform.js';
 import type { FromInstruction } from '../kubefile-parser/ast.js';
-import { pullImage } from '../registry/pull.js';
 import { type LocalImage, readImage } from '../store/local-image.js';
 import type { ExpandWord } from './expand.js';
 import type { BuildJob } from './job.js';
@@ -54,6 +53,7 @@ async function baseImage(job: BuildJob, name: string, platform: StageState['plat
         });
     }
   }
+  const { pullImage } = await import('../registry/pull.js'); // most builds ask no registry
   await pullImage(store, name, { ...registry, platform, reporter });
   return readImage(store, name, platform);
 }

@@ -1,0 +1,207 @@
+// npm run bench: what Slipway takes, as a ratio of what its peers take for the same work in the same run. Needs root, and the Debian
+// packages buildah skopeo docker-registry time (test/lab/packages.sh installs them).
+//   npm run bench -- [ROW …]     only rows whose name contains one of the words
+import { spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { pair } from './pairs.mjs';
+
+const project = fileURLToPath(new URL('..', import.meta.url));
+const home = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
+const inStore = (name, command) => `SLIPWAY_ROOT=${home}/${name} ${project}bin/slipway ${command} >/dev/null 2>&1`;
+const buildah = (command) => `buildah --root ${home}/buildah --runroot ${home}/buildah-run ${command} >/dev/null 2>&1`;
+const only = process.argv.slice(2);
+const port = await freePort();
+const registry = await startRegistry(port);
+const address = `127.0.0.1:${port}`;
+
+try {
+  const rows = [];
+  const row = (name, budget, setup) => {
+    if (only.length > 0 && !only.some((word) => name.includes(word))) return;
+    process.stderr.write(`${name} …\n`);
+    rows.push({ name, budget, ...pair(setup()) });
+  };
+  row('build + push, COPY of 200 MB', 1, buildAndPush);
+  row('rebuild, nothing changed (10 000 files)', 0.3, rebuild);
+  row('pack 20 000 files with digests / tar | sha256sum', 2, pack);
+  row('unpack 20 000 files, verified / GNU tar', 1.5, unpack);
+  row('pull + verify 200 MB / skopeo copy', 1, pull);
+  row('build of a 1 GB layer / buildah bud (peak memory)', undefined, large);
+  row('slipway version / node -e 0', 2, () => ({
+    ours: `${project}bin/slipway version`,
+    peer: 'node -e 0',
+    rounds: 15,
+  }));
+  print(rows);
+} finally {
+  registry.kill();
+  spawnSync('buildah', ['--root', `${home}/buildah`, '--runroot', `${home}/buildah-run`, 'rm', '--all']);
+  rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** 200 MB of programs (as compressible as what clusters are made of) in a context that both builders take. */
+function programs(name, bytes) {
+  const dir = join(home, name);
+  mkdirSync(join(dir, 'tree'), { recursive: true });
+  let total = 0;
+  for (const source of ['/usr/bin', '/usr/lib/x86_64-linux-gnu', '/usr/sbin', process.execPath]) {
+    const files = statSync(source).isDirectory() ? readdirSync(source).map((file) => join(source, file)) : [source];
+    for (const file of files) {
+      const stats = statSync(file, { throwIfNoEntry: false });
+      if (total >= bytes || !stats?.isFile() || stats.size > bytes - total) continue;
+      cpSync(file, join(dir, 'tree', `${total}-${file.split('/').at(-1)}`));
+      total += stats.size;
+    }
+  }
+  return kubefiles(dir);
+}
+
+function kubefiles(dir) {
+  writeFileSync(join(dir, 'Kubefile'), '# dialect=docker\nFROM scratch\nCOPY tree /tree\n');
+  writeFileSync(join(dir, 'Dockerfile'), 'FROM scratch\nCOPY tree /tree\n');
+  return dir;
+}
+
+function smallFiles(name, count, size) {
+  const dir = join(home, name);
+  for (let index = 0; index < count; index++) {
+    const sub = join(dir, 'tree', String(index % 100));
+    if (index < 100) mkdirSync(sub, { recursive: true });
+    writeFileSync(join(sub, `file-${index}`), randomBytes(size / 2).toString('hex'));
+  }
+  return kubefiles(dir);
+}
+
+function buildAndPush() {
+  const dir = programs('programs', 200e6);
+  let round = 0;
+  return {
+    prepare: () => {
+      round++;
+      for (const name of ['store', 'buildah']) rmSync(join(home, name), { recursive: true, force: true });
+      // Each round pushes a layer that the registry has never seen.
+      writeFileSync(join(dir, 'tree', 'round'), String(round));
+    },
+    ours: `${inStore('store', `build -t ${address}/ours:v1 ${dir}`)} && ${inStore('store', `push ${address}/ours:v1`)}`,
+    peer: `${buildah(`bud --isolation chroot -t ${address}/peer:v1 ${dir}`)} && ${buildah(`push --tls-verify=false ${address}/peer:v1`)}`,
+  };
+}
+
+function rebuild() {
+  const dir = smallFiles('many', 10_000, 2048);
+  const ours = inStore('store-many', `build -t many:v1 ${dir}`);
+  const peer = buildah(`bud --layers --isolation chroot -t many:v1 ${dir}`);
+  // A file that has just been written is not remembered: its times could still hide a change.
+  spawnSync('sleep', ['1.5']);
+  spawnSync('bash', ['-c', `${ours}; ${peer}`]);
+  return { ours, peer };
+}
+
+function pack() {
+  const dir = smallFiles('small', 20_000, 4096);
+  return {
+    ours: `node ${project}bench/pack.mjs ${dir}/tree ${home}/ours.tar`,
+    peer: `tar -C ${dir}/tree --sort=name -cf - . | tee ${home}/peer.tar | sha256sum`,
+  };
+}
+
+function unpack() {
+  const dir = smallFiles('small', 20_000, 4096);
+  spawnSync('tar', ['-C', `${dir}/tree`, '--sort=name', '-cf', `${home}/layer.tar`, '.']);
+  const diffId = `sha256:${spawnSync('sha256sum', [`${home}/layer.tar`], { encoding: 'utf8' }).stdout.split(' ', 1)[0]}`;
+  return {
+    prepare: () => {
+      for (const name of ['unpacked-ours', 'unpacked-peer']) {
+        rmSync(join(home, name), { recursive: true, force: true });
+        mkdirSync(join(home, name));
+      }
+    },
+    ours: `node ${project}bench/unpack.mjs ${home}/layer.tar ${home}/unpacked-ours ${diffId}`,
+    peer: `tar -C ${home}/unpacked-peer -xf ${home}/layer.tar`,
+  };
+}
+
+function pull() {
+  const dir = programs('programs', 200e6);
+  spawnSync('bash', [
+    '-c',
+    `${inStore('store', `build -t ${address}/pull:v1 ${dir}`)} && ${inStore('store', `push ${address}/pull:v1`)}`,
+  ]);
+  return {
+    prepare: () => {
+      for (const name of ['store-pull', 'layout']) rmSync(join(home, name), { recursive: true, force: true });
+    },
+    ours: inStore('store-pull', `pull ${address}/pull:v1`),
+    peer: `skopeo copy --src-tls-verify=false docker://${address}/pull:v1 oci:${home}/layout:v1 >/dev/null 2>&1`,
+  };
+}
+
+function large() {
+  const dir = join(home, 'large');
+  mkdirSync(join(dir, 'tree'), { recursive: true });
+  kubefiles(dir);
+  spawnSync('bash', [
+    '-c',
+    `for i in 1 2 3 4 5; do cat ${process.execPath}; head -c 100M /dev/urandom; done | head -c 1G >${dir}/tree/large`,
+  ]);
+  return {
+    rounds: 1,
+    prepare: () => {
+      for (const name of ['store-large', 'buildah']) rmSync(join(home, name), { recursive: true, force: true });
+    },
+    ours: inStore('store-large', `build -t large:v1 ${dir}`),
+    peer: buildah(`bud --isolation chroot -t large:v1 ${dir}`),
+  };
+}
+
+function print(rows) {
+  const table = [['work', 'budget', 'ratio', 'least', 'most', 'ours', 'peer', 'our peak memory']];
+  for (const { name, budget, ratio, least, most, ours, peer, memory } of rows) {
+    const verdict = budget === undefined ? '' : `≤ ${budget}`;
+    table.push([
+      name,
+      verdict,
+      ratio.toFixed(2),
+      least.toFixed(2),
+      most.toFixed(2),
+      `${ours.toFixed(2)} s`,
+      `${peer.toFixed(2)} s`,
+      `${Math.round(memory / 1e6)} MB`,
+    ]);
+  }
+  const widths = table[0].map((_, column) => Math.max(...table.map((cells) => cells[column].length)));
+  for (const cells of table) console.log(cells.map((cell, column) => cell.padEnd(widths[column])).join('  '));
+}
+
+async function startRegistry(listen) {
+  const config = join(home, 'registry.yml');
+  writeFileSync(
+    config,
+    `version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: ${home}/registry}}\nhttp: {addr: "127.0.0.1:${listen}"}\n`,
+  );
+  const child = spawn('docker-registry', ['serve', config], { stdio: 'ignore' });
+  for (let tries = 0; tries < 100; tries++) {
+    const answered = await fetch(`http://127.0.0.1:${listen}/v2/`).then(
+      (response) => response.ok,
+      () => false,
+    );
+    if (answered) return child;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  child.kill();
+  throw new Error('docker-registry did not start');
+}
+
+function freePort() {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port: free } = server.address();
+      server.close(() => resolve(free));
+    });
+  });
+}
