@@ -8,7 +8,15 @@ import type { RegistryOptions } from './options.js';
 import { RegistryError, responseError } from './registry-error.js';
 import { backoff, parseRetryAfter, TRIES, wait } from './retry.js';
 import type { Scope } from './scope.js';
-import { type HttpResponse, headerOf, type Method, type RequestBody, SourceFailure, Transport } from './transport.js';
+import {
+  discard,
+  type HttpResponse,
+  headerOf,
+  type Method,
+  type RequestBody,
+  SourceFailure,
+  Transport,
+} from './transport.js';
 import { parseWarnings } from './warning-header.js';
 
 const ERROR_BODY_LIMIT = 64 * 1024;
@@ -139,7 +147,7 @@ export class Session {
       // A 401 from blob storage that we were redirected to is not this registry's challenge.
       if (response.status !== 401 || response.url.origin !== origin.origin || round === 2) return response;
       if (!(await this.#authorizer.refused(response, scopes, authorization))) return response;
-      response.body.destroy();
+      discard(response);
     }
   }
 

@@ -14,6 +14,8 @@ const IDLE_TIMEOUT = 60_000;
 /** A registry may hash and move a whole blob before it answers the request that ends its upload. */
 const COMMIT_PATIENCE = 5;
 const MOST_REDIRECTS = 10;
+/** Bytes of an unwanted body that are read rather than closing the connection. */
+const DISCARDED = 64 * 1024;
 /** To find out whether a loopback registry speaks TLS. */
 const PROBE_TIMEOUT = 2_000;
 
@@ -36,7 +38,7 @@ export interface HttpResponse {
   readonly status: number;
   /** Lower-case names; a repeated header is a list. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** Must be read to its end or destroyed. */
+  /** Must be read to its end, destroyed, or given to {@link discard}. */
   readonly body: Readable;
   /** Where the answer came from, after redirects. */
   readonly url: URL;
@@ -46,6 +48,15 @@ export interface HttpResponse {
 export function headerOf({ headers }: Pick<HttpResponse, 'headers'>, name: string): string | undefined {
   const value = headers[name];
   return Array.isArray(value) ? value[0] : value;
+}
+
+/** Gives up an answer. A short rest is read, so that the connection can be used again. */
+export function discard({ body }: Pick<HttpResponse, 'body'>): void {
+  let left = DISCARDED;
+  body.on('data', (chunk: Uint8Array) => {
+    left -= chunk.byteLength;
+    if (left < 0) body.destroy();
+  });
 }
 
 /**
@@ -94,7 +105,7 @@ export class Transport {
       const response = await this.#exchange({ ...request, url, method, body, authorization });
       const target = redirectTarget(response, method);
       if (target === undefined) return response;
-      response.body.destroy();
+      discard(response);
       if (hops === MOST_REDIRECTS) {
         throw new SlipwayError(
           'E_REGISTRY',
@@ -149,6 +160,8 @@ export class Transport {
         headersTimeout: reading ? idle : idle * COMMIT_PATIENCE,
         ...(signal === undefined ? {} : { signal }),
       });
+      // Whoever reads the body gets its error; whoever gives it up must not fall over one.
+      response.body.on('error', () => {});
       return { status: response.statusCode, headers: response.headers, body: response.body, url };
     } catch (error) {
       stream?.destroy();

@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import { isSlipwayError, SlipwayError } from '../../base/errors.js';
+import { zodProblems } from '../../base/zod-error.js';
+import { type Descriptor, descriptorSchema } from '../../image/oci.js';
+import { parseReference } from '../../image/reference.js';
+import { CONTAINERD_NAME, REF_NAME, SINCE } from './archive-image.js';
+
+const indexSchema = z.looseObject({
+  schemaVersion: z.literal(2),
+  manifests: z.array(descriptorSchema),
+  annotations: z.record(z.string(), z.string()).optional(),
+});
+
+/** What `index.json` of a layout says. */
+export interface LayoutIndex {
+  readonly images: readonly { readonly name: string | undefined; readonly descriptor: Descriptor }[];
+  /** Set when content was left out: the images that have it. */
+  readonly since: string | undefined;
+}
+
+/** @throws SlipwayError E_BAD_ARCHIVE */
+export function parseLayoutIndex(bytes: Uint8Array, what: string): LayoutIndex {
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch (cause) {
+    throw new SlipwayError('E_BAD_ARCHIVE', `${what}: index.json is not valid JSON`, { cause });
+  }
+  const parsed = indexSchema.safeParse(value);
+  if (!parsed.success) throw new SlipwayError('E_BAD_ARCHIVE', `${what}: index.json: ${zodProblems(parsed.error)}`);
+  const { manifests, annotations = {} } = parsed.data;
+  return {
+    images: manifests.map(({ annotations: own = {}, ...descriptor }) => {
+      const { [REF_NAME]: ref, [CONTAINERD_NAME]: full, ...others } = own;
+      const rest = Object.keys(others).length === 0 ? {} : { annotations: others };
+      return { name: nameFrom(ref, full), descriptor: { ...descriptor, ...rest } };
+    }),
+    since: annotations[SINCE],
+  };
+}
+
+/**
+ * The name of an image in the store. Tools disagree on what `ref.name` is: we and skopeo write a whole name, docker and nerdctl the tag
+ * alone with the whole name in containerd's annotation.
+ */
+function nameFrom(ref: string | undefined, full: string | undefined): string | undefined {
+  const candidates = ref !== undefined && /[:/@]/.test(ref) ? [ref, full] : [full, ref];
+  for (const candidate of candidates) {
+    if (candidate === undefined || candidate === '') continue;
+    try {
+      return parseReference(familiarName(candidate)).name;
+    } catch (error) {
+      if (!isSlipwayError(error, 'E_INVALID_REFERENCE')) throw error; // an arbitrary text: the annotation may hold one
+    }
+  }
+  return undefined;
+}
+
+/** Without what is implied: `docker.io/library/x:1` is `x:1` in the store. */
+export function familiarName(name: string): string {
+  return name.replace(/^docker\.io\/(?:library\/)?/, '');
+}
