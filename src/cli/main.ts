@@ -4,6 +4,8 @@ import { reportFailure } from './failure.js';
 /** `slipway version` must cost no more than starting Node does, so nothing is loaded before it is known to be needed. */
 async function main(args: readonly string[]): Promise<void> {
   const name = commandName(args);
+  // Others can read a process's arguments: a password among them is overwritten before anything else is done.
+  if (args.some((arg) => /^(-p|--(pk-)?passw)/.test(arg))) process.title = `slipway ${name ?? ''}`;
   if (name === 'version' || (name === undefined && (args.includes('--version') || args.includes('-V')))) {
     const { printVersion } = await import('./version.js');
     if (printVersion(args)) return;

@@ -14,7 +14,9 @@ interface ServeFlags {
 export function define(program: Command): void {
   const registry = program.command('registry').description('A small registry over the store of this machine.');
   addGlobalFlags(registry.command('serve'))
-    .description('Serve the store as a registry, until it is stopped with Ctrl-C. What is pushed to it is in the store.')
+    .description(
+      'Serve the store as a registry, until it is stopped with Ctrl-C. What is pushed to it is in the store.',
+    )
     .option('--listen <host:port>', 'where to listen; port 0 takes a free one', '127.0.0.1:5000')
     .option('--read-only', 'refuse pushes and deletes')
     .option('--htpasswd <file>', 'let only these users in (bcrypt, as htpasswd -B writes them)')
@@ -24,12 +26,16 @@ export function define(program: Command): void {
       'after',
       examples(
         ['slipway registry serve', 'at 127.0.0.1:5000, for this machine only'],
-        ['slipway registry serve --listen 0.0.0.0:5000 --htpasswd users --tls-cert r.crt --tls-key r.key', 'for others'],
+        [
+          'slipway registry serve --listen 0.0.0.0:5000 --htpasswd users --tls-cert r.crt --tls-key r.key',
+          'for others',
+        ],
       ),
     )
     .action(
       action<[], ServeFlags>(async (context, { listen, readOnly, htpasswd, tlsCert, tlsKey }) => {
-        if ((tlsCert === undefined) !== (tlsKey === undefined)) throw new SlipwayError('E_USAGE', '--tls-cert and --tls-key belong together');
+        if ((tlsCert === undefined) !== (tlsKey === undefined))
+          throw new SlipwayError('E_USAGE', '--tls-cert and --tls-key belong together');
         const server = await startServer({
           store: await context.store(),
           listen,
