@@ -1,0 +1,97 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
+import { redact } from '../base/redact.js';
+import { zodProblems } from '../base/zod-error.js';
+import { replaceFile } from '../store/durable.js';
+import type { StatePaths } from './cluster-paths.js';
+
+const hostStateSchema = z.object({
+  address: z.string(),
+  roles: z.array(z.string()),
+  hostname: z.string(),
+  machineId: z.string(),
+  /** How it was reached; a password is never kept. */
+  ssh: z.object({ user: z.string(), port: z.number(), privateKey: z.string().optional() }),
+  env: z.record(z.string(), z.string()),
+  /** Its number among the hosts, never given to another one: chooses its pod addresses where that is by hand. */
+  index: z.number().int().nonnegative(),
+});
+export type HostState = z.infer<typeof hostStateSchema>;
+
+const stateSchema = z.object({
+  schema: z.literal(1),
+  /** Of this cluster and no other one of the same name. */
+  id: z.string(),
+  name: z.string(),
+  phase: z.enum(['installing', 'running', 'resetting']),
+  image: z.object({ name: z.string(), digest: z.string() }),
+  runtime: z.string(),
+  version: z.string(),
+  dataRoot: z.string(),
+  registry: z.object({ domain: z.string(), port: z.number(), username: z.string().optional() }),
+  /** Without values that look like secrets; `envNotKept` names those. */
+  env: z.record(z.string(), z.string()),
+  envNotKept: z.array(z.string()),
+  cmds: z.array(z.string()).optional(),
+  certSANs: z.array(z.string()),
+  hosts: z.array(hostStateSchema),
+  created: z.string(),
+  updated: z.string(),
+});
+
+/** What is known of a cluster between two commands. Without secrets. */
+export type ClusterState = z.infer<typeof stateSchema>;
+
+/**
+ * The state of a cluster; undefined when there is none.
+ * @throws SlipwayError E_CLUSTER_STATE when it cannot be read: it is never guessed.
+ */
+export async function readClusterState(paths: StatePaths): Promise<ClusterState | undefined> {
+  let text: string;
+  try {
+    text = await readFile(paths.state, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw fileSystemError(error, `reading ${paths.state}`);
+  }
+  const bad = (why: string): SlipwayError =>
+    new SlipwayError('E_CLUSTER_STATE', `${paths.state} cannot be read: ${why}`, {
+      hint: 'bring it back from a copy; or move it away and give the hosts again with --masters and --nodes',
+    });
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw bad('it is not valid JSON');
+  }
+  const parsed = stateSchema.safeParse(value);
+  if (!parsed.success) throw bad(zodProblems(parsed.error));
+  return parsed.data;
+}
+
+/** Replaces the state, whole: a reader, and a crash, see the old or the new one. */
+export async function writeClusterState(paths: StatePaths, state: ClusterState): Promise<void> {
+  const text = `${JSON.stringify({ ...state, updated: new Date().toISOString() }, null, 2)}\n`;
+  try {
+    await mkdir(paths.dir, { recursive: true, mode: 0o700 });
+    await replaceFile(paths.state, `${paths.state}.new`, text, 0o600);
+  } catch (error) {
+    throw fileSystemError(error, `writing ${paths.state}`);
+  }
+}
+
+const SECRET_NAME = /pass|secret|token|credential|private|(?:^|_)key$|api_?key/i;
+
+/** Takes what looks like a secret out of an environment, by its name or because it is a known one. */
+export function keepableEnv(env: Readonly<Record<string, string>>): {
+  readonly env: Record<string, string>;
+  readonly envNotKept: string[];
+} {
+  const entries = Object.entries(env);
+  const secret = ([name, value]: [string, string]): boolean => SECRET_NAME.test(name) || redact(value) !== value;
+  return {
+    env: Object.fromEntries(entries.filter((entry) => !secret(entry))),
+    envNotKept: entries.filter(secret).map(([name]) => name),
+  };
+}

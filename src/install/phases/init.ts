@@ -1,0 +1,12 @@
+import type { Phase } from '../step.js';
+import type { InstallWork } from '../work.js';
+import { driverStep } from './driver-step.js';
+
+/** Begins the cluster on the first master. */
+export const initPhase: Phase<InstallWork> = {
+  name: 'init',
+  title: 'Begin the cluster on the first master',
+  steps: ({ first, driver, cluster }) => [
+    driverStep('init', first, 'the first master', driver.init(first.host, cluster)),
+  ],
+};

@@ -1,0 +1,35 @@
+import { hasHostsBlock, setHostsBlock } from '../../runtime/etc-hosts.js';
+import { presentFiles } from '../cluster-registry.js';
+import { mirrorFiles } from '../registry-mirrors.js';
+import { inputsDigest, type Phase, stepId } from '../step.js';
+import type { InstallWork } from '../work.js';
+
+/** The name of our block in /etc/hosts. */
+export const REGISTRY_HOSTS_BLOCK = 'registry';
+
+/** Lets every host trust the cluster's registry, find it by its name, and ask it for images of every upstream registry. */
+export const mirrorsPhase: Phase<InstallWork> = {
+  name: 'mirrors',
+  title: 'Let the hosts pull from the registry',
+  steps: ({ hosts, first, image, spec, registry }) => {
+    if (registry === undefined) return [];
+    const files = mirrorFiles(spec.registry, image.upstreams, registry.ca);
+    const lines = [{ address: first.address, names: [spec.registry.domain] }];
+    return hosts.map(({ address, host }) => ({
+      id: stepId('mirrors', address),
+      host: address,
+      title: `trust ${spec.registry.domain}, mirror ${image.upstreams.join(', ') || 'nothing'}`,
+      why: 'pods find their images without internet',
+      inputs: inputsDigest(files, lines),
+      proof: 'check',
+      check: async () => ({
+        holds: (await presentFiles(host, files)) && (await hasHostsBlock(host, REGISTRY_HOSTS_BLOCK, lines)),
+      }),
+      run: async () => {
+        await setHostsBlock(host, REGISTRY_HOSTS_BLOCK, lines);
+        for (const { path, content, mode } of files) await host.writeFile(path, content, { mode });
+        return undefined;
+      },
+    }));
+  },
+};

@@ -1,0 +1,52 @@
+import { shellQuote } from '../../hosts/shell-script.js';
+import { hasRegistryFiles, writeRegistryFiles } from '../cluster-registry.js';
+import { registryScript } from '../script-names.js';
+import { inputsDigest, type Phase, stepId } from '../step.js';
+import { type InstallWork, programPath } from '../work.js';
+
+const TIMEOUT_MS = 5 * 60_000;
+
+/** Starts the cluster's registry where its images are. */
+export const registryPhase: Phase<InstallWork> = {
+  name: 'registry',
+  title: 'Start the registry of the cluster',
+  steps: ({ hosts, image, spec, paths, registry }) => {
+    const call = registryScript(image.rootfs.entries, { rootfs: paths.rootfs, ...spec.registry });
+    if (registry === undefined || call === undefined) return [];
+    const { domain, port, username } = spec.registry;
+    const command = ['bash', call.name, ...call.args.map(shellQuote)].join(' ');
+    return hosts
+      .filter(({ servesRegistry }) => servesRegistry)
+      .map(({ address, host, env, setupDigest }) => ({
+        id: stepId('registry', address),
+        host: address,
+        title: call.name,
+        why: `${domain}:${port} serves the images of the cluster`,
+        inputs: inputsDigest(setupDigest, command, registry.certificate, username ?? null),
+        proof: 'journal',
+        check: async () => {
+          if (!(await hasRegistryFiles(host, paths.rootfs, spec.registry, registry))) {
+            return { holds: false, why: 'its certificate or password is another one' };
+          }
+          const { code } = await host.run(`bash -c 'exec 3<>/dev/tcp/127.0.0.1/${port}' 2>/dev/null`, {
+            title: 'looking whether the registry answers',
+            allowFailure: true,
+            timeoutMs: 30_000,
+          });
+          return code === 0 ? { holds: true } : { holds: false, why: 'it does not answer' };
+        },
+        run: async ({ log, signal }) => {
+          await writeRegistryFiles(host, paths.rootfs, spec.registry, registry);
+          await host.run(`${programPath(paths.rootfs)}${command}`, {
+            title: call.name,
+            cwd: `${paths.rootfs}/scripts`,
+            env,
+            timeoutMs: TIMEOUT_MS,
+            onOutput: log,
+            signal,
+          });
+          return undefined;
+        },
+      }));
+  },
+};

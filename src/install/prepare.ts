@@ -1,0 +1,163 @@
+import { SlipwayError } from '../base/errors.js';
+import type { Reporter } from '../base/reporter.js';
+import type { Host } from '../hosts/host.js';
+import { chooseClusterRuntime } from '../runtime/choose.js';
+import type { ClusterContext } from '../runtime/driver.js';
+import { hostPaths, type StatePaths } from './cluster-paths.js';
+import { type ClusterSpec, type HostSpec, isMaster, mastersOf } from './cluster-spec.js';
+import type { ClusterState } from './cluster-state.js';
+import { clusterVariables, hostVariables } from './host-env.js';
+import { type InstallImage, imageDocuments } from './install-image.js';
+import { registryCertificates } from './registry-certificates.js';
+import { mirrorFiles } from './registry-mirrors.js';
+import { entriesDigest, hostRootfs, isInside, renderTemplates, totalBytes } from './rootfs.js';
+import { registryScript } from './script-names.js';
+import { inputsDigest } from './step.js';
+import type { InstallWork, WorkHost } from './work.js';
+
+/** Directories of a rootfs that set a host up. */
+const SETUP_DIRS = ['bin', 'cni', 'etc', 'images', 'scripts'];
+
+/** What can be said of an installation before any host was looked at. */
+export interface Prepared {
+  readonly spec: ClusterSpec;
+  readonly image: InstallImage;
+  readonly driver: InstallWork['driver'];
+  readonly documents: ClusterContext['configDocuments'];
+  readonly networks: ReturnType<InstallWork['driver']['networks']>;
+  /** Env of image and cluster with the variables that sealer's scripts know. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly servesImages: boolean;
+}
+
+/**
+ * Puts image and specification together.
+ * @throws SlipwayError E_UNSUPPORTED for a runtime that cannot be installed; E_CLUSTERFILE for documents of the image.
+ */
+export async function prepare(spec: ClusterSpec, image: InstallImage): Promise<Prepared> {
+  const driver = chooseClusterRuntime(image.metadata);
+  const paths = hostPaths(spec.dataRoot, spec.name);
+  const given = { ...image.env, ...spec.env };
+  const variables = (networks: Prepared['networks']): Record<string, string> => ({
+    ...clusterVariables({
+      clusterName: spec.name,
+      rootfs: paths.rootfs,
+      containerRuntime: image.containerRuntime,
+      registry: spec.registry,
+      networks,
+    }),
+    ...given,
+  });
+  // The documents may use variables, and say what some variables are: the networks of the specification count for the first round.
+  const documents = [
+    ...(await imageDocuments(image, variables(driver.networks(spec.configDocuments)))),
+    ...spec.configDocuments,
+  ];
+  const networks = driver.networks(documents);
+  return {
+    spec,
+    image,
+    driver,
+    documents,
+    networks,
+    env: variables(networks),
+    servesImages: registryScript(image.rootfs.entries, { rootfs: paths.rootfs, ...spec.registry }) !== undefined,
+  };
+}
+
+/** The address of the host that serves the registry. */
+export function registryHost({ spec, servesImages }: Prepared): string | undefined {
+  return servesImages ? mastersOf(spec)[0]?.address : undefined;
+}
+
+/** Bytes that an installation takes on a host: its files, what is copied and unpacked of them, and some room. */
+export function neededBytes(prepared: Prepared, { address }: HostSpec): number {
+  const serves = registryHost(prepared) === address;
+  const files = totalBytes(prepared.image.rootfs.entries, (path) => serves || !isInside(path, 'registry'));
+  const images = totalBytes(prepared.image.rootfs.entries, (path) => isInside(path, 'registry'));
+  return files + programBytes(prepared) + images + 512 * 1024 * 1024;
+}
+
+export interface WorkOptions {
+  readonly state: StatePaths;
+  readonly clusterState: ClusterState;
+  /** Every host of the specification. */
+  readonly hosts: ReadonlyMap<string, Host>;
+  /** Hosts of the cluster that nothing is done on: they do not answer. */
+  readonly leftOut: ReadonlySet<string>;
+  readonly concurrentUploads: number;
+  readonly readyTimeoutMs: number;
+  readonly reporter: Reporter;
+}
+
+/** Everything the phases work with: templates rendered, certificates made. */
+export async function makeWork(prepared: Prepared, options: WorkOptions): Promise<InstallWork> {
+  const { spec, image, driver, networks, servesImages } = prepared;
+  const { state, clusterState, concurrentUploads, readyTimeoutMs, reporter } = options;
+  const paths = hostPaths(spec.dataRoot, spec.name);
+  const setupOfImage = entriesDigest(image.rootfs.entries.filter(({ path }) => isSetup(path)));
+  const hosts: WorkHost[] = [];
+  for (const hostSpec of spec.hosts) {
+    const host = options.hosts.get(hostSpec.address);
+    if (host === undefined) throw new SlipwayError('E_INTERNAL', `host ${hostSpec.address} was never connected`);
+    const index = clusterState.hosts.find(({ address }) => address === hostSpec.address)?.index ?? 0;
+    const env = { ...prepared.env, ...hostVariables(hostSpec.address, index, networks), ...hostSpec.env };
+    const rendered = await renderTemplates(image.rootfs, env);
+    const servesRegistry = registryHost(prepared) === hostSpec.address;
+    hosts.push({
+      address: hostSpec.address,
+      spec: hostSpec,
+      host,
+      master: isMaster(hostSpec),
+      env,
+      servesRegistry,
+      rendered,
+      wanted: () => hostRootfs(image.rootfs, rendered, servesRegistry),
+      wantedDigest: inputsDigest(image.rootfs.digest, servesRegistry, entriesDigest(rendered)),
+      setupDigest: inputsDigest(setupOfImage, entriesDigest(rendered.filter(({ path }) => isSetup(path)))),
+    });
+  }
+  const masters = hosts.filter(({ master }) => master);
+  const workers = hosts.filter(({ master }) => !master);
+  const [first] = masters;
+  if (first === undefined) throw new SlipwayError('E_CLUSTER_STATE', `cluster ${spec.name} has no master`);
+  const registry = servesImages
+    ? await registryCertificates(state.pki, spec.name, [spec.registry.domain, first.address])
+    : undefined;
+  const own = `${spec.registry.domain}:${spec.registry.port}`;
+  const caFile = mirrorFiles(spec.registry, [], '').find(({ path }) => path.endsWith(`${own}/ca.crt`))?.path;
+  return {
+    spec,
+    image,
+    driver,
+    cluster: {
+      name: spec.name,
+      rootfs: paths.rootfs,
+      version: image.version,
+      masters: masters.map(({ host }) => host),
+      workers: workers.map(({ host }) => host),
+      registry: { domain: spec.registry.domain, port: spec.registry.port, caFile: registry && caFile },
+      env: prepared.env,
+      configDocuments: prepared.documents,
+      certSANs: spec.certSANs,
+    },
+    owner: { cluster: spec.name, id: clusterState.id },
+    hosts: hosts.filter(({ address }) => !options.leftOut.has(address)),
+    first,
+    paths,
+    state,
+    registry,
+    concurrentUploads,
+    readyTimeoutMs,
+    reporter,
+  };
+}
+
+/** `bin/` and `cni/` are copied to where the system looks for programs. */
+function programBytes({ image }: Prepared): number {
+  return totalBytes(image.rootfs.entries, (path) => isInside(path, 'bin') || isInside(path, 'cni'));
+}
+
+function isSetup(path: string): boolean {
+  return SETUP_DIRS.some((dir) => isInside(path, dir));
+}

@@ -1,0 +1,214 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { fileSystemError, messageOf, SlipwayError } from '../base/errors.js';
+import { tryOnHosts } from '../hosts/host-group.js';
+import { CLUSTER_RUNTIMES } from '../image/metadata.js';
+import { chooseClusterRuntime } from '../runtime/choose.js';
+import { withLock } from '../store/locks.js';
+import { hostPaths, type StatePaths, statePaths } from './cluster-paths.js';
+import { clusterNameSchema, DEFAULTS, type HostSpec, isMaster } from './cluster-spec.js';
+import { type ClusterState, readClusterState, writeClusterState } from './cluster-state.js';
+import { type HostSet, openHosts, sshConnect } from './connect-hosts.js';
+import { execute } from './execute.js';
+import { findTraces } from './host-owner.js';
+import { Journal } from './journal.js';
+import { lockHosts } from './lock-hosts.js';
+import { makePlan } from './plan.js';
+import { hostsToReset, type ResetFlags } from './reset-hosts.js';
+import { RESET_PHASES } from './reset-phases.js';
+import type { ResetWork } from './reset-work.js';
+import type { InstallDeps } from './run-cluster.js';
+
+export interface ResetOptions extends ResetFlags {
+  /** The name of the cluster. */
+  readonly cluster: string;
+  /** Hosts worked on at once; default 10. */
+  readonly concurrency?: number;
+  readonly again?: string;
+}
+
+/** What became of the hosts. */
+export interface ResetResult {
+  readonly cluster: string;
+  /** Hosts on which nothing of the cluster is left. */
+  readonly clean: readonly string[];
+  /** Hosts on which something is, and why. */
+  readonly left: readonly { readonly host: string; readonly why: string; readonly log: string }[];
+}
+
+const DEFAULT_CONCURRENCY = 10;
+
+/**
+ * Takes a cluster away: from every host that answers everything that Slipway put there. Works on clusters that were never finished,
+ * without the image, and again. Hosts that do not answer stay in the cluster's state, and in the result; when none is left the
+ * state goes as well. Asks nothing.
+ * @throws SlipwayError E_NOT_FOUND, E_LOCKED, E_CLUSTER_STATE when a host belongs to another cluster, E_INTERRUPTED.
+ */
+export async function resetCluster(options: ResetOptions, deps: InstallDeps): Promise<ResetResult> {
+  const { cluster } = options;
+  if (!clusterNameSchema.safeParse(cluster).success) {
+    throw new SlipwayError('E_USAGE', `${JSON.stringify(cluster)} is not the name of a cluster`);
+  }
+  const state = statePaths(deps.store.root, cluster);
+  const before = await readClusterState(state);
+  const specs = hostsToReset(cluster, options, before);
+  await mkdir(state.dir, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+    throw fileSystemError(error, `making ${state.dir}`);
+  });
+  return withLock(state.lock, 'exclusive', `cluster ${cluster}`, () => reset(specs, before, state, options, deps), {
+    waitSeconds: 0,
+  });
+}
+
+/** One error that lists what is left; undefined when nothing is. */
+export function leftoverError({ cluster, left }: ResetResult): SlipwayError | undefined {
+  if (left.length === 0) return undefined;
+  const lines = left.map(({ host, why, log }) => `  ${host}: ${why.replaceAll('\n', '\n    ')}\n    log: ${log}`);
+  return new SlipwayError('E_CLUSTER_STATE', `cluster ${cluster} is still on these hosts:\n${lines.join('\n')}`, {
+    hint: 'when they answer again, run the same command once more; hosts that are gone for good need nothing',
+    details: { left },
+  });
+}
+
+async function reset(
+  specs: readonly HostSpec[],
+  before: ClusterState | undefined,
+  state: StatePaths,
+  options: ResetOptions,
+  deps: InstallDeps,
+): Promise<ResetResult> {
+  const { cluster } = options;
+  const hosts = await openHosts(specs, state.logs, deps.connect ?? sshConnect());
+  const left = new Map<string, string>();
+  try {
+    const ours = await findOurs(specs, before, hosts, left, options, deps);
+    for (const [address, why] of left) deps.reporter.warn(`${address}: ${why.split('\n', 1)[0]}`);
+    if (ours.length > 0) {
+      const failed = await resetHosts({ ours, before, hosts, state, options, deps });
+      for (const [address, why] of failed) left.set(address, why);
+    }
+  } finally {
+    for (const problem of await hosts.close()) deps.reporter.warn(`the log is not complete: ${problem}`);
+  }
+  const clean = specs.map(({ address }) => address).filter((address) => !left.has(address));
+  await forget(before, clean, left.size === 0, state);
+  return {
+    cluster,
+    clean,
+    left: [...left].map(([host, why]) => ({ host, why, log: hosts.logs.get(host)?.file ?? '' })),
+  };
+}
+
+/** The hosts on which there is something of this cluster. Those that cannot be asked, or are another's, go into `left`. */
+async function findOurs(
+  specs: readonly HostSpec[],
+  before: ClusterState | undefined,
+  { hosts }: HostSet,
+  left: Map<string, string>,
+  options: ResetOptions,
+  { reporter, signal }: InstallDeps,
+): Promise<readonly HostSpec[]> {
+  const { results, failures } = await tryOnHosts(
+    [...hosts.values()],
+    (host) => findTraces(host, before?.dataRoot ?? DEFAULTS.dataRoot),
+    { concurrency: options.concurrency ?? DEFAULT_CONCURRENCY, signal },
+  );
+  signal.throwIfAborted();
+  for (const { address, error } of failures) left.set(address, messageOf(error));
+  return specs.filter(({ address }) => {
+    const owners = results.get(address)?.owners;
+    if (owners === undefined) return false;
+    if (owners.some((one) => (before === undefined ? one.cluster === options.cluster : one.id === before.id)))
+      return true;
+    const [other] = owners;
+    if (other === undefined) reporter.info(`${address}: nothing of ${options.cluster} is on it`);
+    else left.set(address, `it belongs to another cluster (${other.cluster}, ${other.id}); nothing was done`);
+    return false;
+  });
+}
+
+interface ResetJob {
+  readonly ours: readonly HostSpec[];
+  readonly before: ClusterState | undefined;
+  readonly hosts: HostSet;
+  readonly state: StatePaths;
+  readonly options: ResetOptions;
+  readonly deps: InstallDeps;
+}
+
+/** Runs the phases; gives the hosts that failed, and why. */
+async function resetHosts({
+  ours,
+  before,
+  hosts,
+  state,
+  options,
+  deps,
+}: ResetJob): Promise<ReadonlyMap<string, string>> {
+  const { cluster } = options;
+  const quiet = ours.flatMap(({ address }) => hosts.quiet.get(address) ?? []);
+  const locks = await lockHosts(quiet, `reset ${cluster}`);
+  try {
+    // What was done before is undone from now on.
+    await rm(state.journal, { force: true });
+    if (before !== undefined) await writeClusterState(state, { ...before, phase: phaseDuring(before, ours) });
+    const journal = await Journal.open(state.journal, randomUUID());
+    try {
+      const { failures } = await execute(makePlan(RESET_PHASES, resetWork(cluster, ours, before, hosts)), {
+        journal,
+        done: new Map(),
+        logs: hosts.logs,
+        reporter: deps.reporter,
+        concurrency: options.concurrency ?? DEFAULT_CONCURRENCY,
+        critical: new Set(),
+        signal: deps.signal,
+        abort: locks.lost,
+        again: options.again ?? 'the same command',
+      });
+      return new Map(failures.map(({ step, error }) => [step.host ?? '', `${step.title} failed: ${messageOf(error)}`]));
+    } finally {
+      await journal.close();
+    }
+  } finally {
+    await locks.release();
+  }
+}
+
+function resetWork(
+  cluster: string,
+  ours: readonly HostSpec[],
+  before: ClusterState | undefined,
+  hosts: HostSet,
+): ResetWork {
+  const runtime = CLUSTER_RUNTIMES.find((known) => known === before?.runtime);
+  return {
+    cluster,
+    driver: chooseClusterRuntime(runtime === undefined ? {} : { ClusterRuntime: runtime }),
+    paths: hostPaths(before?.dataRoot ?? DEFAULTS.dataRoot, cluster),
+    registry: before?.registry ?? DEFAULTS.registry,
+    hosts: ours.flatMap(({ address, env }) => {
+      const host = hosts.hosts.get(address);
+      return host === undefined ? [] : [{ address, host, env: { ...before?.env, ...env, HostIP: address } }];
+    }),
+  };
+}
+
+/** Without its first master a cluster is none; without a worker it is still one. */
+function phaseDuring(before: ClusterState, ours: readonly HostSpec[]): ClusterState['phase'] {
+  const first = before.hosts.find(isMaster)?.address;
+  return ours.some(({ address }) => address === first) ? 'resetting' : before.phase;
+}
+
+/** Takes clean hosts out of the state; the whole state, logs and keys with it, when nothing is left anywhere. */
+async function forget(
+  before: ClusterState | undefined,
+  clean: readonly string[],
+  nothingLeft: boolean,
+  state: StatePaths,
+): Promise<void> {
+  const now = await readClusterState(state);
+  const remaining = (now?.hosts ?? []).filter(({ address }) => !clean.includes(address));
+  if (remaining.length === 0 && (before !== undefined || nothingLeft)) {
+    await rm(state.dir, { recursive: true, force: true });
+  } else if (now !== undefined) await writeClusterState(state, { ...now, hosts: remaining });
+}

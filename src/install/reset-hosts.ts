@@ -1,0 +1,49 @@
+import { SlipwayError } from '../base/errors.js';
+import { DEFAULTS, type HostSpec, MASTER, NODE } from './cluster-spec.js';
+import type { ClusterState } from './cluster-state.js';
+import { parseIpList } from './ip-list.js';
+import { type SshFlags, sshSpec } from './spec-from-flags.js';
+
+/** The flags of `reset`. Without lists the hosts are those of the state. */
+export interface ResetFlags extends SshFlags {
+  readonly masters?: string | undefined;
+  readonly nodes?: string | undefined;
+}
+
+/**
+ * The hosts that are to be reset: those given, else those of the state. What the flags say about SSH wins over what was kept (a password
+ * never is).
+ * @throws SlipwayError E_USAGE, E_NOT_FOUND when there is neither.
+ */
+export function hostsToReset(name: string, flags: ResetFlags, state: ClusterState | undefined): readonly HostSpec[] {
+  const masters = parseIpList(flags.masters ?? '');
+  const nodes = parseIpList(flags.nodes ?? '');
+  const mistakes = [...masters.mistakes, ...nodes.mistakes];
+  if (mistakes.length > 0) throw new SlipwayError('E_USAGE', mistakes.join('; '));
+  const given = new Map([
+    ...nodes.addresses.map((address) => [address, NODE] as const),
+    ...masters.addresses.map((address) => [address, MASTER] as const),
+  ]);
+  if (given.size > 0) {
+    return [...given].map(([address, role]) => {
+      const known = state?.hosts.find((host) => host.address === address);
+      return { address, roles: known?.roles ?? [role], ssh: mergedSsh(flags, known?.ssh), env: known?.env ?? {} };
+    });
+  }
+  if (state === undefined) {
+    throw new SlipwayError('E_NOT_FOUND', `there is no cluster ${name} in the store`, {
+      hint: `give the hosts: slipway reset --cluster ${name} --masters 10.0.0.2 --nodes 10.0.0.3`,
+    });
+  }
+  return state.hosts.map(({ address, roles, ssh, env }) => ({ address, roles, ssh: mergedSsh(flags, ssh), env }));
+}
+
+function mergedSsh(flags: SshFlags, kept: { user: string; port: number; privateKey?: string | undefined } | undefined) {
+  return sshSpec({
+    ...flags,
+    user: flags.user ?? kept?.user ?? DEFAULTS.sshUser,
+    port: flags.port ?? kept?.port ?? DEFAULTS.sshPort,
+    // A password that is given stands for the key that was used before.
+    privateKey: flags.privateKey ?? (flags.password === undefined ? kept?.privateKey : undefined),
+  });
+}

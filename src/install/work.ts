@@ -1,0 +1,52 @@
+import type { Reporter } from '../base/reporter.js';
+import type { Host } from '../hosts/host.js';
+import type { ClusterContext, RuntimeDriver } from '../runtime/driver.js';
+import type { HostPaths, StatePaths } from './cluster-paths.js';
+import type { ClusterSpec, HostSpec } from './cluster-spec.js';
+import type { HostOwner } from './host-owner.js';
+import type { InstallImage } from './install-image.js';
+import type { RegistryCertificates } from './registry-certificates.js';
+import type { WantedEntry, WantedFile } from './rootfs.js';
+
+/** A host of the cluster that is worked on. */
+export interface WorkHost {
+  readonly address: string;
+  readonly spec: HostSpec;
+  readonly host: Host;
+  readonly master: boolean;
+  /** Everything that its scripts and templates get. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly servesRegistry: boolean;
+  /** Files made from templates for this host. */
+  readonly rendered: readonly WantedFile[];
+  /** What its rootfs must be. */
+  wanted(): readonly WantedEntry[];
+  /** Digest of that. */
+  readonly wantedDigest: string;
+  /** Digest of the part of it that sets the host up: programs, scripts, settings. */
+  readonly setupDigest: string;
+}
+
+/** Everything that the phases of an installation work with. */
+export interface InstallWork {
+  readonly spec: ClusterSpec;
+  readonly image: InstallImage;
+  readonly driver: RuntimeDriver;
+  readonly cluster: ClusterContext;
+  readonly owner: HostOwner;
+  /** In the order of the specification; the first master begins. */
+  readonly hosts: readonly WorkHost[];
+  readonly first: WorkHost;
+  readonly paths: HostPaths;
+  readonly state: StatePaths;
+  /** Undefined when the image carries no container images: then hosts pull from where the names say. */
+  readonly registry: RegistryCertificates | undefined;
+  readonly concurrentUploads: number;
+  readonly readyTimeoutMs: number;
+  readonly reporter: Reporter;
+}
+
+/** Runs a script of the rootfs on a host, with its environment and the image's programs. */
+export function programPath(rootfs: string): string {
+  return `PATH="${rootfs}/bin:$PATH"; export PATH\n`;
+}

@@ -1,0 +1,169 @@
+import { describe, expect, it } from 'vitest';
+import { SlipwayError } from '../../../src/base/errors.js';
+import type { HostFacts } from '../../../src/hosts/host.js';
+import { podRange, rangeContains } from '../../../src/install/cidr.js';
+import type { HostSpec } from '../../../src/install/cluster-spec.js';
+import { type ClusterTraces, parseTraces } from '../../../src/install/host-owner.js';
+import {
+  type HostFinding,
+  NEEDED_PROGRAMS,
+  type PreflightRules,
+  preflight,
+  preflightError,
+} from '../../../src/install/preflight.js';
+
+const RULES: PreflightRules = {
+  clusterId: 'id-1',
+  clusterName: 'prod',
+  architecture: 'amd64',
+  ports: ({ roles }) => (roles.includes('master') ? [6443, 10250] : [10250]),
+  diskBytes: () => 1_000_000_000,
+  podCIDR: '100.64.0.0/10',
+  serviceCIDR: '10.96.0.0/22',
+};
+
+const spec = (address: string, role: string): HostSpec => ({
+  address,
+  roles: [role],
+  ssh: { user: 'root', port: 22 },
+  env: {},
+});
+const facts = (name: string, over: Partial<HostFacts> = {}): HostFacts => ({
+  hostname: name,
+  machineId: `id-of-${name}`,
+  architecture: 'amd64',
+  osName: 'Debian',
+  kernel: '6.1',
+  clockSkewMs: 200,
+  cpus: 2,
+  memoryBytes: 4e9,
+  diskFreeBytes: 50e9,
+  listeningPorts: [22],
+  programs: [...NEEDED_PROGRAMS],
+  uid: 0,
+  systemd: true,
+  swapOn: false,
+  ...over,
+});
+const traces = (address: string, over: Partial<ClusterTraces> = {}): ClusterTraces => ({
+  owners: [],
+  kubernetes: [],
+  addresses: ['127.0.0.1', address],
+  mayLowerOomScore: true,
+  ...over,
+});
+const found = (
+  address: string,
+  role: string,
+  name: string,
+  over: Partial<HostFacts> = {},
+  trace: Partial<ClusterTraces> = {},
+): HostFinding => ({ host: spec(address, role), facts: facts(name, over), traces: traces(address, trace) });
+
+const GOOD = [found('10.0.0.2', 'master', 'm1'), found('10.0.0.3', 'node', 'n1')];
+const problems = (...findings: HostFinding[]) =>
+  preflight(findings, RULES).problems.map(({ host, problem }) => `${host ?? '-'}: ${problem}`);
+
+describe('preflight', () => {
+  it('lets good hosts pass', () => {
+    expect(preflight(GOOD, RULES)).toEqual({ problems: [], warnings: [], notes: [] });
+  });
+
+  it.each<[string, Partial<HostFacts>, Partial<ClusterTraces>, RegExp]>([
+    ['architecture', { architecture: 'arm64' }, {}, /architecture is arm64, the image is for amd64/],
+    ['clock', { clockSkewMs: -95_000 }, {}, /clock is 95 s behind/],
+    ['ports', { listeningPorts: [22, 6443, 10250] }, {}, /ports 6443, 10250 already in use/],
+    ['disk', { diskFreeBytes: 5e8 }, {}, /500MB of disk are free, 1GB are needed/],
+    ['root', { uid: 1000 }, {}, /uid 1000, not as root/],
+    ['systemd', { systemd: false }, {}, /systemd does not run/],
+    ['programs', { programs: ['tar'] }, {}, /missing programs: bash, gzip/],
+    ['hostname', { hostname: 'My_Host' }, {}, /"My_Host" cannot name a node/],
+    ['kubernetes', {}, { kubernetes: ['/etc/kubernetes/admin.conf'] }, /Kubernetes on it that Slipway did not install/],
+    ['other cluster', {}, { owners: [{ cluster: 'test', id: 'id-2' }] }, /belongs to the cluster test/],
+    ['same name', {}, { owners: [{ cluster: 'prod', id: 'id-2' }] }, /another cluster that is named prod too/],
+    ['address', {}, { addresses: ['192.168.1.4'] }, /none of its interfaces has the address 10\.0\.0\.2/],
+  ])('refuses: %s', (_name, fact, trace, expected) => {
+    const list = problems(found('10.0.0.2', 'master', 'm1', fact, trace));
+    expect(list).toHaveLength(1);
+    expect(list[0]).toMatch(expected);
+  });
+
+  it('refuses hosts that share a name or a machine-id, and addresses inside the pods’ network', () => {
+    expect(
+      problems(
+        found('10.0.0.2', 'master', 'm1'),
+        found('10.0.0.3', 'node', 'm1', { machineId: 'x' }),
+        found('10.0.0.4', 'node', 'n2', { machineId: 'x' }),
+      ),
+    ).toEqual([
+      '-: 10.0.0.2 and 10.0.0.3 have the same hostname m1',
+      '-: 10.0.0.3 and 10.0.0.4 have the same machine-id x',
+    ]);
+    expect(problems(found('100.64.9.9', 'master', 'm1'))[0]).toContain('inside the network of pods, 100.64.0.0/10');
+  });
+
+  it('lets a host pass that is this cluster’s already, with its ports and files', () => {
+    const ours = { owners: [{ cluster: 'prod', id: 'id-1' }], kubernetes: ['/etc/kubernetes/kubelet.conf'] };
+    expect(problems(found('10.0.0.2', 'master', 'm1', { listeningPorts: [6443], diskFreeBytes: 1 }, ours))).toEqual([]);
+  });
+
+  it('tells everything about every host at once, unreachable ones included', () => {
+    const report = preflight(
+      [
+        {
+          host: spec('10.0.0.9', 'node'),
+          failure: new SlipwayError('E_HOST_UNREACHABLE', 'host 10.0.0.9: no route', { hint: 'is it on?' }),
+        },
+        found('10.0.0.2', 'master', 'm1', { architecture: 'arm64', systemd: false }),
+      ],
+      RULES,
+    );
+    const error = preflightError(report.problems);
+    expect(error.code).toBe('E_PREFLIGHT');
+    expect(error.message).toMatch(/^3 problems; nothing was changed on any host\n/);
+    expect(error.message).toContain('host 10.0.0.9: no route\n    is it on?');
+    expect(error.message).toContain('10.0.0.2: systemd does not run');
+  });
+
+  it('warns of an even number of masters, and notes what a host cannot do', () => {
+    const report = preflight(
+      [found('10.0.0.2', 'master', 'm1', {}, { mayLowerOomScore: false }), found('10.0.0.3', 'master', 'm2')],
+      RULES,
+    );
+    expect(report.warnings.join()).toContain('2 masters: an even number');
+    expect(report.warnings.join()).toContain('API server of the first master only');
+    expect(report.notes).toEqual(['10.0.0.2: no CAP_SYS_RESOURCE; containers keep the oom scores they are given']);
+  });
+});
+
+it('reads what a host says about clusters', () => {
+  const text = `owner={"cluster":"prod","id":"id-1"}
+owner=broken
+kubernetes=/etc/kubernetes/admin.conf
+address=127.0.0.1
+address=10.0.0.2
+capabilities=000001fffeffffff
+`;
+  expect(parseTraces(text)).toEqual({
+    owners: [
+      { cluster: 'prod', id: 'id-1' },
+      { cluster: 'unknown', id: 'unreadable' },
+    ],
+    kubernetes: ['/etc/kubernetes/admin.conf'],
+    addresses: ['127.0.0.1', '10.0.0.2'],
+    mayLowerOomScore: false,
+  });
+  expect(parseTraces('capabilities=000001ffffffffff\n').mayLowerOomScore).toBe(true);
+});
+
+it('knows networks', () => {
+  expect(rangeContains('10.0.0.0/8', '10.255.0.1')).toBe(true);
+  expect(rangeContains('10.0.0.0/8,fd00::/8', 'fd12::1')).toBe(true);
+  expect(rangeContains('10.0.0.0/8', '11.0.0.1')).toBe(false);
+  expect(rangeContains('nonsense', '11.0.0.1')).toBe(false);
+  expect(rangeContains('10.0.0.0/99', '10.0.0.1')).toBe(false);
+  expect(podRange('100.64.0.0/10', 0)).toBe('100.64.0.0/24');
+  expect(podRange('100.64.0.0/10', 300)).toBe('100.65.44.0/24');
+  expect(podRange('10.244.0.0/24', 1)).toBeUndefined();
+  expect(podRange('fd00::/48', 0)).toBeUndefined();
+});
