@@ -25,6 +25,7 @@ export type FlagValues<Spec extends FlagSpec> = {
  */
 export function readFlags<const Spec extends FlagSpec>(reader: StatementReader, spec: Spec): FlagValues<Spec> {
   const values: Record<string, unknown> = {};
+  const lists = new Map<string, PlacedWord[]>();
   for (const { start, end } of reader.statement.flags) {
     const text = reader.statement.text.slice(start, end);
     const equals = text.indexOf('=');
@@ -39,10 +40,13 @@ export function readFlags<const Spec extends FlagSpec>(reader: StatementReader, 
     else if (word === undefined || word.raw === '')
       reader.problem(start, `${flag} has no value`, `write ${flag}=VALUE, without blanks`);
     else if (type === 'word') values[name] = word;
-    else if (type === 'words') values[name] = [...((values[name] as PlacedWord[] | undefined) ?? []), word];
-    else values[name] = readChoice(reader, flag, word, type);
+    else if (type === 'words') {
+      const list = lists.get(name) ?? [];
+      list.push(word);
+      lists.set(name, list);
+    } else values[name] = readChoice(reader, flag, word, type);
   }
-  return values as FlagValues<Spec>;
+  return { ...values, ...Object.fromEntries(lists) } as FlagValues<Spec>;
 }
 
 /** The word of a flag as the syntax tree has it, under its name; nothing when the flag is not given. */

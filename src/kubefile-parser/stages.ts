@@ -1,14 +1,17 @@
-import type { Dialect, FromInstruction, Instruction, Stage } from './ast.js';
+import type { Dialect, EscapeCharacter, FromInstruction, Instruction, Stage } from './ast.js';
 import type { Mount } from './mount-types.js';
 import type { StageOrImage } from './parts.js';
 import type { Findings } from './problem.js';
+import { literalOf } from './statement-reader.js';
 import { quote } from './visible.js';
 
 /** What the rules between stages need to know. */
 interface Context {
   readonly stages: readonly Stage[];
+  /** The first stage of each name. */
+  readonly byName: ReadonlyMap<string, FromInstruction>;
   readonly dialect: Dialect;
-  readonly escape: string;
+  readonly escape: EscapeCharacter;
   readonly findings: Findings;
 }
 
@@ -24,13 +27,11 @@ export function findStage(stages: readonly Stage[], name: string, before: number
 /** Fills in which stages FROM, COPY and mounts mean, and reports what is wrong between instructions. */
 export function resolveStages(
   stages: readonly Stage[],
-  options: { readonly dialect: Dialect; readonly escape: string },
+  options: { readonly dialect: Dialect; readonly escape: EscapeCharacter },
   findings: Findings,
 ): Stage[] {
-  const context: Context = { stages, ...options, findings };
-  const names = new Map<string, FromInstruction>();
+  const context: Context = { stages, byName: nameStages(stages, findings), ...options, findings };
   return stages.map(({ from, instructions }, index) => {
-    checkName(from, names, findings);
     checkLaunch(instructions, findings);
     return {
       from: resolveFrom(from, context),
@@ -39,16 +40,21 @@ export function resolveStages(
   });
 }
 
-function checkName(from: FromInstruction, names: Map<string, FromInstruction>, findings: Findings): void {
-  if (from.name === undefined) return;
-  const first = names.get(from.name);
-  if (first === undefined) names.set(from.name, from);
-  else
-    findings.problem(
-      from.position,
-      `a second stage is called ${quote(from.name)}; the first is in line ${first.position.line}`,
-      'give it another name',
-    );
+/** Reports names that are given twice. */
+function nameStages(stages: readonly Stage[], findings: Findings): Map<string, FromInstruction> {
+  const byName = new Map<string, FromInstruction>();
+  for (const { from } of stages) {
+    if (from.name === undefined) continue;
+    const first = byName.get(from.name);
+    if (first === undefined) byName.set(from.name, from);
+    else
+      findings.problem(
+        from.position,
+        `a second stage is called ${quote(from.name)}; the first is in line ${first.position.line}`,
+        'give it another name',
+      );
+  }
+  return byName;
 }
 
 /** sealer: LAUNCH stands alone, and once; so does CMDS. CMD may be repeated. */
@@ -85,15 +91,12 @@ function checkLaunch(instructions: readonly Instruction[], findings: Findings): 
 }
 
 function resolveFrom(from: FromInstruction, context: Context): FromInstruction {
-  const { stages, dialect, findings } = context;
-  const name = from.image.raw;
-  if (name.includes('$') || name.includes(context.escape)) return from;
-  const stage = findStage(stages, name, from.index);
-  if (stage !== undefined) return { ...from, stage };
-  const later = stages.find((other) => other.from.name === name.toLowerCase());
-  if (later === undefined) return from;
-  const what =
-    later.from.index === from.index ? 'the stage itself' : `a later stage (line ${later.from.position.line})`;
+  const { byName, dialect, findings } = context;
+  const name = literalOf(from.image.raw, context.escape) ?? '';
+  const named = byName.get(name.toLowerCase());
+  if (named === undefined) return from;
+  if (named.index < from.index) return { ...from, stage: named.index };
+  const what = named.index === from.index ? 'the stage itself' : `a later stage (line ${named.position.line})`;
   const position = from.image.position;
   if (dialect === 'docker')
     findings.warn(
@@ -125,12 +128,10 @@ function resolveMount(mount: Mount, index: number, context: Context): Mount {
 }
 
 /** `--from`: the number or the name of an earlier stage, or an image. */
-function resolveReference(reference: StageOrImage, index: number, { stages, findings }: Context): StageOrImage {
+function resolveReference(reference: StageOrImage, index: number, { stages, byName, findings }: Context): StageOrImage {
   const { name, position } = reference;
-  const stage = /^\d{1,6}$/.test(name)
-    ? Number(name)
-    : stages.findIndex(({ from }) => from.name === name.toLowerCase());
-  if (stage < 0) return reference;
+  const stage = /^\d{1,6}$/.test(name) ? Number(name) : byName.get(name.toLowerCase())?.index;
+  if (stage === undefined) return reference;
   if (stage < index) return { ...reference, stage };
   const what =
     stage === index

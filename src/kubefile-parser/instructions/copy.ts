@@ -77,7 +77,8 @@ function parsePaths(reader: StatementReader): Paths | undefined {
   const sources = words.slice(0, -1);
   if (destination === undefined || sources.length + heredocs.length === 0)
     return reader.missing('at least one source and a destination', form);
-  const repeated = heredocs.find(({ name }, index) => heredocs.findIndex((other) => other.name === name) < index);
+  const names = new Set<string>();
+  const repeated = heredocs.find(({ name }) => names.size === names.add(name).size);
   if (repeated !== undefined)
     return reader.problem(
       reader.statement.heredocs[heredocs.indexOf(repeated)]?.start ?? reader.statement.start,

@@ -43,8 +43,8 @@ export function parseLaunch(reader: StatementReader): LaunchInstruction | undefi
   readFlags(reader, {});
   const json = reader.json();
   if (json === undefined) return undefined;
-  let apps: readonly string[];
-  if (json !== 'none') apps = json.map(({ value }) => value.trim());
+  let names: readonly string[];
+  if (json !== 'none') names = json.map(({ value }) => value);
   else {
     const words = reader.words();
     if (words === undefined) return undefined;
@@ -55,8 +55,9 @@ export function parseLaunch(reader: StatementReader): LaunchInstruction | undefi
         `LAUNCH takes no variables: ${shown(variable)}`,
         'write the name of the application',
       );
-    apps = words.map(({ raw }) => literalOf(raw, reader.escape) ?? raw);
+    names = words.map(({ raw }) => literalOf(raw, reader.escape) ?? raw);
   }
+  const apps = names.map((name) => name.trim());
   if (apps.length === 0 || apps.includes(''))
     return reader.missing('the names of applications', 'write LAUNCH ["app", "app"]');
   return { ...node('LAUNCH', reader), apps };
