@@ -2,16 +2,17 @@ import { type Command, Option } from 'commander';
 import { type CliContext, createContext, type GlobalFlags } from './context.js';
 import { interruptSignal } from './interrupt.js';
 
-/** Adds the flags that every command has. */
-export function addGlobalFlags(command: Command): Command {
+/** Adds the flags that every command has. `format: false` for a command whose own `--format` means something else; `--json` stays. */
+export function addGlobalFlags(command: Command, { format = true }: { readonly format?: boolean } = {}): Command {
+  if (format)
+    command.addOption(
+      new Option('--format <format>', 'how results are printed').choices(['text', 'json']).helpGroup('Global options:'),
+    );
   return command
     .addOption(
       new Option('--root <dir>', 'where images and clusters are kept (SLIPWAY_ROOT)').helpGroup('Global options:'),
     )
-    .addOption(
-      new Option('--format <format>', 'how results are printed').choices(['text', 'json']).helpGroup('Global options:'),
-    )
-    .addOption(new Option('--json', 'the same as --format json').helpGroup('Global options:'))
+    .addOption(new Option('--json', 'print results as JSON').helpGroup('Global options:'))
     .addOption(new Option('-q, --quiet', 'print only ids or names, and no progress').helpGroup('Global options:'))
     .addOption(
       new Option('--progress <mode>', 'how progress is shown')
@@ -22,13 +23,14 @@ export function addGlobalFlags(command: Command): Command {
 }
 
 /** Turns a function of context, arguments and flags into a commander action that opens and closes the context around it. */
-export function action<Args extends readonly unknown[], Flags>(
+export function action<Args extends readonly unknown[], Flags extends object>(
   work: (context: CliContext, flags: Flags & GlobalFlags, ...args: Args) => Promise<void>,
 ): (...commanderArgs: unknown[]) => Promise<void> {
   return async (...commanderArgs) => {
     // commander calls with the declared arguments, then the options, then the command itself
     const args = commanderArgs.slice(0, -2) as unknown as Args;
-    const flags = commanderArgs.at(-2) as Flags & GlobalFlags;
+    // `slipway --root DIR images` and `slipway images --root DIR` are the same
+    const flags = (commanderArgs.at(-1) as Command).optsWithGlobals<Flags & GlobalFlags>();
     const context = createContext(flags, interruptSignal());
     try {
       await work(context, flags, ...args);

@@ -1,8 +1,9 @@
 import { Command, Help } from 'commander';
+import { addGlobalFlags } from './action.js';
 
 /** The program without its commands. Errors of usage are thrown, not exited on, so that everything unfinished is tidied up. */
 export function createProgram(): Command {
-  const program = new Command('slipway')
+  const program = addGlobalFlags(new Command('slipway'))
     .description(
       'Build a whole Kubernetes cluster as one OCI image, ship it through any registry, launch it on bare hosts, offline.',
     )
@@ -15,6 +16,7 @@ export function createProgram(): Command {
       subcommandTerm: (command) => new Help().subcommandTerm(command).replace(' [options]', ''),
     })
     .addHelpText('after', '\nRun "slipway COMMAND --help" for what a command does, with examples.')
+    .enablePositionalOptions()
     .exitOverride();
   return program;
 }

@@ -1,0 +1,37 @@
+import type { Command } from 'commander';
+import { SlipwayError } from '../base/errors.js';
+import { loadArchive } from '../registry/archive/load.js';
+import { action, addGlobalFlags, examples } from './action.js';
+
+interface Flags {
+  readonly input?: string;
+  readonly as?: string;
+}
+
+export function define(program: Command): void {
+  addGlobalFlags(program.command('load'))
+    .description(
+      'Read images from an archive or an OCI layout: what "slipway save", "docker save" and "skopeo copy" write. Everything is verified.',
+    )
+    .option('-i, --input <file>', 'the archive or directory (default: standard input)')
+    .option('--as <name>', 'the name to give to the one image in the archive')
+    .addHelpText(
+      'after',
+      examples(
+        ['slipway load -i k8s.tar', 'the images in it, under their names'],
+        ['docker save web:1.0 | slipway load', 'from another program'],
+      ),
+    )
+    .action(
+      action<[], Flags>(async (context, { input, as }) => {
+        if (input === undefined && process.stdin.isTTY)
+          throw new SlipwayError('E_USAGE', 'no archive given', { hint: 'add -i FILE, or pipe one in' });
+        const images = await loadArchive(await context.store(), input ?? process.stdin, {
+          as,
+          reporter: context.reporter,
+        });
+        if (context.json) context.out.json(images);
+        else for (const { name } of images) context.out.line(context.quiet ? name : `Loaded ${name}`);
+      }),
+    );
+}

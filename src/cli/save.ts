@@ -1,0 +1,50 @@
+import { type Command, Option } from 'commander';
+import { SlipwayError } from '../base/errors.js';
+import { parsePlatform } from '../image/platform.js';
+import { ARCHIVE_FORMATS, type ArchiveFormat, saveImages } from '../registry/archive/save.js';
+import { action, addGlobalFlags, examples, repeatable } from './action.js';
+
+interface Flags {
+  readonly output?: string;
+  readonly format: ArchiveFormat;
+  readonly platform?: string;
+  readonly since?: readonly string[];
+}
+
+export function define(program: Command): void {
+  addGlobalFlags(program.command('save'), { format: false })
+    .description('Write images to an archive, to be carried where no registry is.')
+    .argument('<images...>', 'names, or beginnings of ids')
+    .option('-o, --output <file>', 'the archive (default: standard output)')
+    .addOption(new Option('--format <format>', 'what kind of archive').choices(ARCHIVE_FORMATS).default('oci-archive'))
+    .option('--platform <os/arch>', 'only this image of a multi-platform one')
+    .option(
+      '--since <image>',
+      'leave out what this image has: for a place that has it already; may be given several times',
+      repeatable,
+    )
+    .addHelpText(
+      'after',
+      examples(
+        ['slipway save -o k8s.tar k8s:v1', 'the whole image in one file'],
+        ['slipway save -o update.tar --since k8s:v1 k8s:v2', 'only what v2 adds to v1'],
+        ['slipway save k8s:v1 | ssh site slipway load', 'straight to another machine'],
+      ),
+    )
+    .action(
+      action<[string[]], Flags>(async (context, flags, images) => {
+        if (flags.output === undefined && process.stdout.isTTY)
+          throw new SlipwayError('E_USAGE', 'an archive is not written to a terminal', {
+            hint: 'add -o FILE, or pipe it on',
+          });
+        const names = await saveImages(await context.store(), images, flags.output ?? process.stdout, {
+          format: flags.format,
+          ...(flags.platform === undefined ? {} : { platform: parsePlatform(flags.platform) }),
+          ...(flags.since === undefined ? {} : { since: flags.since }),
+        });
+        if (flags.output === undefined) return;
+        if (context.json) context.out.json({ file: flags.output, images: names });
+        else for (const name of names) context.out.line(context.quiet ? name : `Saved ${name}`);
+      }),
+    );
+}
