@@ -17,7 +17,7 @@ import { ChannelRefused, type ExecChannel, type ExitStatus, type Transport } fro
 
 /** sshd's MaxSessions is 10 by default: eight commands, the keeper, and one to spare. */
 const MAX_COMMANDS = 8;
-const PING_MS = 20_000;
+const PING_MS = 10_000;
 /** How much noise a login shell may print before our first line. */
 const MAX_NOISE = 256 * 1024;
 

@@ -73,11 +73,11 @@ export function header(
 }
 
 /** Seconds without a ping after which the keeper holds the connection for dead (at least this, at most twice this). */
-export const KEEPER_PATIENCE = 60;
+export const KEEPER_PATIENCE = 30;
 
 /*
  * The keeper: one per connection. It makes the directory where commands register, ends a command when told (`stop ID`),
- * and ends all of them when the connection is gone: at once when its standard input ends, after one or two minutes
+ * and ends all of them when the connection is gone: at once when its standard input ends, after 30 to 60 seconds
  * without a `ping` when a cable was pulled and nobody told sshd. Ending is TERM, and KILL after five seconds, for every
  * process of the command's session: unlike a process group that takes in what timeout(1) or a shell's job control
  * started, and unlike a parent's children what was left behind; a daemon that made its own session is left alone.

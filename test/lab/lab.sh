@@ -137,10 +137,13 @@ remove_network() {
 }
 
 network() {
-  local link=$BRIDGE-$1 ip=$2
+  local link=$BRIDGE-$1 ip=$2 part mac
   remove_network "$1"
   ip netns add "$link"
-  ip link add "$link" type veth peer name eth0 netns "$link"
+  # the same hardware address after each boot, as real hosts have: neighbours remember it for a while
+  read -ra part <<<"${ip//./ }"
+  mac=$(printf '02:00:%02x:%02x:%02x:%02x' "${part[@]}")
+  ip link add "$link" type veth peer name eth0 address "$mac" netns "$link"
   ip link set "$link" master "$BRIDGE" up
   ip -n "$link" addr add "$ip/24" dev eth0
   ip -n "$link" link set eth0 up
@@ -216,6 +219,20 @@ inside() {
   nsenter -t "$pid" -m -u -i -n -p -C -- "$@"
 }
 
+cable() {
+  local ip tries=0
+  ip=$(cat "$LAB/$1/ip") || fail "$1 is not up"
+  ip link set "$BRIDGE-$1" "$2"
+  [ "$2" = up ] || return 0
+  # what was learned while it was out is forgotten: the host can be reached when this returns
+  ip neigh flush to "$ip" dev "$BRIDGE"
+  until timeout 1 bash -c "</dev/tcp/$ip/22" 2>/dev/null || [ $tries -ge 20 ]; do
+    tries=$((tries + 1))
+    ip neigh flush to "$ip" dev "$BRIDGE"
+    sleep 0.2
+  done
+}
+
 power_off() {
   local pid one tries=0
   if pid=$(process "$1"); then
@@ -269,7 +286,7 @@ case $command in
   exec) inside "$@" ;;
   cable)
     [[ ${2:-} =~ ^(up|down)$ ]] || usage
-    ip link set "$BRIDGE-$1" "$2"
+    cable "$1" "$2"
     ;;
   kill) locked "$1" power_off "$1" ;;
   down) locked "$1" down "$1" ;;

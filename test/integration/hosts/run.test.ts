@@ -188,12 +188,10 @@ describe.each(kinds)('a host (%s)', (kind) => {
 
   it('ends every process of a command that takes too long, also what made its own process group', async () => {
     const [one, two] = [uniqueSleep(), uniqueSleep()];
-    const before = Date.now();
     await expect(
       host.run(`${one} & trap '' TERM; timeout 1000000 ${two}; wait; sleep 1000`, { timeoutMs: 1000, title: 'hang' }),
     ).rejects.toMatchObject({ code: 'E_TIMEOUT', message: expect.stringContaining('hang did not end within 1.0s') });
     await until(() => !running(one) && !running(two));
-    expect(Date.now() - before).toBeGreaterThan(900);
   });
 
   it('ends a command that is silent, and leaves one that speaks', async () => {
