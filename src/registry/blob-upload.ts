@@ -208,12 +208,13 @@ export class BlobUpload {
           method: 'GET',
           target: location,
           what: `asking for the state of the upload of ${digest}`,
-          expect: [200, 202, 204, 404],
+          expect: [200, 202, 204, 404, 416],
           repeat: true,
           signal,
         });
-        // "0-0" may mean no byte or one; beginning again costs nothing.
-        const have = status.status === 404 ? undefined : received(status);
+        // "0-0" may mean no byte or one; beginning again costs nothing. docker's registry answers 404 or 416 here when it has taken a
+        // part of a piece: its Location carries the offset it expects.
+        const have = status.status >= 400 ? undefined : received(status);
         if (have === undefined || have <= 1 || have > size) throw new Lost('the registry has lost the upload');
         location = this.#next(status, location);
         offset = have;

@@ -27,6 +27,8 @@ export interface Purpose {
   /** What was being done to which thing: `fetching manifest v1 of k8s/base`. */
   readonly what: string;
   readonly repository?: string | undefined;
+  /** Whether the request carried credentials or a token. */
+  readonly proven?: boolean;
 }
 
 /** A registry that answered with an error. */
@@ -87,7 +89,7 @@ export function responseError(purpose: Purpose, status: number, body: Uint8Array
     .map(oneLine)
     .join('; ');
   const code = errorCode(status, reported);
-  const hint = hintFor(code, status, purpose, reported, retryAfter);
+  const hint = hintFor(code, status, purpose, retryAfter);
   return new RegistryError(
     code,
     `${host}: ${what}: ${method} answered ${status}${said === '' ? '' : ` (${said})`}`,
@@ -115,14 +117,13 @@ function errorCode(status: number, reported: readonly ReportedError[]): ErrorCod
 function hintFor(
   code: ErrorCode,
   status: number,
-  { host, method }: Purpose,
-  reported: readonly ReportedError[],
+  { host, method, proven }: Purpose,
   retryAfter: number | undefined,
 ): string | undefined {
   if (code === 'E_UNAUTHORIZED') {
-    return status === 403 && !reported.some(({ code: said }) => said === 'UNAUTHORIZED')
-      ? `the account may not do this; log in with another one: slipway login ${host}`
-      : `log in first: slipway login ${host}`;
+    if (proven === true)
+      return `these credentials were not accepted for this; log in with others: slipway login ${host}`;
+    return `log in first: slipway login ${host}`;
   }
   if (retryAfter !== undefined && retryAfter > LONGEST_WAIT)
     return `the registry asks to wait ${formatDuration(retryAfter)}; try again then`;

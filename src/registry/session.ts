@@ -113,10 +113,10 @@ export class Session {
     const tries = request.repeat === false ? 1 : TRIES;
     for (let round = 0; ; round++) {
       try {
-        const response = await this.#authorised(request);
+        const { response, proven } = await this.#authorised(request);
         this.#reached = true;
         this.#printWarnings(response);
-        if (!request.expect.includes(response.status)) throw await this.#failure(request, response);
+        if (!request.expect.includes(response.status)) throw await this.#failure(request, response, proven);
         return await read(response);
       } catch (error) {
         const failure = this.#explain(error, request);
@@ -136,24 +136,29 @@ export class Session {
     );
   }
 
-  /** Sends; answers the registry's challenges at most twice. */
-  async #authorised(request: RegistryRequest): Promise<HttpResponse> {
+  /**
+   * Sends; answers the registry's challenges at most twice.
+   * @returns `proven`: whether the answer is to a request that said who we are.
+   */
+  async #authorised(request: RegistryRequest): Promise<{ readonly response: HttpResponse; readonly proven: boolean }> {
     const origin = await this.#transport.origin(this.host);
     const url = new URL(request.target, origin);
     const { method, headers = {}, body, scopes, signal } = request;
     for (let round = 0; ; round++) {
       const authorization = url.origin === origin.origin ? await this.#authorizer.authorization(scopes) : undefined;
       const response = await this.#transport.send({ method, url, headers, body, authorization, signal });
+      const answer = { response, proven: authorization !== undefined };
       // A 401 from blob storage that we were redirected to is not this registry's challenge.
-      if (response.status !== 401 || response.url.origin !== origin.origin || round === 2) return response;
-      if (!(await this.#authorizer.refused(response, scopes, authorization))) return response;
+      if (response.status !== 401 || response.url.origin !== origin.origin || round === 2) return answer;
+      if (!(await this.#authorizer.refused(response, scopes, authorization))) return answer;
       discard(response);
     }
   }
 
-  async #failure(request: RegistryRequest, response: HttpResponse): Promise<RegistryError> {
+  async #failure(request: RegistryRequest, response: HttpResponse, proven: boolean): Promise<RegistryError> {
     const bytes = await readBounded(response.body, ERROR_BODY_LIMIT).catch(() => undefined);
-    const purpose = { host: this.host, method: request.method, what: request.what, repository: this.repository };
+    const { host, repository } = this;
+    const purpose = { host, method: request.method, what: request.what, repository, proven };
     return responseError(
       purpose,
       response.status,
