@@ -36,7 +36,7 @@ export function excerptAt({ text }: SourceText, { line, column }: Position): str
 }
 
 /** The source line and the caret line, both indented, without a line break at the end. */
-export function excerpt(line: string, column: number): string {
+function excerpt(line: string, column: number): string {
   let start = 0;
   let shown = line;
   if (line.length > WIDTH) {
