@@ -12,7 +12,8 @@
 
 /**
  * Arguments: our pid, then script and arguments of {@link INNER_SCRIPT}. `setpriv --pdeathsig` has run before it; comparing
- * the parent closes the moment in which slipway may have died before that.
+ * the parent closes the moment in which slipway may have died before that. What `unshare` itself has to say goes to a file: it
+ * complains about a child that was killed.
  */
 export const OUTER_SCRIPT = outerScript('');
 
@@ -25,19 +26,26 @@ function outerScript(flags: string): string {
 shift
 script=$1
 shift
-exec unshare ${flags}--mount --pid --fork --kill-child -- /bin/sh -c "$script" sandbox "$$" "$@"
+exec unshare ${flags}--mount --pid --fork --kill-child -- /bin/sh -c "$script" sandbox "$$" "$@" 7>&2 2>"$1/unshare.log"
 `;
 }
 
-/** The exit code of the scripts when slipway is gone; nobody is there to see it. */
+/**
+ * Comparing the parent again closes the moment before `--kill-child` works. As long as the pid is not written nothing else
+ * has been started.
+ */
 const PREPARE = `
+exec 2>&7 7>&-
 set -eu
 umask 022
 outer=$1 run=$2
 shift 2
 # The old /proc still shows the pids that slipway sees.
 read -r pid name state parent rest </proc/self/stat
-[ "$parent" = "$outer" ] || exit 125
+[ "$parent" = "$outer" ] || {
+  echo "sandbox: started by process $parent, not $outer; /proc must show the processes of this pid namespace" >&2
+  exit 125
+}
 printf '%s\\n' "$pid" >"$run/pid"
 mount -t tmpfs -o mode=0755,nosuid,noexec slipway "$run/private"
 mkdir "$run/private/dev"

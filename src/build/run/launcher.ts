@@ -31,7 +31,7 @@ export interface Ending {
   readonly signal?: NodeJS.Signals;
   /** Why we killed it, if we did. */
   readonly stopped?: 'timeout' | 'abort';
-  /** The last bytes of standard error. */
+  /** The last bytes of standard error, after what unshare had to say. */
   readonly errorTail: string;
 }
 
@@ -110,11 +110,15 @@ function follow(child: ChildProcess, read: ReadEnds, request: Launch): Promise<E
         fail,
       ),
     );
-    void Promise.all([exited, ...drained]).then(([ending]) => {
+    void Promise.all([exited, ...drained]).then(([outermost]) => {
       clearTimeout(timer);
       request.signal?.removeEventListener('abort', onAbort);
+      const complaint = readIfThere(request.runDirectory, 'unshare.log');
+      // Once it has started its child, unshare complains only when the child was killed. Newer ones die of the same signal instead.
+      const killed = complaint !== '' && readIfThere(request.runDirectory, 'pid') !== '';
+      const ending = killed ? ({ code: 137, signal: 'SIGKILL' } as const) : outermost;
       if (failure !== undefined) reject(failure.error);
-      else resolve({ ...ending, ...(stopped === undefined ? {} : { stopped }), errorTail: errorTail.toString('utf8') });
+      else resolve({ ...ending, ...(stopped === undefined ? {} : { stopped }), errorTail: `${complaint}${errorTail}` });
     });
   });
 }
@@ -126,17 +130,20 @@ function follow(child: ChildProcess, read: ReadEnds, request: Launch): Promise<E
  */
 function killTree(child: ChildProcess, runDirectory: string): void {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  let first: string;
-  try {
-    first = readFileSync(join(runDirectory, 'pid'), 'utf8');
-  } catch {
-    first = '';
-  }
+  const first = readIfThere(runDirectory, 'pid');
   try {
     if (/^\d+\n$/.test(first)) process.kill(Number(first), 'SIGKILL');
     else child.kill('SIGKILL');
   } catch {
     // It ended by itself just now.
+  }
+}
+
+function readIfThere(directory: string, name: string): string {
+  try {
+    return readFileSync(join(directory, name), 'utf8');
+  } catch {
+    return '';
   }
 }
 

@@ -18,6 +18,8 @@ export type MountPointKind = 'directory' | 'file';
 export interface WantedMountPoint {
   readonly path: string;
   readonly kind: MountPointKind;
+  /** Permission bits if it must be made; 0755 for a directory and 0644 for a file when not given. */
+  readonly mode?: number;
 }
 
 export interface MountPoints {
@@ -51,7 +53,7 @@ export function makeMountPoints(rootfs: string, wanted: readonly WantedMountPoin
   const before = new Map<string, Times>();
   const paths: string[] = [];
   try {
-    for (const { path, kind } of wanted) paths.push(makeMountPoint(rootfs, path, kind, paths, stubs, before));
+    for (const one of wanted) paths.push(makeMountPoint(rootfs, one, paths, stubs, before));
   } catch (error) {
     removeStubs(rootfs, stubs, before, undefined);
     throw error;
@@ -65,13 +67,12 @@ export function makeMountPoints(rootfs: string, wanted: readonly WantedMountPoin
  * @param covered places of mounts: nothing is made below them
  */
 export function ensureRootfsDirectory(rootfs: string, path: string, covered: readonly string[]): string {
-  return makeMountPoint(rootfs, path, 'directory', covered, [], new Map());
+  return makeMountPoint(rootfs, { path, kind: 'directory' }, covered, [], new Map());
 }
 
 function makeMountPoint(
   rootfs: string,
-  path: string,
-  kind: MountPointKind,
+  { path, kind, mode }: WantedMountPoint,
   covered: readonly string[],
   stubs: Stub[],
   before: Map<string, Times>,
@@ -96,7 +97,7 @@ function makeMountPoint(
       missing.forEach((name, index) => {
         const last = index === missing.length - 1;
         const madeKind = last ? kind : 'directory';
-        const descriptor = create(parent, name, madeKind);
+        const descriptor = create(parent, name, madeKind, last ? mode : undefined);
         opened.push({ name, descriptor });
         parent = { name, descriptor };
         parentPath = `${parentPath === '/' ? '' : parentPath}/${name}`;
@@ -110,7 +111,7 @@ function makeMountPoint(
 }
 
 /** Makes one entry that was not there and opens it; whatever appeared there meanwhile is an error. */
-function create(parent: OpenDirectory, name: string, kind: MountPointKind): number {
+function create(parent: OpenDirectory, name: string, kind: MountPointKind, mode: number | undefined): number {
   const path = childOf(parent, name);
   const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW } = constants;
   if (kind === 'directory') mkdirSync(path, 0o755);
@@ -119,7 +120,7 @@ function create(parent: OpenDirectory, name: string, kind: MountPointKind): numb
       ? openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
       : openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644);
   // Whatever the umask of the process is.
-  fchmodSync(descriptor, kind === 'directory' ? 0o755 : 0o644);
+  fchmodSync(descriptor, mode ?? (kind === 'directory' ? 0o755 : 0o644));
   return descriptor;
 }
 

@@ -1,10 +1,16 @@
 import { readFileSync, realpathSync } from 'node:fs';
-import { join, posix } from 'node:path';
+import { posix } from 'node:path';
 import { SlipwayError } from '../../base/errors.js';
 import type { PlacedMount } from './bwrap-arguments.js';
 import { HOST_ROOTFS, placeOnHost } from './host-view.js';
 import { statOf } from './masked-paths.js';
-import { ensureRootfsDirectory, type MountPointKind, type MountPoints, makeMountPoints } from './mount-points.js';
+import {
+  ensureRootfsDirectory,
+  type MountPointKind,
+  type MountPoints,
+  makeMountPoints,
+  type WantedMountPoint,
+} from './mount-points.js';
 import { resolveUser, type SandboxUser } from './rootfs-user.js';
 import { readRootfsFile } from './rootfs-walk.js';
 import type { SandboxMount, SandboxRequest } from './sandbox-request.js';
@@ -15,7 +21,8 @@ const ACCOUNT_FILE_LIMIT = 1 << 20;
 
 /** A request with every path of the rootfs resolved and every mount point in place. */
 export interface Placement {
-  readonly mounts: readonly (Omit<PlacedMount, 'source'> & { readonly source: string })[];
+  /** In the order to mount them: what lies in another comes after it. */
+  readonly mounts: readonly PlacedMount[];
   /** Container mode: where resolv.conf and hosts go. */
   readonly networkPlaces: Readonly<Record<string, string>>;
   /** As the command sees it. */
@@ -25,109 +32,144 @@ export interface Placement {
   remove(): void;
 }
 
+interface Target {
+  readonly mount: SandboxMount;
+  readonly kind: MountPointKind;
+  /** Absolute, as the command sees it; links are not followed yet. */
+  readonly path: string;
+}
+
 /**
  * Looks at a request's mounts, user and working directory, and makes what is missing of mount points.
  * @throws SlipwayError E_NOT_FOUND (source, user), E_MOUNT (target)
  */
 export function placeRequest(request: SandboxRequest): Placement {
-  const kinds = request.mounts.map(kindOfMount);
-  return request.isolation === 'container' ? placeInContainer(request, kinds) : placeAmongHost(request, kinds);
+  return request.isolation === 'container' ? placeInContainer(request) : placeAmongHost(request);
 }
 
-function placeInContainer(request: SandboxRequest, kinds: readonly MountPointKind[]): Placement {
-  const { rootfs, mounts } = request;
+function placeInContainer(request: SandboxRequest): Placement {
+  const { rootfs } = request;
   const file = (path: string): string | undefined => readRootfsFile(rootfs, path, ACCOUNT_FILE_LIMIT);
   const user = resolveUser(request.user, file('/etc/passwd'), file('/etc/group'), "the rootfs's ");
-  const targets = mounts.map(({ target }) => posix.resolve('/', request.cwd, target));
-  const forbidden = targets.find((target) => target === '/' || KERNEL_DIRECTORIES.includes(target));
-  if (forbidden !== undefined)
-    throw new SlipwayError('E_MOUNT', `cannot mount on ${forbidden}: the sandbox needs that directory`);
+  const targets = targetsOf(request, '/');
+  const early = earlyDirectory(request, [...KERNEL_DIRECTORIES, ...targets.map(({ path }) => path)]);
   const points = makeMountPoints(rootfs, [
     ...KERNEL_DIRECTORIES.map((path) => ({ path, kind: 'directory' as const })),
     ...NETWORK_FILES.map((name) => ({ path: `/etc/${name}`, kind: 'file' as const })),
-    ...targets.map((path, index) => ({ path, kind: kinds[index] as MountPointKind })),
+    ...targets.map((target) => wanted(target, target.path)),
   ]);
   return guarded(points, () => {
-    const [kernel, network, places] = split(points.paths, KERNEL_DIRECTORIES.length, NETWORK_FILES.length);
-    kernel.forEach((place, index) => {
-      if (place === KERNEL_DIRECTORIES[index]) return;
-      throw new SlipwayError(
-        'E_MOUNT',
-        `cannot run in this rootfs: its ${KERNEL_DIRECTORIES[index]} is a link to ${place}`,
-      );
-    });
+    const rest = [...points.paths];
+    const kernel = rest.splice(0, KERNEL_DIRECTORIES.length);
+    const network = rest.splice(0, NETWORK_FILES.length);
+    const link = kernel.find((place, index) => place !== KERNEL_DIRECTORIES[index]);
+    if (link !== undefined)
+      throw new SlipwayError('E_MOUNT', `cannot run in this rootfs: /proc, /sys or /dev is a link to ${link}`);
     return {
-      mounts: placed(mounts, places),
+      mounts: targets.map(({ mount, path }, index) => {
+        const place = rest[index] ?? path;
+        return placed(mount, checkPlace(place, path, ['/', ...KERNEL_DIRECTORIES]));
+      }),
       // A link into a kernel file system: the image does not want the file.
       networkPlaces: Object.fromEntries(
-        NETWORK_FILES.map((name, index) => [name, network[index] as string] as const).filter(
+        NETWORK_FILES.map((name, index) => [name, network[index] ?? ''] as const).filter(
           ([, place]) => !KERNEL_DIRECTORIES.some((directory) => place.startsWith(`${directory}/`)),
         ),
       ),
-      cwd: ensureRootfsDirectory(rootfs, request.cwd, [...KERNEL_DIRECTORIES, ...places]),
+      cwd: checkWorkingDirectory(early ?? ensureRootfsDirectory(rootfs, request.cwd, points.paths)),
       user,
       remove: points.remove,
     };
   });
 }
 
-function placeAmongHost(request: SandboxRequest, kinds: readonly MountPointKind[]): Placement {
-  const { rootfs, mounts } = request;
+/**
+ * Refuses a working directory in /proc, /sys or /dev. Nobody builds there, and through a descriptor that an unpatched runc
+ * leaves open (`WORKDIR /proc/self/fd/7`) it would be a directory of the machine (CVE-2024-21626).
+ */
+function checkWorkingDirectory(cwd: string): string {
+  if (!KERNEL_DIRECTORIES.some((directory) => cwd === directory || isBelow(cwd, directory))) return cwd;
+  throw new SlipwayError('E_MOUNT', `cannot run in ${cwd}: it is the kernel's, not the rootfs's`, {
+    hint: 'choose another WORKDIR',
+  });
+}
+
+function placeAmongHost(request: SandboxRequest): Placement {
+  const { rootfs } = request;
   const user = resolveUser(request.user, readHost('/etc/passwd'), readHost('/etc/group'), "the machine's ");
-  const inside = mounts.map(({ target }) => rootfsTarget(target, request.cwd));
+  const targets = targetsOf(request, HOST_ROOTFS);
+  const inside = targets.filter(({ path }) => isBelow(path, HOST_ROOTFS));
+  const inRootfs = ({ path }: Target): string => path.slice(HOST_ROOTFS.length);
+  const early = earlyDirectory(request, inside.map(inRootfs));
   const points = makeMountPoints(
     rootfs,
-    inside.flatMap((path, index) => (path === undefined ? [] : [{ path, kind: kinds[index] as MountPointKind }])),
+    inside.map((target) => wanted(target, inRootfs(target))),
   );
-  return guarded(points, () => {
-    const rest = [...points.paths];
-    const places = mounts.map(({ target }, index) =>
-      inside[index] === undefined
-        ? placeOnHost(target, kinds[index] as MountPointKind)
-        : join(HOST_ROOTFS, rest.shift() as string),
-    );
-    return {
-      mounts: placed(mounts, places),
-      networkPlaces: {},
-      cwd: join(HOST_ROOTFS, ensureRootfsDirectory(rootfs, request.cwd, points.paths)),
-      user,
-      remove: points.remove,
-    };
-  });
+  return guarded(points, () => ({
+    mounts: targets.map((target) => {
+      const place = points.paths[inside.indexOf(target)];
+      return placed(
+        target.mount,
+        place === undefined
+          ? placeOnHost(target.path, target.kind)
+          : HOST_ROOTFS + checkPlace(place, target.path, ['/']),
+      );
+    }),
+    networkPlaces: {},
+    cwd: posix.join(HOST_ROOTFS, early ?? ensureRootfsDirectory(rootfs, request.cwd, points.paths), '.'),
+    user,
+    remove: points.remove,
+  }));
 }
 
-/** The path inside the rootfs of a host mode target that lies in it, else undefined. */
-function rootfsTarget(target: string, cwd: string): string | undefined {
-  const path = target.startsWith('/') ? posix.normalize(target) : join(HOST_ROOTFS, posix.resolve('/', cwd, target));
-  if (posix.resolve(path) === HOST_ROOTFS)
-    throw new SlipwayError('E_MOUNT', `cannot mount on ${target}: that is the rootfs itself`);
-  return path.startsWith(`${HOST_ROOTFS}/`) ? path.slice(HOST_ROOTFS.length) : undefined;
+/** The mounts with their targets, outer ones before those that lie in them. */
+function targetsOf({ mounts, cwd }: SandboxRequest, rootfs: string): readonly Target[] {
+  const depth = ({ path }: Target): number => path.split('/').length;
+  return mounts
+    .map((mount) => {
+      const inside = posix.resolve('/', cwd, mount.target);
+      const path = mount.target.startsWith('/') ? inside : posix.join(rootfs, inside);
+      return { mount, kind: kindOf(mount), path };
+    })
+    .sort((a, b) => depth(a) - depth(b));
 }
 
 /** Looks at the source of a mount; the place must be of the same kind. */
-function kindOfMount(mount: SandboxMount): MountPointKind {
+function kindOf(mount: SandboxMount): MountPointKind {
   if (mount.type === 'tmpfs') return 'directory';
   const stats = statOf(mount.source);
-  const wanted = mount.type === 'secret' ? 'secret' : 'source of the mount';
-  if (stats === undefined)
-    throw new SlipwayError(
-      'E_NOT_FOUND',
-      `cannot mount on ${mount.target}: the ${wanted} ${mount.source} does not exist`,
-    );
-  if (mount.type === 'secret' && !stats.isFile())
-    throw new SlipwayError(
-      'E_MOUNT',
-      `cannot mount on ${mount.target}: the secret ${mount.source} is not a regular file`,
-    );
+  const doing = `cannot mount on ${mount.target}: the ${mount.type === 'secret' ? 'secret' : 'source'} ${mount.source}`;
+  if (stats === undefined) throw new SlipwayError('E_NOT_FOUND', `${doing} does not exist`);
+  if (mount.type === 'secret' && !stats.isFile()) throw new SlipwayError('E_MOUNT', `${doing} is not a regular file`);
   return stats.isDirectory() ? 'directory' : 'file';
 }
 
-function placed(mounts: readonly SandboxMount[], places: readonly string[]): readonly PlacedMount[] {
-  return mounts.map((mount, index) => ({
-    mount,
-    place: places[index] as string,
-    source: mount.type === 'tmpfs' ? '' : realpathSync(mount.source),
-  }));
+/** runc gives a tmpfs the mode of its mount point: like /tmp when it is new. */
+function wanted({ mount, kind }: Target, path: string): WantedMountPoint {
+  return mount.type === 'tmpfs' ? { path, kind, mode: 0o1777 } : { path, kind };
+}
+
+function placed(mount: SandboxMount, place: string): PlacedMount {
+  return { mount, place, source: mount.type === 'tmpfs' ? '' : realpathSync(mount.source) };
+}
+
+function checkPlace(place: string, target: string, needed: readonly string[]): string {
+  if (!needed.includes(place)) return place;
+  throw new SlipwayError('E_MOUNT', `cannot mount on ${target}: the sandbox needs that directory`);
+}
+
+/**
+ * Makes the working directory before any mount point, so that it does not pass for the parent of one and go with it;
+ * undefined when it lies in a mount, whose place must be there first.
+ */
+function earlyDirectory({ rootfs, cwd }: SandboxRequest, targets: readonly string[]): string | undefined {
+  const path = posix.resolve('/', cwd);
+  const mounted = targets.some((target) => path === target || isBelow(path, target));
+  return mounted ? undefined : ensureRootfsDirectory(rootfs, path, []);
+}
+
+function isBelow(path: string, directory: string): boolean {
+  return path.startsWith(`${directory}/`);
 }
 
 function guarded(points: MountPoints, make: () => Placement): Placement {
@@ -137,10 +179,6 @@ function guarded(points: MountPoints, make: () => Placement): Placement {
     points.remove();
     throw error;
   }
-}
-
-function split<T>(items: readonly T[], first: number, second: number): [readonly T[], readonly T[], readonly T[]] {
-  return [items.slice(0, first), items.slice(first, first + second), items.slice(first + second)];
 }
 
 function readHost(path: string): string | undefined {

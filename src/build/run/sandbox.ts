@@ -4,6 +4,7 @@ import { runWithBwrap } from './bwrap-engine.js';
 import type { EngineResult, EngineRun } from './engine.js';
 import { checkEnvironment } from './environment.js';
 import type { Ending } from './launcher.js';
+import { statOf } from './masked-paths.js';
 import { placeRequest } from './placement.js';
 import { findProgram, requireProgram } from './programs.js';
 import { inRunDirectory } from './run-directory.js';
@@ -33,6 +34,7 @@ export async function runSandboxed(given: SandboxRequest): Promise<SandboxResult
   const request = { ...given, rootfs: resolve(given.rootfs), scratch: resolve(given.scratch) };
   checkArguments(request.argv);
   checkEnvironment(request.env);
+  checkDirectories(request);
   const engines = enginesFor(request);
   const deadline = request.timeoutMs === undefined ? undefined : performance.now() + request.timeoutMs;
   try {
@@ -44,8 +46,8 @@ export async function runSandboxed(given: SandboxRequest): Promise<SandboxResult
           run({ program, request, placement, runDirectory, timeoutMs: deadline && deadline - performance.now() }),
         );
         checkStopped(request, ending);
-        if (code !== undefined)
-          return { code, engine: name, ...(ending.signal === undefined ? {} : { signal: ending.signal }) };
+        if (ending.signal !== undefined) return { code: ending.code, signal: ending.signal, engine: name };
+        if (code !== undefined) return { code, engine: name };
         last = ending;
       }
       throw setupError(last);
@@ -82,6 +84,12 @@ function checkArguments(argv: readonly string[]): void {
     );
 }
 
+function checkDirectories({ rootfs, scratch }: SandboxRequest): void {
+  for (const path of [rootfs, scratch])
+    if (statOf(path)?.isDirectory() !== true)
+      throw new SlipwayError('E_NOT_FOUND', `cannot make the sandbox of a RUN command: ${path} is not a directory`);
+}
+
 function checkStopped(request: SandboxRequest, { stopped }: Ending): void {
   const command = request.argv.join(' ').slice(0, 80);
   if (stopped === 'timeout')
@@ -95,9 +103,14 @@ function setupError(ending: Ending | undefined): SlipwayError {
   const reason = lines === '' ? `it ended with code ${ending?.code}` : lines;
   const refused = /not permitted|permission denied/i.test(reason);
   return new SlipwayError(refused ? 'E_PERMISSION' : 'E_MOUNT', `cannot make the sandbox of a RUN command: ${reason}`, {
-    hint:
-      process.getuid?.() === 0
-        ? 'namespaces and mounts are needed: a container has them when it is started with --privileged'
-        : 'build as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)',
+    hint: setupHint(reason),
   });
+}
+
+function setupHint(reason: string): string {
+  if (/(unknown|unrecognized) option/i.test(reason))
+    return 'bubblewrap 0.8 and util-linux 2.32, or newer, are needed: apt-get install bubblewrap util-linux';
+  return process.getuid?.() === 0
+    ? 'namespaces and mounts are needed: a container has them when it is started with --privileged'
+    : 'build as root, or allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)';
 }
