@@ -1,16 +1,4 @@
-import type { Command } from 'commander';
-
-/** A command's file: it adds itself to the program. */
-export interface CommandModule {
-  define(program: Command): void;
-}
-
-export interface CommandEntry {
-  /** The name, then its aliases. */
-  readonly names: readonly [string, ...string[]];
-  readonly summary: string;
-  load(): Promise<CommandModule>;
-}
+import type { CommandEntry } from './command-entry.js';
 
 /** Every command, in the order in which help shows them. A command's module is loaded only when it is called. */
 export const COMMANDS: readonly CommandEntry[] = [

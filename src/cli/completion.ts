@@ -1,13 +1,13 @@
 import { Argument, type Command } from 'commander';
 import { SlipwayError } from '../base/errors.js';
 import { action, addGlobalFlags, examples } from './action.js';
-import { COMMANDS } from './commands.js';
+import type { CommandEntry } from './command-entry.js';
 import { createProgram } from './program.js';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
 
-export function define(program: Command): void {
+export function define(program: Command, all: readonly CommandEntry[]): void {
   addGlobalFlags(program.command('completion'))
     .description('Print a script that completes commands, flags and image names in a shell.')
     .addArgument(new Argument('<shell>', 'which shell').choices(SHELLS))
@@ -22,7 +22,7 @@ export function define(program: Command): void {
     )
     .action(
       action(async (context, _flags, shell: Shell) => {
-        const commands = await allCommands();
+        const commands = await allCommands(all);
         const script = { bash: bashScript, zsh: zshScript, fish: fishScript }[shell];
         if (script === undefined) throw new SlipwayError('E_USAGE', `no completion for ${shell}`);
         context.out.line(script(commands));
@@ -39,12 +39,12 @@ interface CompletedCommand {
 }
 
 /** What there is to complete, read from the commands themselves. */
-async function allCommands(): Promise<CompletedCommand[]> {
+async function allCommands(all: readonly CommandEntry[]): Promise<CompletedCommand[]> {
   const program = createProgram();
-  for (const { load } of COMMANDS) (await load()).define(program);
+  for (const { load } of all) (await load()).define(program, all);
   return program.commands.map((command) => ({
     name: command.name(),
-    summary: COMMANDS.find(({ names }) => names[0] === command.name())?.summary ?? '',
+    summary: all.find(({ names }) => names[0] === command.name())?.summary ?? '',
     flags: command.options.flatMap(({ long }) => (long ? [long] : [])).concat('--help'),
     takesImage: /^images?$/.test(command.registeredArguments[0]?.name() ?? ''),
   }));

@@ -13,7 +13,7 @@ async function main(args: readonly string[]): Promise<void> {
   const { createProgram } = await import('./program.js');
   const program = createProgram();
   const known = name === undefined ? undefined : findCommand(name);
-  if (known !== undefined) (await known.load()).define(program);
+  if (known !== undefined) (await known.load()).define(program, COMMANDS);
   else
     for (const { names, summary } of COMMANDS) program.command(names[0]).description(summary).aliases(names.slice(1));
   await program.parseAsync([...args], { from: 'user' });
