@@ -19,6 +19,7 @@ export function parseRetryAfter(header: string | undefined, now: number = Date.n
   if (header === undefined) return undefined;
   const text = header.trim();
   if (/^\d+$/.test(text)) return Number(text) * 1000;
+  if (!/^[A-Z][a-z]{2,8}, /.test(text)) return undefined; // Date.parse takes nearly anything for a date
   const date = Date.parse(text);
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }
