@@ -1,6 +1,7 @@
 import { join } from 'node:path';
-import { MASKED_PATHS, statOf } from './masked-paths.js';
+import { MASKED_PATHS } from './masked-paths.js';
 import type { SandboxMount } from './sandbox-request.js';
+import { statOf } from './stat-of.js';
 
 /** Host name in every sandbox, so that it does not get into what is built. */
 export const SANDBOX_HOST_NAME = 'slipway';

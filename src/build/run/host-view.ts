@@ -3,7 +3,7 @@ import { dirname, join, posix } from 'node:path';
 import { SlipwayError } from '../../base/errors.js';
 import { kernelFileSystems, type PlacedMount, requestedMounts } from './bwrap-arguments.js';
 import { listeningSockets } from './host-sockets.js';
-import { statOf } from './masked-paths.js';
+import { statOf } from './stat-of.js';
 
 /**
  * Where a host mode command finds the rootfs. Always the same place, so that a path that gets into a built file does not

@@ -1,5 +1,3 @@
-import { type Stats, statSync } from 'node:fs';
-
 /** What Docker hides of /proc and /sys: it tells about the machine or changes it. */
 export const MASKED_PATHS = [
   '/proc/acpi',
@@ -18,12 +16,3 @@ export const MASKED_PATHS = [
 
 /** What Docker makes read-only of /proc: root writes there without any capability. */
 export const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
-
-/** The attributes of what a path leads to, or undefined when there is nothing (or nothing that we may see). */
-export function statOf(path: string): Stats | undefined {
-  try {
-    return statSync(path);
-  } catch {
-    return undefined;
-  }
-}

@@ -3,7 +3,6 @@ import { posix } from 'node:path';
 import { SlipwayError } from '../../base/errors.js';
 import type { PlacedMount } from './bwrap-arguments.js';
 import { HOST_ROOTFS, placeOnHost } from './host-view.js';
-import { statOf } from './masked-paths.js';
 import {
   ensureRootfsDirectory,
   type MountPointKind,
@@ -14,6 +13,7 @@ import {
 import { resolveUser, type SandboxUser } from './rootfs-user.js';
 import { readRootfsFile } from './rootfs-walk.js';
 import type { SandboxMount, SandboxRequest } from './sandbox-request.js';
+import { statOf } from './stat-of.js';
 
 const KERNEL_DIRECTORIES = ['/proc', '/sys', '/dev'];
 const NETWORK_FILES = ['resolv.conf', 'hosts'];

@@ -4,12 +4,12 @@ import { runWithBwrap } from './bwrap-engine.js';
 import type { EngineResult, EngineRun } from './engine.js';
 import { checkEnvironment } from './environment.js';
 import type { Ending } from './launcher.js';
-import { statOf } from './masked-paths.js';
 import { placeRequest } from './placement.js';
 import { findProgram, requireProgram } from './programs.js';
 import { inRunDirectory } from './run-directory.js';
 import { runWithRunc } from './runc-engine.js';
 import type { SandboxRequest, SandboxResult } from './sandbox-request.js';
+import { statOf } from './stat-of.js';
 
 /** The kernel takes no longer single argument (MAX_ARG_STRLEN without its NUL). In bytes. */
 const MAX_ARGUMENT = 131_071;
