@@ -1,6 +1,7 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SlipwayError } from '../base/errors.js';
+import { removeTree } from '../base/remove-tree.js';
 import type { RunInstruction } from '../kubefile-parser/ast.js';
 import { mountOverlay, unmount } from '../layers/overlay.js';
 import { upperEntries } from '../layers/upper.js';
@@ -121,7 +122,7 @@ async function inOverlay<T>(
       await unmount(place.rootfs);
     }
   } finally {
-    await rm(home, { recursive: true, force: true });
+    await removeTree(home);
   }
 }
 

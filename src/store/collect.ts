@@ -1,6 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, isSlipwayError } from '../base/errors.js';
+import { removeTree } from '../base/remove-tree.js';
 import { type Digest, hexOf, isDigest } from '../image/digest.js';
 import { successors } from '../image/graph.js';
 import { isIndexType, isManifestType } from '../image/media-types.js';
@@ -52,7 +53,7 @@ export function collect(store: Store, { buildCache = false }: CollectOptions = {
     }
     for (const name of await names(join(store.root, 'data', 'overlay2'))) {
       if (hexes.has(name.split('.', 1)[0] ?? '')) continue;
-      await rm(join(store.root, 'data', 'overlay2', name), { recursive: true, force: true });
+      await removeTree(join(store.root, 'data', 'overlay2', name));
       swept.layers++;
     }
     return swept;

@@ -1,6 +1,7 @@
-import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readFile, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
+import { removeTree } from '../base/remove-tree.js';
 import { type Digest, hexOf } from '../image/digest.js';
 import { compressionOf } from '../image/media-types.js';
 import type { Descriptor } from '../image/oci.js';
@@ -92,12 +93,12 @@ async function unpackedLayer(store: Store, layer: StoredLayer): Promise<Unpacked
         expect: { diffId: layer.diffId },
       });
       await saveToc(store, made);
-      await rm(home, { recursive: true, force: true });
+      await removeTree(home);
       await rename(temp, home);
       await syncDirectory(dirname(home));
       return { ...unpacked, toc: made };
     } catch (error) {
-      await rm(temp, { recursive: true, force: true });
+      await removeTree(temp);
       throw fileSystemError(error, `unpacking layer ${layer.diffId}`);
     }
   });

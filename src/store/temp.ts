@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, realpath, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../base/errors.js';
+import { removeTree } from '../base/remove-tree.js';
 import { mountPointsBelow } from '../layers/mount-table.js';
 import { unmount } from '../layers/overlay.js';
 import { type FileLock, tryLock } from './locks.js';
@@ -33,7 +34,7 @@ export class TempSpace {
     const corner = await this.#corner?.catch(() => undefined);
     this.#corner = undefined;
     if (corner === undefined) return;
-    await rm(corner.dir, { recursive: true, force: true });
+    await removeTree(corner.dir);
     await corner.lock.release();
   }
 
@@ -62,7 +63,7 @@ export class TempSpace {
       if (lock === undefined) continue;
       // A killed RUN leaves its overlay mounted.
       for (const place of await mountPointsBelow(await realpath(dir))) await unmount(place, { lazy: true });
-      await rm(dir, { recursive: true, force: true });
+      await removeTree(dir);
       await lock.release();
     }
   }
