@@ -34,7 +34,6 @@ export function isDistributed({ difference, listed }: HostDifference): boolean {
 
 export interface DistributeOptions {
   readonly signal?: AbortSignal | undefined;
-  readonly log?: (text: string) => void;
   /** Called with the bytes that have gone over the wire since the last call. */
   readonly onBytes?: (bytes: number) => void;
 }
@@ -70,7 +69,7 @@ export async function distribute(
   paths: HostPaths,
   wanted: readonly WantedEntry[],
   { difference, listing }: HostDifference,
-  { signal, log, onBytes }: DistributeOptions = {},
+  { signal, onBytes }: DistributeOptions = {},
 ): Promise<void> {
   const { send } = difference;
   const entries: PackEntry[] = [
@@ -92,7 +91,6 @@ export async function distribute(
     idleTimeoutMs: IDLE_TIMEOUT_MS,
     allowFailure: true,
     ...(signal === undefined ? {} : { signal }),
-    ...(log === undefined ? {} : { onOutput: log }),
   });
   if (code !== 0) throw receiveError(host, paths, code, stderr);
 }

@@ -126,7 +126,7 @@ async function runStep(
   const task = reporter.task(name);
   const began = Date.now();
   try {
-    const note = await step.run({ log: (text) => log?.output(text, id), signal, failedHosts });
+    const note = await step.run({ note: (line) => log?.note(line), signal, failedHosts });
     await journal.write({ step: id, event: 'done', inputs });
     task.done(note ?? formatDuration(Date.now() - began));
     return true;
@@ -135,8 +135,6 @@ async function runStep(
     log?.note(`== failed: ${messageOf(error)}`);
     task.fail(`failed: ${firstLine(error)}`);
     throw error;
-  } finally {
-    log?.flush(id);
   }
 }
 

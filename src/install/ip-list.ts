@@ -34,9 +34,6 @@ export function normalizeIp(text: string): string | undefined {
 function readItem(item: string): string[] | string {
   const one = normalizeIp(item);
   if (one !== undefined) return [one];
-  if (/^localhost$/i.test(item)) {
-    return '"localhost" is no address that other hosts can reach; give the address of this machine in its network';
-  }
   const dash = item.indexOf('-');
   if (dash < 0) return `${JSON.stringify(item)} is not an IP address${portHint(item)}`;
   const first = ipToNumber(item.slice(0, dash));

@@ -46,6 +46,8 @@ export interface PlanDocument {
   readonly image: string;
   readonly imageDigest: string;
   readonly version: string;
+  /** What must be mended before any of it is done. */
+  readonly problems: readonly { readonly host: string | null; readonly problem: string; readonly hint: string }[];
   readonly warnings: readonly string[];
   readonly notes: readonly string[];
   readonly steps: readonly PlanItem[];
@@ -58,13 +60,23 @@ export interface PlanDocument {
 export async function inspectPlan(
   plan: Plan,
   journal: ReadonlyMap<string, JournalEntry>,
-  { concurrency, signal }: { readonly concurrency: number; readonly signal: AbortSignal },
+  {
+    concurrency,
+    signal,
+    silent,
+  }: {
+    readonly concurrency: number;
+    readonly signal: AbortSignal;
+    /** Hosts that do not answer: they are not asked again for every step. */
+    readonly silent: ReadonlySet<string>;
+  },
 ): Promise<PlanItem[]> {
   const steps = plan.flatMap((phase) => phase.steps.map((step) => ({ phase, step })));
   return mapLimit(steps, concurrency, async ({ phase, step }) => {
     const { id, host, title, why, inputs } = step;
     const item = { id, phase: phase.name, host: host ?? null, title, inputs };
     signal.throwIfAborted();
+    if (host === undefined ? silent.size > 0 : silent.has(host)) return { ...item, state: 'unknown', why } as const;
     try {
       const answer = await isDone(step, journal.get(id), signal);
       return { ...item, state: answer.holds ? 'done' : 'todo', why: answer.why ?? why } as const;
@@ -93,6 +105,10 @@ export async function isDone(
 export function formatPlan(document: PlanDocument, titles: ReadonlyMap<string, string>): string {
   const lines = [
     `cluster ${document.cluster}: ${document.image} (Kubernetes ${document.version})`,
+    ...document.problems.map(({ host, problem, hint }) => {
+      const where = host === null || problem.includes(host) ? '' : `${host}: `;
+      return `problem: ${where}${problem}\n         ${hint}`.replaceAll('\n', '\n  ');
+    }),
     ...document.warnings.map((warning) => `warning: ${warning}`),
     ...document.notes.map((note) => `note: ${note}`),
   ];
@@ -102,12 +118,13 @@ export function formatPlan(document: PlanDocument, titles: ReadonlyMap<string, s
       phase = item.phase;
       lines.push('', titles.get(item.phase) ?? item.phase);
     }
-    const mark = { done: '=', todo: '+', unknown: '?' }[item.state];
+    const mark = item.state === 'done' ? '=' : '+';
     const reason = item.state === 'done' ? 'done already' : item.why;
     lines.push(`  ${mark} ${(item.host ?? 'here').padEnd(15)} ${item.title}: ${reason}`);
   }
   const count = (state: PlanItem['state']): number => document.steps.filter((item) => item.state === state).length;
   const open = count('todo') + count('unknown');
-  lines.push('', open === 0 ? 'nothing to do' : `${open} to do, ${count('done')} done already`);
+  const blocked = document.problems.length > 0 ? '; nothing is done before the problems are mended' : '';
+  lines.push('', open === 0 ? 'nothing to do' : `${open} to do, ${count('done')} done already${blocked}`);
   return `${lines.join('\n')}\n`;
 }

@@ -124,7 +124,9 @@ function hostProblems({ host, facts, traces }: Found, rules: PreflightRules): Pr
       'set another one with hostnamectl: lower-case letters, digits, "-" and "."',
     );
   }
-  if (!traces.addresses.includes(address)) {
+  if (/^127\.|^::1$/.test(address)) {
+    add(`${address} is no address that other hosts can reach`, 'give the host an address in a network');
+  } else if (!traces.addresses.includes(address)) {
     add(
       `none of its interfaces has the address ${address} (it has ${traces.addresses.join(', ')})`,
       'give the address that the host has itself, not one that is translated on the way',

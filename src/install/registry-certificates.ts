@@ -35,12 +35,12 @@ export async function registryCertificates(
     const authority = await readAuthority(dir, clusterName);
     const kept = await readServer(dir);
     if (kept !== undefined && (await isGood(kept.certificate, names, authority.certificate))) {
-      return { ca: authority.certificate.toString('pem'), ...kept };
+      return { ca: pem(authority.certificate), ...kept };
     }
     const made = await makeServer(authority, names);
     await writeSecret(join(dir, 'registry.key'), made.key);
     await writeSecret(join(dir, 'registry.crt'), made.certificate);
-    return { ca: authority.certificate.toString('pem'), ...made };
+    return { ca: pem(authority.certificate), ...made };
   } catch (error) {
     throw fileSystemError(error, `writing the registry's certificates in ${dir}`);
   }
@@ -75,7 +75,7 @@ async function readAuthority(dir: string, clusterName: string): Promise<Authorit
   });
   // The certificate last: with it the pair counts as complete.
   await writeSecret(join(dir, 'ca.key'), await exportKey(keys.privateKey));
-  await writeSecret(join(dir, 'ca.crt'), `${made.toString('pem')}\n`);
+  await writeSecret(join(dir, 'ca.crt'), pem(made));
   return { certificate: made, key: keys.privateKey };
 }
 
@@ -101,7 +101,7 @@ async function makeServer(
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
-  return { certificate: `${certificate.toString('pem')}\n`, key: await exportKey(keys.privateKey) };
+  return { certificate: pem(certificate), key: await exportKey(keys.privateKey) };
 }
 
 /** Whether a certificate is from this CA, has all the names, and lives long enough. */
@@ -142,6 +142,10 @@ function lifetime(): { readonly notBefore: Date; readonly notAfter: Date } {
 /** Positive, and random enough never to come twice (RFC 5280, 4.1.2.2). */
 function serialNumber(): string {
   return `4${randomBytes(15).toString('hex').slice(1)}`;
+}
+
+function pem(certificate: x509.X509Certificate): string {
+  return `${certificate.toString('pem').trim()}\n`;
 }
 
 async function exportKey(key: webcrypto.CryptoKey): Promise<string> {

@@ -83,8 +83,8 @@ export async function runCluster(spec: ClusterSpec, options: RunClusterOptions, 
 }
 
 /**
- * What {@link runCluster} would do, and why. Connects to the hosts and changes nothing on them.
- * @throws SlipwayError E_PREFLIGHT with all problems.
+ * What {@link runCluster} would do, and why. Connects to the hosts and changes nothing on them. Problems that would stop it are part of
+ * the answer.
  */
 export async function planCluster(
   spec: ClusterSpec,
@@ -94,10 +94,11 @@ export async function planCluster(
   const state = statePaths(deps.store.root, spec.name);
   await makeStateDir(state);
   return deps.store.use(() =>
-    withHosts(spec, state, options, deps, async ({ plan, work, report }) => {
+    withHosts(spec, state, options, deps, async ({ plan, work, report, silent }) => {
       const steps = await inspectPlan(plan, await earlierSteps(state, options), {
         concurrency: options.concurrency ?? DEFAULT_CONCURRENCY,
         signal: deps.signal,
+        silent,
       });
       const { image } = work;
       const document: PlanDocument = {
@@ -106,6 +107,7 @@ export async function planCluster(
         image: image.name,
         imageDigest: image.digest,
         version: image.version,
+        problems: report.problems.map(({ host, problem, hint }) => ({ host: host ?? null, problem, hint })),
         warnings: report.warnings,
         notes: report.notes,
         steps,
@@ -135,6 +137,8 @@ interface Ready {
   readonly clusterState: ClusterState;
   /** Workers that do not answer, of a cluster that was begun already. */
   readonly leftOut: readonly SlipwayError[];
+  /** Every host that does not answer. */
+  readonly silent: ReadonlySet<string>;
 }
 
 async function run(
@@ -145,6 +149,7 @@ async function run(
 ): Promise<RunResult> {
   const { reporter, signal } = deps;
   return withHosts(spec, state, options, deps, async ({ plan, work, report, hosts, clusterState, leftOut }) => {
+    if (report.problems.length > 0) throw preflightError(report.problems);
     for (const warning of report.warnings) reporter.warn(warning);
     for (const note of report.notes) reporter.debug(note);
     for (const { message } of leftOut) reporter.warn(`left out: ${message}`);
@@ -186,7 +191,9 @@ async function run(
   });
 }
 
-/** Reads the image, looks at the hosts, and makes the plan; `use` gets it all while the connections are open. */
+/**
+ * Reads the image, looks at the hosts, and makes the plan; `use` gets it all, problems too, while the connections are open.
+ */
 async function withHosts<T>(
   spec: ClusterSpec,
   state: StatePaths,
@@ -209,7 +216,6 @@ async function withHosts<T>(
     const absent = before === undefined ? [] : findings.filter(isAbsentWorker);
     const present = findings.filter((finding) => !absent.some(({ host }) => host === finding.host));
     const report = preflight(present, rulesOf(prepared, wanted));
-    if (report.problems.length > 0) throw preflightError(report.problems);
     const work = await makeWork(prepared, {
       state,
       clusterState: wanted,
@@ -226,6 +232,7 @@ async function withHosts<T>(
       hosts,
       clusterState: withFacts(wanted, findings),
       leftOut: absent.map(({ failure }) => failure),
+      silent: new Set(findings.flatMap((finding) => ('failure' in finding ? [finding.host.address] : []))),
     });
   } finally {
     for (const problem of await hosts.close()) reporter.warn(`the log is not complete: ${problem}`);

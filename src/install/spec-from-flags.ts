@@ -10,6 +10,7 @@ import {
   type SshSpec,
 } from './cluster-spec.js';
 import { parseIpList } from './ip-list.js';
+import { thisMachine } from './this-machine.js';
 
 /** How hosts are reached, as flags say it. */
 export interface SshFlags {
@@ -33,14 +34,15 @@ export interface RunFlags extends SshFlags {
 
 /**
  * The wanted state that the flags of `run` describe.
+ * @param ownAddress what `localhost` and 127.0.0.1 stand for: the address by which other hosts reach this machine.
  * @throws SlipwayError E_USAGE that lists every mistake at once.
  */
-export function specFromFlags(flags: RunFlags): ClusterSpec {
+export function specFromFlags(flags: RunFlags, ownAddress: () => string | undefined = thisMachine): ClusterSpec {
   registerSecret(flags.password);
   registerSecret(flags.passphrase);
   const mistakes: string[] = [];
-  const masters = readList('--masters', flags.masters, mistakes);
-  const nodes = readList('--nodes', flags.nodes ?? '', mistakes);
+  const masters = readList('--masters', flags.masters, ownAddress, mistakes);
+  const nodes = readList('--nodes', flags.nodes ?? '', ownAddress, mistakes);
   if (masters.length === 0 && mistakes.length === 0) mistakes.push('--masters: a cluster needs at least one master');
   const both = nodes.filter((address) => masters.includes(address));
   for (const address of both)
@@ -82,17 +84,22 @@ export function sshSpec({ user, password, privateKey, passphrase, port }: SshFla
   };
 }
 
-function readList(flag: string, text: string, mistakes: string[]): readonly string[] {
-  const list = parseIpList(text);
+function readList(
+  flag: string,
+  text: string,
+  ownAddress: () => string | undefined,
+  mistakes: string[],
+): readonly string[] {
+  const list = parseIpList(text.replace(/\blocalhost\b/gi, '127.0.0.1'));
   mistakes.push(...list.mistakes.map((mistake) => `${flag}: ${mistake}`));
-  const twice = new Set(list.addresses.filter((address, index) => list.addresses.indexOf(address) !== index));
+  const addresses = list.addresses.map((address) => (isLoopback(address) ? (ownAddress() ?? address) : address));
+  const twice = new Set(addresses.filter((address, index) => addresses.indexOf(address) !== index));
   for (const address of twice) mistakes.push(`${flag}: ${address} is given twice`);
-  for (const address of new Set(list.addresses)) {
-    if (/^127\.|^::1$|^0\.0\.0\.0$|^::$/.test(address)) {
-      mistakes.push(`${flag}: ${address} is no address that other hosts can reach; give the address in the network`);
-    }
-  }
-  return list.addresses;
+  return addresses;
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1';
 }
 
 function readEnv(pairs: readonly string[], mistakes: string[]): Record<string, string> {

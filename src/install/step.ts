@@ -9,8 +9,8 @@ export interface StepCheck {
 
 /** What a running step gets. */
 export interface StepRun {
-  /** Takes the output of commands; goes to the log of the host. */
-  readonly log: (text: string) => void;
+  /** Takes a line for the log of the host. The output of commands gets there by itself. */
+  readonly note: (line: string) => void;
   /** Aborted when the work must stop at once (the lock of a host was lost); not by the first Ctrl-C, which lets steps finish. */
   readonly signal: AbortSignal;
   /** Addresses of hosts that failed earlier in this run: they are not waited for. */

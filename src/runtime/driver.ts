@@ -38,13 +38,14 @@ export interface ClusterNetworks {
   readonly serviceCIDR: string;
 }
 
-/** A step of a driver: asked whether it is done already, done when not. `log` receives the output of the commands. */
+/** A step of a driver: asked whether it is done already, done when not. */
 export interface DriverStep {
   /** `kubeadm init`, shown to people. */
   readonly title: string;
   /** Asks the host or the cluster. Changes nothing. */
   done(): Promise<boolean>;
-  run(log: (text: string) => void, signal?: AbortSignal): Promise<void>;
+  /** @param note takes what a person should know besides the output of commands, one line each. */
+  run(note: (line: string) => void, signal?: AbortSignal): Promise<void>;
 }
 
 /** Installs one kind of Kubernetes. Talks to hosts only through {@link Host}. */

@@ -10,26 +10,29 @@ export interface HostsEntry {
 const FILE = '/etc/hosts';
 
 /**
- * The text of an /etc/hosts file in which our block of this name says exactly `entries`; no entries takes the block away. Everything
- * outside of our markers is left byte for byte as it is.
+ * The text of an /etc/hosts file in which our block of this name says exactly `entries`; no entries takes the block away. The block
+ * stays where it is, a new one comes at the end. Everything outside of our markers is left byte for byte as it is.
  * @param block letters, digits and `-`: `apiserver`, `registry`.
  */
 export function withHostsBlock(text: string, block: string, entries: readonly HostsEntry[]): string {
   const begin = `# BEGIN slipway ${block}`;
   const end = `# END slipway ${block}`;
-  const lines = text === '' ? [] : text.replace(/\n$/, '').split('\n');
-  const kept: string[] = [];
-  let inside = false;
-  for (const line of lines) {
-    if (line.trimEnd() === begin) inside = true;
-    else if (inside && line.trimEnd() === end) inside = false;
-    // A begin without its end (somebody edited the file) must not swallow what follows: our lines are address and names only.
-    else if (!inside || line.startsWith('#')) kept.push(line);
-  }
-  const ours =
+  let ours =
     entries.length === 0 ? [] : [begin, ...entries.map(({ address, names }) => `${address} ${names.join(' ')}`), end];
-  const all = [...kept, ...ours];
-  return all.length === 0 ? '' : `${all.join('\n')}\n`;
+  const lines: string[] = [];
+  let inside = false;
+  for (const line of text === '' ? [] : text.replace(/\n$/, '').split('\n')) {
+    const mark = line.trimEnd();
+    if (mark === begin) {
+      inside = true;
+      lines.push(...ours);
+      ours = [];
+    } else if (inside && mark === end) inside = false;
+    // A begin without its end (somebody edited the file) must not swallow what follows: our lines are address and names only.
+    else if (!inside || line.startsWith('#')) lines.push(line);
+  }
+  lines.push(...ours);
+  return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
 }
 
 /** Whether the host's /etc/hosts says `entries` in our block already. */

@@ -24,7 +24,7 @@ export const distributePhase: Phase<InstallWork> = {
           found = await compareHost(host, paths, wanted(), signal);
           return isDistributed(found) ? { holds: true } : { holds: false, why: describe(found) };
         },
-        run: async ({ log, signal }) => {
+        run: async ({ signal }) => {
           const entries = wanted();
           const difference = found ?? (await compareHost(host, paths, entries, signal));
           found = undefined;
@@ -32,7 +32,7 @@ export const distributePhase: Phase<InstallWork> = {
           const task = reporter.task(`${address} receiving`, bytes);
           const began = Date.now();
           try {
-            await distribute(host, paths, entries, difference, { signal, log, onBytes: (more) => task.advance(more) });
+            await distribute(host, paths, entries, difference, { signal, onBytes: (more) => task.advance(more) });
             task.done();
           } catch (error) {
             task.fail();

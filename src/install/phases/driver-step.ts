@@ -17,8 +17,8 @@ export function driverStep(
     inputs: inputsDigest(name, address),
     proof: 'check',
     check: async () => ({ holds: await done() }),
-    run: async ({ log, signal }) => {
-      await run(log, signal);
+    run: async ({ note, signal }) => {
+      await run(note, signal);
       return undefined;
     },
   };

@@ -26,13 +26,12 @@ export const launchPhase: Phase<InstallWork> = {
         inputs,
         proof: 'check',
         check: async () => ({ holds: await host.exists(mark) }),
-        run: async ({ log, signal }) => {
+        run: async ({ signal }) => {
           await host.run(`${programPath(paths.rootfs)}exec bash -c ${shellQuote(command)}`, {
             title: command.split('\n', 1)[0] ?? '',
             cwd: paths.rootfs,
             env: { ...env, KUBECONFIG: driver.adminKubeconfig },
             timeoutMs: TIMEOUT_MS,
-            onOutput: log,
             signal,
           });
           await host.writeFile(mark, `${command}\n`, { mode: 0o600 });

@@ -35,14 +35,13 @@ export const registryPhase: Phase<InstallWork> = {
           });
           return code === 0 ? { holds: true } : { holds: false, why: 'it does not answer' };
         },
-        run: async ({ log, signal }) => {
+        run: async ({ signal }) => {
           await writeRegistryFiles(host, paths.rootfs, spec.registry, registry);
           await host.run(`${programPath(paths.rootfs)}${command}`, {
             title: call.name,
             cwd: `${paths.rootfs}/scripts`,
             env,
             timeoutMs: TIMEOUT_MS,
-            onOutput: log,
             signal,
           });
           return undefined;

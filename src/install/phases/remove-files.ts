@@ -17,7 +17,7 @@ export const removeFilesPhase: Phase<ResetWork> = {
       inputs: inputsDigest('remove-files', address),
       proof: 'check',
       check: async () => ({ holds: !(await host.exists(paths.rootfs)) && !(await host.exists(paths.owner)) }),
-      run: async ({ log, signal }) => {
+      run: async ({ signal }) => {
         // By name, not the whole directory: on the machine that installs, the state of the cluster is in it too.
         const things = [paths.rootfs, paths.incoming, paths.toc, `${paths.toc}.next`, `${paths.base}/.launched`];
         const data = paths.base.slice(0, paths.base.lastIndexOf('/'));
@@ -26,7 +26,7 @@ export const removeFilesPhase: Phase<ResetWork> = {
 rm -f ${shellQuote(paths.owner)} || exit 1
 rmdir ${shellQuote(paths.base)} ${shellQuote(data)} ${shellQuote(data.slice(0, data.lastIndexOf('/')))} 2>/dev/null
 true`,
-          { title: 'removing the files of the image', onOutput: log, signal, timeoutMs: TIMEOUT_MS },
+          { title: 'removing the files of the image', signal, timeoutMs: TIMEOUT_MS },
         );
         return undefined;
       },

@@ -23,10 +23,9 @@ export const removeSetupPhase: Phase<ResetWork> = {
       proof: 'check',
       // Whether the image's scripts have anything left to undo, only they know: they are asked each time.
       check: async () => ({ holds: !(await host.exists(paths.rootfs)) && !(await host.exists(CONTAINERD_CERTS)) }),
-      run: async ({ log, signal }) => {
+      run: async ({ signal }) => {
         await host.run(removeMirrorsScript(`${registry.domain}:${registry.port}`), {
           title: 'removing mirrors and trust',
-          onOutput: log,
           signal,
           timeoutMs: 60_000,
         });
@@ -34,7 +33,6 @@ export const removeSetupPhase: Phase<ResetWork> = {
         await host.run(`${programPath(paths.rootfs)}${cleanScript(paths.rootfs)}`, {
           title: 'running the clean scripts of the image',
           env,
-          onOutput: log,
           signal,
           timeoutMs: TIMEOUT_MS,
         });

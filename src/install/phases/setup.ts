@@ -27,13 +27,12 @@ export const setupPhase: Phase<InstallWork> = {
       check: async () => ({
         holds: await host.exists(`/run/${image.containerRuntime}/${image.containerRuntime}.sock`),
       }),
-      run: async ({ log, signal }) => {
+      run: async ({ signal }) => {
         await host.run(programPath(paths.rootfs) + script, {
           title: calls.map(({ name }) => name).join(', '),
           cwd: `${paths.rootfs}/scripts`,
           env,
           timeoutMs: TIMEOUT_MS,
-          onOutput: log,
           signal,
         });
         return undefined;

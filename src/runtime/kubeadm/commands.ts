@@ -2,9 +2,8 @@ import type { CommandResult, Host, RunOptions } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import { PATHS } from './paths.js';
 
-/** Options of a command whose output goes to a step's log. */
+/** Options of a command of this driver. */
 export interface CommandOptions extends Pick<RunOptions, 'stdin' | 'timeoutMs' | 'allowFailure' | 'title'> {
-  readonly log?: ((text: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -13,13 +12,12 @@ export function onHost(
   host: Host,
   rootfs: string | undefined,
   script: string,
-  { log, signal, ...options }: CommandOptions = {},
+  { signal, ...options }: CommandOptions = {},
 ): Promise<CommandResult> {
   const path = rootfs === undefined ? '' : `PATH="$PATH":${shellQuote(`${rootfs}/bin`)}; export PATH\n`;
   return host.run(`${path}${script}`, {
     title: firstLine(script),
     ...options,
-    ...(log === undefined ? {} : { onOutput: log }),
     ...(signal === undefined ? {} : { signal }),
   });
 }

@@ -19,13 +19,8 @@ export async function apiServerReady(master: Host, rootfs: string): Promise<bool
  * Starts kubelet and waits for this master's API server: for a host whose cluster is there but does not answer yet (after a reboot).
  * @throws SlipwayError E_TIMEOUT with kubelet's last words.
  */
-export async function reviveApiServer(
-  master: Host,
-  rootfs: string,
-  log: (text: string) => void,
-  signal?: AbortSignal,
-): Promise<void> {
-  await onHost(master, rootfs, 'systemctl start kubelet.service', { log, signal, timeoutMs: 60_000 });
+export async function reviveApiServer(master: Host, rootfs: string, signal?: AbortSignal): Promise<void> {
+  await onHost(master, rootfs, 'systemctl start kubelet.service', { signal, timeoutMs: 60_000 });
   await waitFor(async () => ((await apiServerReady(master, rootfs)) ? true : undefined), {
     what: `the API server of ${master.address}, which is initialised and does not answer`,
     timeoutMs: 120_000,

@@ -28,26 +28,25 @@ export function initStep(first: Host, cluster: ClusterContext): DriverStep {
       if (!(await apiServerReady(first, rootfs))) return false;
       return nodeOf(await listNodes(first, rootfs), first) !== undefined;
     },
-    async run(log, signal) {
+    async run(note, signal) {
       await pointApiServerName(first, first.address, cluster);
       const remains = await findRemains(first);
       if (remains.initialised) {
-        await reviveApiServer(first, rootfs, log, signal);
+        await reviveApiServer(first, rootfs, signal);
         return;
       }
-      if (remains.leftovers) await kubeadmReset(first, rootfs, log, signal);
+      if (remains.leftovers) await kubeadmReset(first, rootfs, signal);
       const facts = { ...kubeadmFacts(cluster), abilities: await hostAbilities(first) };
       const { file, flags } = initConfig(facts, first.address);
       await first.writeFile(PATHS.initConfig, file, { mode: 0o600 });
       const command = ['kubeadm', 'init', `--config=${PATHS.initConfig}`, '--skip-token-print', ...flags];
       await onHost(first, rootfs, command.map(shellQuote).join(' '), {
-        log,
         signal,
         timeoutMs: INIT_TIMEOUT_MS,
         title: 'kubeadm init',
       });
-      await onHost(first, rootfs, 'systemctl enable -q kubelet.service', { log, timeoutMs: 60_000 });
-      await writeRootKubeconfig(first, log);
+      await onHost(first, rootfs, 'systemctl enable -q kubelet.service', { timeoutMs: 60_000 });
+      await writeRootKubeconfig(first, note);
       await first.writeFile(PATHS.initialised, `${cluster.name}\n`, { mode: 0o644 });
     },
   };

@@ -17,17 +17,15 @@ import { newCertificateKey, readCaCertHash, withJoinToken } from './tokens.js';
 const JOIN_TIMEOUT_MS = 10 * 60_000;
 const REGISTER_TIMEOUT_MS = 2 * 60_000;
 
-type Log = (text: string) => void;
-
 /** `kubeadm join` of a worker. Done means: the cluster knows the node, and kubelet has its identity and runs. */
 export function joinWorkerStep(host: Host, cluster: ClusterContext): DriverStep {
   return {
     title: 'kubeadm join',
     done: () => hasJoined(host, cluster),
-    async run(log, signal) {
+    async run(_note, signal) {
       const first = firstMaster(cluster);
       await pointApiServerName(host, first.address, cluster);
-      if (!(await makeRoom(host, cluster, log, signal))) await join(host, cluster, undefined, log, signal);
+      if (!(await makeRoom(host, cluster, false, signal))) await join(host, cluster, undefined, signal);
       await waitUntilRegistered(host, cluster, signal);
     },
   };
@@ -44,20 +42,20 @@ export function joinMasterStep(host: Host, cluster: ClusterContext): DriverStep 
     async done() {
       return (await hasJoined(host, cluster, true)) && (await apiServerReady(host, rootfs));
     },
-    async run(log, signal) {
+    async run(note, signal) {
       const first = firstMaster(cluster);
       if (await hasJoined(host, cluster, true)) {
-        await reviveApiServer(host, rootfs, log, signal);
+        await reviveApiServer(host, rootfs, signal);
         return;
       }
       await pointApiServerName(host, first.address, cluster);
-      if (!(await makeRoom(host, cluster, log, signal))) {
-        await join(host, cluster, await uploadCertificates(first, cluster, log, signal), log, signal);
+      if (!(await makeRoom(host, cluster, true, signal))) {
+        await join(host, cluster, await uploadCertificates(first, cluster, signal), signal);
       }
       await waitUntilRegistered(host, cluster, signal);
       // From now on it uses its own API server, so that it lives when the first master does not.
       await pointApiServerName(host, host.address, cluster);
-      await writeRootKubeconfig(host, log);
+      await writeRootKubeconfig(host, note);
     },
   };
 }
@@ -75,20 +73,25 @@ async function hasJoined(host: Host, cluster: ClusterContext, asMaster = false):
  * Makes a host ready to join: what a broken attempt left is reset, and a node object of an earlier life is deleted.
  * True when the host is a registered node whose kubelet had only stopped: it is started, and there is nothing to join.
  */
-async function makeRoom(host: Host, cluster: ClusterContext, log: Log, signal?: AbortSignal): Promise<boolean> {
+async function makeRoom(
+  host: Host,
+  cluster: ClusterContext,
+  asMaster: boolean,
+  signal?: AbortSignal,
+): Promise<boolean> {
   const { rootfs } = cluster;
   const first = firstMaster(cluster);
   const remains = await findRemains(host);
   const node = nodeOf(await listNodes(first, rootfs), host);
-  if (node !== undefined && remains.kubeletConfigured) {
+  // A master is marked as one at the very end of its join; without the mark it broke off on the way.
+  if (node !== undefined && remains.kubeletConfigured && (!asMaster || node.controlPlane)) {
     await onHost(host, rootfs, 'systemctl enable -q kubelet.service && systemctl start kubelet.service', {
-      log,
       signal,
     });
     return true;
   }
-  if (remains.leftovers) await kubeadmReset(host, rootfs, log, signal);
-  if (node !== undefined) await kubectl(first, rootfs, ['delete', 'node', node.name], { log, signal });
+  if (remains.leftovers) await kubeadmReset(host, rootfs, signal);
+  if (node !== undefined) await kubectl(first, rootfs, ['delete', 'node', node.name], { signal });
   return false;
 }
 
@@ -96,13 +99,12 @@ async function join(
   host: Host,
   cluster: ClusterContext,
   certificateKey: string | undefined,
-  log: Log,
   signal?: AbortSignal,
 ): Promise<void> {
   const { rootfs } = cluster;
   const first = firstMaster(cluster);
   const caHash = await readCaCertHash(first);
-  await withJoinToken(first, rootfs, { log, signal }, async (token) => {
+  await withJoinToken(first, rootfs, { signal }, async (token) => {
     const { file, flags } = joinConfig(kubeadmFacts(cluster), host.address, {
       token,
       caCertHash: caHash,
@@ -110,23 +112,17 @@ async function join(
     });
     await withSecretFile(host, PATHS.joinConfig, file, () =>
       onHost(host, rootfs, ['kubeadm', 'join', `--config=${PATHS.joinConfig}`, ...flags].map(shellQuote).join(' '), {
-        log,
         signal,
         timeoutMs: JOIN_TIMEOUT_MS,
         title: 'kubeadm join',
       }),
     );
   });
-  await onHost(host, rootfs, 'systemctl enable -q kubelet.service', { log, timeoutMs: 60_000 });
+  await onHost(host, rootfs, 'systemctl enable -q kubelet.service', { timeoutMs: 60_000 });
 }
 
 /** Puts the control plane's certificates, encrypted, into the cluster (they expire there after two hours) and gives the key. */
-async function uploadCertificates(
-  first: Host,
-  cluster: ClusterContext,
-  log: Log,
-  signal?: AbortSignal,
-): Promise<string> {
+async function uploadCertificates(first: Host, cluster: ClusterContext, signal?: AbortSignal): Promise<string> {
   const key = newCertificateKey();
   const { file } = uploadCertsConfig(kubeadmFacts(cluster), first.address, key);
   await withSecretFile(first, PATHS.uploadCertsConfig, file, () =>
@@ -134,7 +130,7 @@ async function uploadCertificates(
       first,
       cluster.rootfs,
       `kubeadm init phase upload-certs --upload-certs --skip-certificate-key-print --config=${PATHS.uploadCertsConfig}`,
-      { log, signal, timeoutMs: 120_000, title: 'kubeadm init phase upload-certs' },
+      { signal, timeoutMs: 120_000, title: 'kubeadm init phase upload-certs' },
     ),
   );
   return key;
@@ -156,7 +152,12 @@ async function withSecretFile<T>(host: Host, path: string, content: string, work
   try {
     return await work();
   } finally {
-    await host.run(`rm -f ${path}`, { allowFailure: true, timeoutMs: 30_000 }).catch(() => undefined);
+    await host
+      .run(`rm -f ${path}\nrmdir ${path.slice(0, path.lastIndexOf('/'))} 2>/dev/null\ntrue`, {
+        allowFailure: true,
+        timeoutMs: 30_000,
+      })
+      .catch(() => undefined);
   }
 }
 

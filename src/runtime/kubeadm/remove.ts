@@ -19,7 +19,7 @@ export function removeStep(host: Host, cluster: ClusterContext): DriverStep {
       const { nodes } = await liveMaster(host, cluster);
       return nodeOf(nodes, host) === undefined;
     },
-    async run(log, signal) {
+    async run(_note, signal) {
       const { master, nodes } = await liveMaster(host, cluster);
       const node = nodeOf(nodes, host);
       if (node === undefined) return;
@@ -38,11 +38,10 @@ export function removeStep(host: Host, cluster: ClusterContext): DriverStep {
           master,
           rootfs,
           ['drain', node.name, '--ignore-daemonsets', '--force', emptyDirFlag, `--timeout=${DRAIN_SECONDS}s`],
-          { log, signal, timeoutMs: (DRAIN_SECONDS + 60) * 1000, title: `draining ${node.name}` },
+          { signal, timeoutMs: (DRAIN_SECONDS + 60) * 1000, title: `draining ${node.name}` },
         );
       }
       await kubectl(master, rootfs, ['delete', 'node', node.name], {
-        log,
         signal,
         title: `deleting node ${node.name}`,
       });

@@ -86,6 +86,7 @@ done
 rm -rf --one-file-system /etc/kubernetes /var/lib/etcd /var/lib/kubelet /var/lib/cni /var/run/kubernetes /run/flannel
 for f in ${NETWORK_FILES.join(' ')}; do rm -f "/etc/cni/net.d/$f"; done
 rm -f ${PATHS.joinConfig} ${PATHS.uploadCertsConfig}
+rmdir /run/slipway 2>/dev/null
 if [ -e ${PATHS.rootKubeconfig} ] && grep -q 'server: https://${API_SERVER_NAME}:' ${PATHS.rootKubeconfig}; then
   rm -rf ${PATHS.rootKubeconfig} "$(dirname ${PATHS.rootKubeconfig})/cache"
   rmdir "$(dirname ${PATHS.rootKubeconfig})" 2>/dev/null

@@ -13,10 +13,9 @@ export function resetStep(host: Host, rootfs: string): DriverStep {
   return {
     title: 'kubeadm reset',
     done: async () => (await leftovers(host)).length === 0,
-    async run(log, signal) {
-      await kubeadmReset(host, rootfs, log, signal);
+    async run(_note, signal) {
+      await kubeadmReset(host, rootfs, signal);
       await onHost(host, rootfs, REMOVE_REMAINS_SCRIPT, {
-        log,
         signal,
         timeoutMs: RESET_TIMEOUT_MS,
         title: 'removing the remains of Kubernetes',
@@ -36,19 +35,14 @@ export function resetStep(host: Host, rootfs: string): DriverStep {
  * `kubeadm reset -f`, where there is a kubeadm and something to reset: it takes the host's etcd member out of the cluster. What it
  * cannot do is no failure, the rest is removed without it.
  */
-export async function kubeadmReset(
-  host: Host,
-  rootfs: string,
-  log: (text: string) => void,
-  signal?: AbortSignal,
-): Promise<void> {
+export async function kubeadmReset(host: Host, rootfs: string, signal?: AbortSignal): Promise<void> {
   await onHost(
     host,
     rootfs,
     `command -v kubeadm >/dev/null 2>&1 || exit 0
 [ -n "$(ls /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /var/lib/etcd/member /etc/kubernetes/pki/ca.crt 2>/dev/null)" ] || exit 0
 kubeadm reset -f --cri-socket /run/containerd/containerd.sock`,
-    { log, signal, allowFailure: true, timeoutMs: RESET_TIMEOUT_MS, title: 'kubeadm reset -f' },
+    { signal, allowFailure: true, timeoutMs: RESET_TIMEOUT_MS, title: 'kubeadm reset -f' },
   );
 }
 

@@ -45,7 +45,7 @@ describe('IP lists', () => {
     ['10.0.0.0-10.9.0.0', 'the most is 1000'],
     ['10.0.0.2-fd00::3', 'is not a range of IP addresses'],
     ['10.0.0.2:22', 'the port of SSH is given with --port'],
-    ['localhost', 'no address that other hosts can reach'],
+    ['localhost', '"localhost" is not an IP address'],
   ])('%s is a mistake', (text, expected) => {
     expect(parseIpList(text).mistakes.join()).toContain(expected);
   });
@@ -101,7 +101,7 @@ describe('the flags of run', () => {
   it('tell all mistakes at once, with what to do', () => {
     const text = mistakes({
       masters: '10.0.0.2,10.0.0.2,10.0.0.3',
-      nodes: '10.0.0.3,nonsense,127.0.0.1',
+      nodes: '10.0.0.3,nonsense',
       env: ['9=x', 'NOVALUE'],
       cluster: 'My_Cluster',
       port: 70000,
@@ -110,7 +110,6 @@ describe('the flags of run', () => {
       '--masters: 10.0.0.2 is given twice',
       '10.0.0.3 is given as a master and as a node',
       '--nodes: "nonsense" is not an IP address',
-      '--nodes: 127.0.0.1 is no address that other hosts can reach',
       '-e: "9" is not a name of a variable',
       '-e "NOVALUE": a value is missing; write -e NOVALUE=VALUE',
       '--cluster "My_Cluster"',
@@ -119,6 +118,17 @@ describe('the flags of run', () => {
     ]) {
       expect(text).toContain(expected);
     }
+  });
+
+  it('take localhost for the address of this machine in its network', () => {
+    const spec = specFromFlags({ image: 'k8s:v1', masters: 'localhost' }, () => '192.0.2.7');
+    expect(spec.hosts[0]?.address).toBe('192.0.2.7');
+    expect(() =>
+      specFromFlags({ image: 'k8s:v1', masters: '127.0.0.1', nodes: '192.0.2.7' }, () => '192.0.2.7'),
+    ).toThrow(/192\.0\.2\.7 is given as a master and as a node/);
+    expect(specFromFlags({ image: 'k8s:v1', masters: '127.0.0.1' }, () => undefined).hosts[0]?.address).toBe(
+      '127.0.0.1',
+    );
   });
 
   it('need a master', () => {

@@ -21,6 +21,13 @@ describe('our block of /etc/hosts', () => {
     expect(both).not.toContain('10.0.0.2');
   });
 
+  it('stays where it is when it changes, so that two blocks do not change places for ever', () => {
+    const both = withHostsBlock(withHostsBlock('', 'registry', API), 'apiserver', API);
+    expect(withHostsBlock(both, 'registry', API)).toBe(both);
+    const changed = withHostsBlock(both, 'registry', [{ address: '10.9.9.9', names: ['sea.hub'] }]);
+    expect(changed.indexOf('sea.hub')).toBeLessThan(changed.indexOf('apiserver'));
+  });
+
   it('whose end somebody deleted does not swallow comments and blocks behind it', () => {
     const broken =
       '# BEGIN slipway apiserver\n10.0.0.2 apiserver.cluster.local\n# mine\n# BEGIN slipway registry\n# END slipway registry\n';
