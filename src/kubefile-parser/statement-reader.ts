@@ -143,7 +143,7 @@ export class StatementReader {
 
   /** The arguments as a command: JSON form, or text for the shell. Empty arguments are a mistake. */
   command(): CommandLine | undefined {
-    if (this.isEmpty) return this.missing('a command');
+    if (this.isEmpty) return this.missingCommand();
     const json = this.json();
     if (json === undefined) return undefined;
     if (json === 'none') return { form: 'shell', text: this.args };
@@ -151,8 +151,12 @@ export class StatementReader {
   }
 
   /** Reports that something is missing behind the last argument; the hint is what to write. */
-  missing(what: string, hint = `see the form of ${this.keyword} in the reference`): undefined {
+  missing(what: string, hint: string): undefined {
     return this.problem(this.statement.start, `${this.keyword} needs ${what}`, hint);
+  }
+
+  missingCommand(): undefined {
+    return this.missing('a command', `write ${this.keyword} COMMAND, or ${this.keyword} ["PROGRAM", "ARGUMENT"]`);
   }
 
   /** True when the word is well formed; otherwise it is reported at its place, or at `offset` when the text is not as written. */

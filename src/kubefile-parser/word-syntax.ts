@@ -43,6 +43,7 @@ export function parseWord(text: string, start: number, options: WordOptions): Pa
 }
 
 const DEEPEST = 50;
+const NOT_CLOSED = 'the closing } is missing';
 const FORMS =
   'the forms are ${v} ${v:-d} ${v-d} ${v:+a} ${v+a} ${v:?m} ${v?m} ${v#p} ${v##p} ${v%p} ${v%%p} ${v/p/r} ${v//p/r}';
 
@@ -237,7 +238,7 @@ class WordReader {
         return { kind: 'replace', all, pattern, replacement: this.inner('}', 'replacement', offset) };
       }
       default:
-        throw this.badModifier(sign, offset);
+        throw isBlank(sign) ? this.mistake(offset, NOT_CLOSED, this.dollarHint()) : this.badModifier(sign, offset);
     }
   }
 
@@ -278,7 +279,11 @@ class WordReader {
   }
 
   private unclosed(offset: number): Mistake {
-    return this.unterminated(offset, 'the closing } is missing', `write ${this.escape}$ for a dollar sign itself`);
+    return this.unterminated(offset, NOT_CLOSED, this.dollarHint());
+  }
+
+  private dollarHint(): string {
+    return `write ${this.escape}$ for a dollar sign itself`;
   }
 
   private mistake(offset: number, message: string, hint: string): Mistake {

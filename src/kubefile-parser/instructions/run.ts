@@ -16,7 +16,7 @@ export function parseRun(reader: StatementReader): RunInstruction | undefined {
   const mounts = (flags.mount ?? []).map((word) => parseMount(reader, word));
   const command = reader.command();
   if (command === undefined) return undefined;
-  if (command.form === 'exec' && command.args.length === 0) return reader.missing('a command');
+  if (command.form === 'exec' && command.args.length === 0) return reader.missingCommand();
   return {
     ...node('RUN', reader),
     command,
