@@ -136,6 +136,7 @@ function refusal({ address, name, mode, files, known }: Subject, key: Buffer): S
  * different keys: the earlier line in the file counts, so the later process refuses what it has just accepted.
  */
 async function record(subject: Subject, file: string, key: Buffer): Promise<void> {
+  if (await onRecord(subject, file, key)) return;
   const line = knownHostLine(subject.name, key);
   try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
@@ -153,9 +154,16 @@ async function record(subject: Subject, file: string, key: Buffer): Promise<void
   } catch (error) {
     throw fileSystemError(error, `recording the key of host ${subject.address} in ${file}`);
   }
+  await onRecord(subject, file, key);
+}
+
+/**
+ * Whether the file has this key for the host.
+ * @throws SlipwayError E_HOST_KEY when it has another one
+ */
+async function onRecord(subject: Subject, file: string, key: Buffer): Promise<boolean> {
   const known = (await readKnownHosts(file)).filter((entry) => entry.matches(subject.name));
   const earliest = known.find((entry) => !entry.revoked);
-  if (earliest !== undefined && !earliest.key.equals(key)) {
-    throw refusal({ ...subject, known: [earliest] }, key);
-  }
+  if (earliest === undefined || earliest.key.equals(key)) return earliest !== undefined;
+  throw refusal({ ...subject, known: [earliest] }, key);
 }

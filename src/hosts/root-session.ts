@@ -71,6 +71,8 @@ export class RootSession {
     const over = (): void => {
       this.#ended = true;
       clearInterval(this.#ping);
+      // without a keeper nothing would end the commands: the connection goes with it
+      void transport.close();
     };
     keeper.exited.then(over, over);
   }

@@ -31,7 +31,7 @@ const READER = [
   '[ "$n" ] || exit 125',
   'read -r l </proc/$$/stat',
   'set -- ${l##*) }',
-  'if [ $d != - ]; then echo $4 >$d/$i || exit 125; fi',
+  '[ $d = - ] || echo $4 >$d/$i || exit 125',
   '[ -e $d/$i.stop ] && exit 143',
   's=$(dd bs=$n count=1 iflag=fullblock 2>/dev/null)',
   'case $s in *"#slipway-end") ;; *) echo "the script did not arrive whole" >&2; exit 125 ;; esac',
@@ -39,7 +39,7 @@ const READER = [
   'umask 022',
   '( set --; eval "unset h d i n t l s; ${s%#slipway-end}" )',
   'r=$?',
-  'if [ $d != - ]; then : >$d/$i; fi',
+  '[ $d = - ] || : >$d/$i',
   'exit $r',
 ].join('; ');
 
@@ -50,7 +50,7 @@ const COMMANDS: Readonly<Record<Elevation, string>> = {
   root: `exec sh -c ${shellQuote(READER)}`,
   sudo: `exec sudo -n -H sh -c ${shellQuote(READER)}`,
   // -k: cached credentials are ignored, so that sudo reads the password in every case
-  'sudo-password': `exec sudo -k -S -H -p ${SUDO_PROMPT} sh -c ${shellQuote(READER)}`,
+  'sudo-password': `exec sudo -k -S -H -p ${shellQuote(SUDO_PROMPT)} sh -c ${shellQuote(READER)}`,
 };
 
 /** The command line that runs a script as root, once it is known how. */
@@ -61,7 +61,7 @@ export function rootCommand(elevation: Elevation): string {
 /** The command line that finds out: root already, or sudo, which may print {@link SUDO_PROMPT} on stderr. */
 export const FIRST_COMMAND =
   `exec sh -c 'if [ "$(id -u)" = 0 ]; then exec sh -c "$0"; fi; exec sudo -k -S -H -p "$1" sh -c "$0"'` +
-  ` ${shellQuote(READER)} ${SUDO_PROMPT}`;
+  ` ${shellQuote(READER)} ${shellQuote(SUDO_PROMPT)}`;
 
 /** The header line before a script. `run`: where the command registers; the keeper itself registers nowhere. */
 export function header(

@@ -55,7 +55,7 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 echo "installing: ${wanted[*]}"
-if ! { apt-get update && apt-get install -y --no-install-recommends "${wanted[@]}"; } >"$log" 2>&1; then
+if ! { apt-get update && apt-get install -y "${wanted[@]}"; } >"$log" 2>&1; then
   tail -n 20 "$log" >&2
 fi
 rm -f "$log"
