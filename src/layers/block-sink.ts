@@ -12,11 +12,14 @@ export interface BlockSink {
   abandon(): Promise<void>;
 }
 
-/** The level used when none is given. gzip: the size that Go's compressors give by default, see scripts/bench.sh. */
-export const DEFAULT_LEVEL: Readonly<Record<Compression, number>> = { gzip: 6, zstd: 3, none: 0 };
+/**
+ * The level used when none is given. gzip 3 comes within 2 % of the size that buildah, podman and docker push (Go's pgzip at its default)
+ * in two thirds of their processor time; 4 is 1 % smaller than they are and takes a tenth longer than 3.
+ */
+export const DEFAULT_LEVEL: Readonly<Record<Compression, number>> = { gzip: 3, zstd: 3, none: 0 };
 
 /**
- * Starts compressing. `emit` gets the compressed bytes in order, one call at a time.
+ * Starts compressing. `emit` gets the compressed bytes in order, one call at a time; `release` gets blocks back that may be filled anew.
  *
  * @throws SlipwayError E_MISSING_PROGRAM, from `write` or `end`, when zstd is asked for and there is none.
  */
@@ -24,12 +27,20 @@ export function startSink(
   compression: Compression,
   level: number = DEFAULT_LEVEL[compression],
   emit: (bytes: Buffer) => Promise<void>,
+  release: (block: Buffer) => void,
 ): BlockSink {
   switch (compression) {
     case 'none':
-      return { write: emit, end: async () => {}, abandon: async () => {} };
+      return {
+        async write(block) {
+          await emit(block);
+          release(block);
+        },
+        end: async () => {},
+        abandon: async () => {},
+      };
     case 'gzip':
-      return new GzipBlocks(level, emit);
+      return new GzipBlocks(level, emit, release);
     case 'zstd':
       return zstdSink(level, emit);
   }

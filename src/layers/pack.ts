@@ -6,7 +6,7 @@ import { type Compression, layerMediaType } from '../image/media-types.js';
 import { type BlockSink, startSink } from './block-sink.js';
 import { isReservedName, nameOf } from './layer-names.js';
 import { fsPath } from './path-bytes.js';
-import { tarBlocks } from './tar-blocks.js';
+import { TAR_OUTPUT_BLOCK, tarBlocks } from './tar-blocks.js';
 import type { LayerToc, PackEntry, TocEntry } from './toc.js';
 
 export interface PackOptions {
@@ -79,11 +79,16 @@ async function packInto(
     size += bytes.length;
     await writeAll(file, bytes, doing);
   };
-  const sink: BlockSink = startSink(compression, level, emit);
+  // New memory for each block would cost more than filling it.
+  const free: Buffer[] = [];
+  const sink: BlockSink = startSink(compression, level, emit, (block) => {
+    if (block.length === TAR_OUTPUT_BLOCK) free.push(block);
+  });
   try {
     const blocks = tarBlocks(checked(entries), {
       ...(mtimeClamp === undefined ? {} : { mtimeClamp }),
       ...(signal === undefined ? {} : { signal }),
+      newBlock: () => free.pop() ?? Buffer.allocUnsafeSlow(TAR_OUTPUT_BLOCK),
       onEntry: (entry) => toc.push(entry),
     });
     for await (const block of blocks) {

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 
-/** Lone surrogates: what bytes that are not UTF-8 have been turned into. */
-const LONE_SURROGATE = /\p{Surrogate}/u;
+/** ES2024, which Node 20 has. False where there are lone surrogates: what bytes that are not UTF-8 have been turned into. */
+const { isWellFormed } = String.prototype as unknown as { readonly isWellFormed: (this: string) => boolean };
 
 /**
  * File names are bytes on Linux and strings in JavaScript. Valid UTF-8 becomes the string it spells; each byte that is part of no valid
@@ -27,7 +27,7 @@ export function pathFromBytes(bytes: Buffer): string {
 
 /** The bytes of a path made by {@link pathFromBytes}. Surrogates that no byte can have made are written as U+FFFD. */
 export function pathToBytes(path: string): Buffer {
-  if (!LONE_SURROGATE.test(path)) return Buffer.from(path, 'utf8');
+  if (isWellFormed.call(path)) return Buffer.from(path, 'utf8');
   const pieces: Buffer[] = [];
   for (const character of path) {
     const code = character.codePointAt(0) ?? 0;
@@ -38,7 +38,7 @@ export function pathToBytes(path: string): Buffer {
 
 /** What to give to Node's fs functions for a path: the string itself, or its bytes when the string cannot spell them. */
 export function fsPath(path: string): string | Buffer {
-  return LONE_SURROGATE.test(path) ? pathToBytes(path) : path;
+  return isWellFormed.call(path) ? path : pathToBytes(path);
 }
 
 /** The length of the well-formed UTF-8 sequence at `at` (RFC 3629), or 0 when there is none. */

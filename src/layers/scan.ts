@@ -4,7 +4,7 @@ import { joinPath } from './layer-names.js';
 import { namesIn } from './names-in.js';
 import { fsPath, pathFromBytes } from './path-bytes.js';
 import { comparePaths, type EntryType, type PackEntry } from './toc.js';
-import { readXattrs, type Xattrs } from './xattrs.js';
+import { readXattrs } from './xattrs.js';
 
 export interface ScanOptions {
   /** Where the tree goes in the layer: put before every path. Default: the root. */
@@ -34,7 +34,7 @@ export async function scanTree(dir: string, options: ScanOptions = {}): Promise<
   const { prefix = '', includeRoot = false, xattrs = false } = options;
   const found: Found[] = [];
   const root = rootOf(dir);
-  if (includeRoot) found.push({ path: '', type: 'dir', stats: root });
+  if (includeRoot) found.push({ entry: entryOf('', 'dir', root, dir), several: false });
   for (const item of walk(dir, options)) {
     found.push(item);
     if (found.length % TURN === 0) {
@@ -42,25 +42,17 @@ export async function scanTree(dir: string, options: ScanOptions = {}): Promise<
       options.signal?.throwIfAborted();
     }
   }
-  found.sort((a, b) => comparePaths(a.path, b.path));
-  const attributes = xattrs
-    ? await readXattrs(
-        dir,
-        found.map(({ path }) => path),
-      )
-    : [];
-  return linkAll(
-    dir,
-    found.map((item, index) => ({ item, entry: entryOf(dir, item, attributes[index]) })),
-    prefix,
-  );
+  found.sort((a, b) => comparePaths(a.entry.path, b.entry.path));
+  const linked = linkAll(dir, found);
+  const dressed = xattrs ? await withXattrs(dir, linked) : linked;
+  return prefix === '' ? dressed : dressed.map((entry) => prefixed(entry, prefix));
 }
 
+/** The entry of one name, its path relative to the tree. What lstat gave is not kept: it is far bigger. */
 interface Found {
-  /** Relative to the tree. */
-  readonly path: string;
-  readonly type: EntryType;
-  readonly stats: Stats;
+  readonly entry: PackEntry;
+  /** It is one of several names of the same file. */
+  readonly several: boolean;
 }
 
 function* walk(dir: string, { filter, overlay = false }: ScanOptions): Generator<Found> {
@@ -73,7 +65,9 @@ function* walk(dir: string, { filter, overlay = false }: ScanOptions): Generator
       const stats = statOf(file);
       const type = typeOf(stats, file, overlay);
       if (filter !== undefined && !filter(path, type)) continue;
-      yield { path, type, stats };
+      // Whiteouts share one device node, and that is no hard link.
+      const several = stats.nlink > 1 && type !== 'dir' && type !== 'whiteout';
+      yield { entry: entryOf(path, type, stats, file), several };
       if (type === 'dir') todo.push(path);
     }
   }
@@ -126,28 +120,20 @@ function typeOf(stats: Stats, file: string, overlay: boolean): EntryType {
   });
 }
 
-function entryOf(dir: string, { path, type, stats }: Found, xattrs: Xattrs | undefined): PackEntry {
-  const file = path === '' ? dir : `${dir}/${path}`;
-  const entry = {
-    path,
-    type,
-    mode: stats.mode & 0o7777,
-    uid: stats.uid,
-    gid: stats.gid,
-    size: type === 'file' ? stats.size : 0,
-    mtime: Math.floor(stats.mtimeMs / 1000),
-    ...(xattrs === undefined ? {} : { xattrs }),
-  };
+function entryOf(path: string, type: EntryType, stats: Stats, file: string): PackEntry {
+  const { uid, gid, mtimeMs } = stats;
+  const mode = stats.mode & 0o7777;
+  const mtime = Math.floor(mtimeMs / 1000);
   switch (type) {
     case 'file':
-      return { ...entry, content: { file } };
+      return { path, type, mode, uid, gid, size: stats.size, mtime, content: { file, mtimeMs } };
     case 'symlink':
-      return { ...entry, linkTarget: linkTargetOf(file) };
+      return { path, type, mode, uid, gid, size: 0, mtime, linkTarget: linkTargetOf(file) };
     case 'char':
     case 'block':
-      return { ...entry, ...deviceNumbers(stats.rdev) };
+      return { path, type, mode, uid, gid, size: 0, mtime, ...deviceNumbers(stats.rdev) };
     default:
-      return entry;
+      return { path, type, mode, uid, gid, size: 0, mtime };
   }
 }
 
@@ -175,25 +161,36 @@ function inodeOf(file: string): string {
   return `${dev}:${ino}`;
 }
 
-/** Turns the second and later names of a file into hard links, and puts the prefix before all names. */
-function linkAll(
-  dir: string,
-  found: readonly { readonly item: Found; readonly entry: PackEntry }[],
-  prefix: string,
-): PackEntry[] {
+/** Turns the second and later names of a file into hard links. */
+function linkAll(dir: string, found: readonly Found[]): PackEntry[] {
   const firstNames = new Map<string, string>();
-  return found.map(({ item, entry }) => {
-    const { stats, type } = item;
-    const path = entry.path === '' ? prefix : joinPath(prefix, entry.path);
-    // Whiteouts share one device node, and that is no hard link.
-    if (stats.nlink < 2 || type === 'dir' || type === 'whiteout') return { ...entry, path };
-    const inode = inodeOf(`${dir}/${item.path}`);
+  return found.map(({ entry, several }) => {
+    if (!several) return entry;
+    const inode = inodeOf(`${dir}/${entry.path}`);
     const first = firstNames.get(inode);
     if (first === undefined) {
-      firstNames.set(inode, path);
-      return { ...entry, path };
+      firstNames.set(inode, entry.path);
+      return entry;
     }
-    const { content: _content, xattrs: _xattrs, devMajor: _major, devMinor: _minor, ...facts } = entry;
-    return { ...facts, path, type: 'hardlink', size: 0, linkTarget: first };
+    const { path, mode, uid, gid, mtime } = entry;
+    return { path, type: 'hardlink', mode, uid, gid, size: 0, mtime, linkTarget: first };
   });
+}
+
+/** Hard links have those of the file they name. */
+async function withXattrs(dir: string, entries: readonly PackEntry[]): Promise<PackEntry[]> {
+  const attributes = await readXattrs(
+    dir,
+    entries.map(({ path }) => path),
+  );
+  return entries.map((entry, index) => {
+    const xattrs = attributes[index];
+    return xattrs === undefined || entry.type === 'hardlink' ? entry : { ...entry, xattrs };
+  });
+}
+
+function prefixed(entry: PackEntry, prefix: string): PackEntry {
+  const path = entry.path === '' ? prefix : joinPath(prefix, entry.path);
+  if (entry.type !== 'hardlink') return { ...entry, path };
+  return { ...entry, path, linkTarget: joinPath(prefix, entry.linkTarget ?? '') };
 }

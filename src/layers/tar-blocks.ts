@@ -13,6 +13,8 @@ export interface TarBlocksOptions {
   /** Bytes of each block given out, a multiple of 512. Default 1 MiB. */
   readonly blockSize?: number;
   readonly signal?: AbortSignal;
+  /** Gives a block to fill, of `blockSize` bytes. Default: a new one each time. */
+  readonly newBlock?: () => Buffer;
   /** Called for each entry once its content is in the tar. */
   readonly onEntry?: (entry: TocEntry) => void;
 }
@@ -33,7 +35,8 @@ const readInto = promisify(read);
  */
 export async function* tarBlocks(entries: Iterable<PackEntry>, options: TarBlocksOptions): AsyncGenerator<Buffer> {
   const { blockSize = TAR_OUTPUT_BLOCK, mtimeClamp = Number.POSITIVE_INFINITY, signal, onEntry } = options;
-  let block = Buffer.allocUnsafeSlow(blockSize);
+  const newBlock = options.newBlock ?? (() => Buffer.allocUnsafeSlow(blockSize));
+  let block = newBlock();
   let used = 0;
   let before = 0;
 
@@ -49,7 +52,7 @@ export async function* tarBlocks(entries: Iterable<PackEntry>, options: TarBlock
   function turn(): Buffer {
     const full = block;
     before += blockSize;
-    block = Buffer.allocUnsafeSlow(blockSize);
+    block = newBlock();
     used = 0;
     return full;
   }
@@ -76,10 +79,11 @@ export async function* tarBlocks(entries: Iterable<PackEntry>, options: TarBlock
         digest = sha256Digest(hash('sha256', bytes, 'hex'));
         yield* put(bytes);
       } else {
-        const { file } = entry.content;
+        const { file, mtimeMs } = entry.content;
         const fd = openSource(file);
         try {
-          const opened = checkOpened(fd, file, entry);
+          // A time from the walk through the directory saves asking twice.
+          const before = mtimeMs === undefined ? checkedStats(fd, file, entry) : undefined;
           if (entry.size <= SMALL_FILE && entry.size <= blockSize - used) {
             const got = entry.size === 0 ? 0 : readWhole(fd, block, used, entry.size);
             if (got !== entry.size) throw changed(file, 'it became shorter');
@@ -100,7 +104,13 @@ export async function* tarBlocks(entries: Iterable<PackEntry>, options: TarBlock
             }
             digest = sha256Digest(hashing.digest('hex'));
           }
-          checkUnchanged(fd, file, opened);
+          const after = checkedStats(fd, file, entry);
+          if (
+            after.mtimeMs !== (before?.mtimeMs ?? mtimeMs) ||
+            (before !== undefined && after.ctimeMs !== before.ctimeMs)
+          ) {
+            throw changed(file, 'it was written to');
+          }
         } catch (error) {
           throw fileSystemError(error, `reading ${file}`);
         } finally {
@@ -108,7 +118,7 @@ export async function* tarBlocks(entries: Iterable<PackEntry>, options: TarBlock
         }
       }
       const padding = tarPadding(entry.size);
-      block.fill(0, used, used + padding);
+      if (padding > 0) block.fill(0, used, used + padding);
       used += padding;
       if (used === blockSize) yield turn();
     }
@@ -120,10 +130,27 @@ export async function* tarBlocks(entries: Iterable<PackEntry>, options: TarBlock
   if (used > 0) yield block.subarray(0, used);
 }
 
+/** The fields one by one: with spreads, this is a tenth of the time that a small file takes. */
 function tocEntryOf(entry: PackEntry, mtime: number, offset: number, digest: Digest | undefined): TocEntry {
-  const { content: _content, ...facts } = entry;
-  const size = entry.type === 'file' ? entry.size : 0;
-  return digest === undefined ? { ...facts, size, mtime, offset } : { ...facts, size, mtime, offset, digest };
+  const { path, type, mode, uid, gid, linkTarget, xattrs, devMajor, devMinor } = entry;
+  if (digest !== undefined && xattrs === undefined) {
+    return { path, type, mode, uid, gid, size: entry.size, mtime, offset, digest };
+  }
+  return {
+    path,
+    type,
+    mode,
+    uid,
+    gid,
+    size: type === 'file' ? entry.size : 0,
+    mtime,
+    offset,
+    ...(digest === undefined ? {} : { digest }),
+    ...(linkTarget === undefined ? {} : { linkTarget }),
+    ...(xattrs === undefined ? {} : { xattrs }),
+    ...(devMajor === undefined ? {} : { devMajor }),
+    ...(devMinor === undefined ? {} : { devMinor }),
+  };
 }
 
 function openSource(file: string): number {
@@ -153,18 +180,11 @@ function readWhole(fd: number, target: Buffer, at: number, size: number): number
   return got;
 }
 
-function checkOpened(fd: number, file: string, entry: PackEntry): Stats {
+function checkedStats(fd: number, file: string, entry: PackEntry): Stats {
   const stats = fstatSync(fd);
   if (!stats.isFile()) throw changed(file, 'it is no regular file now');
   if (stats.size !== entry.size) throw changed(file, `it had ${entry.size} bytes and now has ${stats.size}`);
   return stats;
-}
-
-function checkUnchanged(fd: number, file: string, opened: Stats): void {
-  const now = fstatSync(fd);
-  if (now.size !== opened.size || now.mtimeMs !== opened.mtimeMs || now.ctimeMs !== opened.ctimeMs) {
-    throw changed(file, 'it was written to');
-  }
 }
 
 function changed(file: string, how: string, cause?: unknown): SlipwayError {

@@ -123,9 +123,15 @@ function isAscii(text: string): boolean {
 /** Octal digits, zero-padded, and the NUL that is already there. */
 function writeOctal(target: Buffer, at: number, value: number, digits: number): void {
   let rest = value;
-  for (let position = at + digits - 1; position >= at; position--) {
+  let position = at + digits - 1;
+  // Bit operations are for 32 bits; sizes and times may have 33.
+  for (; rest > 0x7fffffff; position--) {
     target[position] = ZERO + (rest % 8);
     rest = Math.floor(rest / 8);
+  }
+  for (; position >= at; position--) {
+    target[position] = ZERO | (rest & 7);
+    rest >>>= 3;
   }
 }
 
@@ -144,9 +150,22 @@ function writeNumber(
   writeOctal(target, at, fits ? value : 0, digits);
 }
 
+/** The sum of all bytes, the checksum's own counted as spaces; the header has no other bytes than those in the fields that are summed. */
 function writeChecksum(target: Buffer, at: number): void {
   let sum = 8 * 0x20;
-  for (let position = at; position < at + TAR_BLOCK; position++) sum += target[position] ?? 0;
+  for (let position = at; position < at + NAME_LENGTH; position++) {
+    const byte = target[position] ?? 0;
+    if (byte === 0) break;
+    sum += byte;
+  }
+  for (let position = at + NAME_LENGTH; position < at + 148; position++) sum += target[position] ?? 0;
+  for (let position = at + 156; position < at + TAR_BLOCK; position++) {
+    const byte = target[position] ?? 0;
+    sum += byte;
+    // Behind the last byte of the link or the prefix there are only zeros up to the next field.
+    if (byte === 0 && position < at + 257) position = at + 256;
+    else if (byte === 0 && position >= at + 345) break;
+  }
   writeOctal(target, at + 148, sum, 6);
   target[at + 155] = 0x20;
 }

@@ -43,10 +43,17 @@ export interface LayerToc {
   readonly entries: readonly TocEntry[];
 }
 
+/** A file of this machine that content is read from. */
+export interface FileContent {
+  readonly file: string;
+  /** Its modification time (`mtimeMs`) when the entry was made. With it, packing notices changes since then, and is a little faster. */
+  readonly mtimeMs?: number;
+}
+
 /** Something to be packed: a TOC entry whose content comes from somewhere. */
 export interface PackEntry extends Omit<TocEntry, 'offset' | 'digest'> {
   /** Where a file's content is. `file` is a path of this machine; `bytes` is held in memory (small generated files only). */
-  readonly content?: { readonly file: string } | { readonly bytes: Uint8Array };
+  readonly content?: FileContent | { readonly bytes: Uint8Array };
 }
 
 /** The number of entries that are content: neither whiteouts nor directories that are only there as parents count apart. */
