@@ -17,13 +17,12 @@ for component in kube-apiserver kube-controller-manager kube-scheduler kube-prox
 for image in pause coredns web; do cp "$(command -v busybox)" "$DEST/$image/busybox"; done
 copy_with_libraries "$DEST/etcd/rootfs" /usr/bin/etcd
 
-# kube-proxy calls iptables; the hosts have the nft flavour, and both must write the same tables
+# kube-proxy calls iptables, which loads its extensions as it needs them; the hosts have the nft flavour too, and both must write the
+# same tables
 PROXY=$DEST/kube-proxy/rootfs
-copy_with_libraries "$PROXY" /usr/sbin/xtables-nft-multi
+mapfile -t EXTENSIONS < <(find /usr/lib -path '*/xtables/*.so')
+copy_with_libraries "$PROXY" /usr/sbin/xtables-nft-multi "${EXTENSIONS[@]}"
 for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do ln -s xtables-nft-multi "$PROXY/usr/sbin/$name"; done
-EXTENSIONS=$(dirname "$(find /usr/lib -name libxt_comment.so | head -n 1)")
-mkdir -p "$PROXY$EXTENSIONS"
-cp -a "$EXTENSIONS/." "$PROXY$EXTENSIONS/"
 
 image_list | while read -r reference; do
   name=${reference##*/}

@@ -45,10 +45,8 @@ check_libraries() {
 
 # copy_with_libraries DIRECTORY PROGRAM…: programs at their own paths below DIRECTORY, and every library they load.
 copy_with_libraries() {
-  local root=$1 file
+  local root=$1 file library
   shift
-  for file; do
-    install -D -m 755 "$(realpath "$file")" "$root$file"
-    ldd "$file" 2>/dev/null | grep -oE '/[^ ]+' | while read -r library; do [ -e "$root$library" ] || install -D -m 755 "$(realpath "$library")" "$root$library"; done
-  done
+  for file; do install -D -m 755 "$(realpath "$file")" "$root$file"; done
+  while read -r library; do install -D -m 755 "$(realpath "$library")" "$root$library"; done < <(ldd "$@" 2>/dev/null | grep -oE '/[^ ]+[^ :]' | grep '\.so' | sort -u)
 }

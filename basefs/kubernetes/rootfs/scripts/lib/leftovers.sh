@@ -54,8 +54,10 @@ remove_network() {
     umount "$name" 2>/dev/null || true
     rm -f "$name"
   done
+  if [ -d /run/netns ]; then rmdir --ignore-fail-on-non-empty /run/netns; fi
   for name in cni0 flannel.1 flannel-v6.1 kube-ipvs0; do
-    if [ -e "/sys/class/net/$name" ]; then ip link delete "$name" || warn "network interface $name: cannot be removed"; fi
+    # asked of the kernel: in a container /sys may show another machine's interfaces
+    if ip link show "$name" >/dev/null 2>&1; then ip link delete "$name" || warn "network interface $name: cannot be removed"; fi
   done
   for tool in iptables ip6tables iptables-legacy ip6tables-legacy; do
     command -v "$tool-save" >/dev/null || continue
