@@ -304,7 +304,7 @@ describe('applications', () => {
         'FROM scratch',
         'CNI calico https://x/y.yaml',
         'CSI ["nfs", "oci://a/b", "helm://c"]',
-        'APP $NAME local://a b'.replace(' b', ' ${SRC} "$X"/y HTTP://z'),
+        'APP $NAME local://a ${SRC} "$X"/y HTTP://z',
         'APPENV $NAME a="b c"',
       ),
     );
