@@ -1,0 +1,82 @@
+// The examples do what their texts say: each is built as a person would build it, offline.
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mustSlipway } from '../../support/slipway.js';
+import { tempDirectory } from '../../support/temp.js';
+
+const EXAMPLES = join(import.meta.dirname, '../../../examples');
+const root = tempDirectory('slipway-examples-');
+
+interface Inspected {
+  readonly launch: { readonly cmds: readonly string[] };
+  readonly metadata: { readonly version: string; readonly ClusterRuntime: string };
+}
+
+describe.sequential('examples', () => {
+  it('demo: every kind of step, and all of it from the cache the second time', async () => {
+    const first = await build('demo', 'demo:v1');
+    const paths = await rootfs('demo:v1');
+    for (const path of [
+      'Metadata',
+      'bin/site-report',
+      'etc/checksums',
+      'etc/site.conf',
+      'manifests/site.yaml',
+      'scripts/init.sh',
+    ]) {
+      expect(paths).toContain(path);
+    }
+    expect(paths).not.toContain('manifests/site.yaml.in');
+    expect((await inspect('demo:v1')).launch.cmds).toEqual(['kubectl apply -f manifests/site.yaml']);
+    expect(await build('demo', 'demo:v1')).toBe(first);
+    expect(await build('demo', 'demo:v2', '--build-arg', 'SITE=lighthouse')).not.toBe(first);
+  });
+
+  it("rootfs: the directory is the image, but for the files that are the build's own", async () => {
+    await build('rootfs', 'user-defined-kubernetes:v1.29.2');
+    const paths = await rootfs('user-defined-kubernetes:v1.29.2');
+    expect(paths).toContain('bin/site-report');
+    expect(paths).not.toContain('Kubefile');
+    expect(paths).not.toContain('README.md');
+    const { metadata } = await inspect('user-defined-kubernetes:v1.29.2');
+    expect(metadata).toMatchObject({ version: 'v1.29.2', ClusterRuntime: 'k8s' });
+  });
+
+  describe('dashboard', () => {
+    const MANIFEST = 'kind: Namespace\nmetadata: {name: kubernetes-dashboard}\n';
+    let server: Server;
+    beforeAll(async () => {
+      server = createServer((_, response) => response.end(MANIFEST));
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    });
+    afterAll(() => new Promise((resolve) => server.close(resolve)));
+
+    it('RUN wget leaves the manifest in the rootfs of any base, and CMD follows those of the base', async () => {
+      const { port } = server.address() as AddressInfo;
+      const manifest = `MANIFEST=http://127.0.0.1:${port}/recommended.yaml`;
+      await build('dashboard', 'dashboard:v2.2.0', '--build-arg', 'BASE=demo:v1', '--build-arg', manifest);
+      expect(await rootfs('dashboard:v2.2.0')).toContain('recommended.yaml');
+      expect((await inspect('dashboard:v2.2.0')).launch.cmds).toEqual([
+        'kubectl apply -f manifests/site.yaml',
+        'kubectl apply -f recommended.yaml',
+      ]);
+    });
+  });
+});
+
+/** Builds an example and gives the digest. */
+async function build(example: string, tag: string, ...flags: string[]): Promise<string> {
+  return (await mustSlipway(['build', '-q', '-t', tag, ...flags, join(EXAMPLES, example)], { root })).trim();
+}
+
+async function inspect(image: string): Promise<Inspected> {
+  return JSON.parse(await mustSlipway(['inspect', '--json', image], { root }));
+}
+
+/** The paths in an image's rootfs. */
+async function rootfs(image: string): Promise<string[]> {
+  const listing = await mustSlipway(['inspect', '--rootfs', image], { root });
+  return listing.split('\n').map((line) => line.split(/\s+/).at(-1) ?? '');
+}
