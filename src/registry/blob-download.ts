@@ -28,9 +28,10 @@ export async function* downloadBlob(
   session: Session,
   repository: string,
   descriptor: Pick<Descriptor, 'digest' | 'size'>,
-  { start = 0, end, verify = true, signal }: DownloadOptions = {},
+  { start = 0, end, verify = true, signal: given }: DownloadOptions = {},
 ): AsyncGenerator<Uint8Array, void, void> {
   const { digest, size } = descriptor;
+  const signal = session.signal(given);
   const stop = end ?? size;
   const hash = verify && start === 0 && stop === size ? createHash(algorithmOf(digest)) : undefined;
   const what = `fetching blob ${digest} of ${repository}`;

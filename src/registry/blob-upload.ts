@@ -90,7 +90,7 @@ export class BlobUpload {
       await this.#cancel(this.#next(answer));
       return false;
     } catch (error) {
-      signal?.throwIfAborted();
+      this.#session.signal(signal)?.throwIfAborted();
       if (!isSlipwayError(error)) throw error;
       this.#session.debug(`${error.message}; uploading instead`);
       return false;
@@ -101,7 +101,8 @@ export class BlobUpload {
    * Uploads a blob.
    * @throws SlipwayError E_DIGEST_MISMATCH when the registry computed another digest, E_UNAUTHORIZED, E_REGISTRY_UNREACHABLE …
    */
-  async upload(content: UploadContent, options: UploadOptions = {}): Promise<void> {
+  async upload(content: UploadContent, given: UploadOptions = {}): Promise<void> {
+    const options = { ...given, signal: this.#session.signal(given.signal) };
     const { size, digest } = content.descriptor;
     const sent = new Sent(options.onProgress);
     let inPieces = size > WHOLE_LIMIT || (options.chunkSize !== undefined && size > options.chunkSize);
@@ -258,11 +259,13 @@ export class BlobUpload {
       throw new SlipwayError('E_REGISTRY', `${this.#session.host}: the registry does not say where to upload to`);
     }
     const location = new URL(text, answer.url);
-    if (
-      location.protocol === 'http:' &&
-      answer.url.protocol === 'https:' &&
-      location.hostname === answer.url.hostname
-    ) {
+    if (location.protocol === 'http:' && answer.url.protocol === 'https:') {
+      if (location.hostname !== answer.url.hostname) {
+        throw new SlipwayError(
+          'E_REGISTRY',
+          `${this.#session.host}: refused to upload over plain http to ${location.host}`,
+        );
+      }
       location.protocol = 'https:';
       location.port = answer.url.port;
     }

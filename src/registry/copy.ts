@@ -15,6 +15,8 @@ const DOCUMENTS_LIMIT = 64 * 1024 * 1024;
 
 export interface CopyOptions {
   readonly reporter?: Reporter | undefined;
+  /** Ends the copying; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
   /** Told of each blob that is at the target now. */
   readonly onBlob?: (descriptor: Descriptor, placement: Placement) => Promise<void>;
 }
@@ -36,11 +38,12 @@ export async function copyGraph(
   source: ContentSource,
   target: ContentTarget,
   root: Descriptor,
-  { reporter = silentReporter, onBlob = async () => {} }: CopyOptions = {},
+  { reporter = silentReporter, signal: ending, onBlob = async () => {} }: CopyOptions = {},
 ): Promise<CopyResult> {
   const { documents, blobs } = await walk(source, root);
   const total = { copied: 0, reused: 0 };
-  await mapLimit(blobs, PARALLEL, async (blob, _, signal) => {
+  await mapLimit(blobs, PARALLEL, async (blob, _, failing) => {
+    const signal = ending === undefined ? failing : AbortSignal.any([failing, ending]);
     const placement = await copyBlob(source, target, blob, reporter, signal);
     if (placement === undefined) return;
     total[placement === 'copied' ? 'copied' : 'reused'] += blob.size;

@@ -97,7 +97,7 @@ function hintFor(kind: FailureKind, host: string): string {
         ? `is a registry listening there? Start one with: slipway registry serve --listen ${host}`
         : 'check the address, the port and the firewall';
     default:
-      return 'try again; what has arrived is kept';
+      return 'try again; blobs that have arrived are kept';
   }
 }
 

@@ -25,6 +25,8 @@ export interface RegistryOptions {
   /** Bytes of one request of an upload in pieces (default 64 MiB); smaller blobs are sent in one piece. */
   readonly chunkSize?: number;
   readonly reporter?: Reporter;
+  /** Ends everything; its reason is what is thrown. */
+  readonly signal?: AbortSignal | undefined;
   /** Where `DOCKER_CONFIG`, `HOME`, `HTTPS_PROXY` … are looked up; default `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
 }

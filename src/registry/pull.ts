@@ -75,7 +75,7 @@ async function fetchFrom(
   store: Store,
   repository: Repository,
   reference: Reference,
-  { platform, all = false }: FetchOptions,
+  { platform, all = false, signal }: FetchOptions,
   reporter: Reporter,
 ): Promise<FetchedImage> {
   const found = await repository.resolve(reference.digest ?? reference.tag ?? 'latest');
@@ -83,6 +83,7 @@ async function fetchFrom(
   const root = all ? found : await choose(source, found, platform, reference.name);
   const result = await copyGraph(source, storeTarget(store), root, {
     reporter,
+    signal,
     onBlob: ({ digest }) => store.noteSource(digest, repository.host, repository.name),
   });
   if (platform !== undefined && !all) await warnOfPlatform(store, root, platform, reference.name, reporter);

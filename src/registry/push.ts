@@ -46,6 +46,7 @@ export async function pushImage(store: Store, text: string, options: PushOptions
   return store.use(async () => {
     const result = await copyGraph(storeSource(store), remoteTarget(repository, { root, mountFrom }), descriptor, {
       reporter,
+      signal: options.signal,
       onBlob: ({ digest }) => store.noteSource(digest, host, own),
     });
     return { name: target.name, descriptor, ...result };

@@ -53,6 +53,7 @@ export class Session {
   readonly #authorizer: Authorizer;
   readonly #reporter: Reporter;
   readonly #retryDelay: number | undefined;
+  readonly #signal: AbortSignal | undefined;
   readonly #warned = new Set<string>();
   #reached = false;
 
@@ -68,6 +69,7 @@ export class Session {
     this.#transport = transport;
     this.#reporter = options.reporter ?? silentReporter;
     this.#retryDelay = options.retryDelay;
+    this.#signal = options.signal;
     const { credential, env, reporter } = options;
     const lookUp = async (): Promise<Credential | undefined> =>
       credential === undefined ? findCredential(host, repository, { env, reporter }) : { kind: 'basic', ...credential };
@@ -104,12 +106,19 @@ export class Session {
     return backoff(round, this.#retryDelay);
   }
 
+  /** The signal of a request together with that of the options. */
+  signal(signal: AbortSignal | undefined): AbortSignal | undefined {
+    if (signal === undefined || this.#signal === undefined) return signal ?? this.#signal;
+    return AbortSignal.any([signal, this.#signal]);
+  }
+
   /** A line for `--debug`. */
   debug(line: string): void {
     this.#reporter.debug(line);
   }
 
-  async #repeat<T>(request: RegistryRequest, read: (response: HttpResponse) => Promise<T>): Promise<T> {
+  async #repeat<T>(given: RegistryRequest, read: (response: HttpResponse) => Promise<T>): Promise<T> {
+    const request = { ...given, signal: this.signal(given.signal) };
     const tries = request.repeat === false ? 1 : TRIES;
     for (let round = 0; ; round++) {
       try {

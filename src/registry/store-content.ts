@@ -2,6 +2,7 @@ import { errnoOf, SlipwayError } from '../base/errors.js';
 import { type Descriptor, MANIFEST_LIMIT, parseImageDocument } from '../image/oci.js';
 import type { Store } from '../store/store.js';
 import type { ContentSource, ContentTarget } from './content.js';
+import { interruptible } from './interruptible.js';
 
 /** The local store as a place to copy from. */
 export function storeSource(store: Store): ContentSource {
@@ -12,7 +13,7 @@ export function storeSource(store: Store): ContentSource {
       const bytes = await store.readBlob(descriptor, MANIFEST_LIMIT);
       return { descriptor, bytes, document: parseImageDocument(bytes, descriptor.mediaType, descriptor.digest) };
     },
-    open: (descriptor, start, end) => readStored(store, descriptor, start, end),
+    open: (descriptor, start, end, signal) => interruptible(readStored(store, descriptor, start, end), signal),
   };
 }
 

@@ -12,6 +12,7 @@ import { readDocument } from '../../store/local-image.js';
 import type { Store } from '../../store/store.js';
 import type { ContentSource } from '../content.js';
 import { copyGraph } from '../copy.js';
+import { interruptible } from '../interruptible.js';
 import { storeTarget } from '../store-content.js';
 import type { NamedImage } from './archive-image.js';
 import { imagesOfDockerArchive } from './docker-manifest.js';
@@ -22,6 +23,7 @@ export interface LoadOptions {
   /** The name of an image that has none in the archive, or another name than it has there. For archives of one image. */
   readonly as?: string | undefined;
   readonly reporter?: Reporter | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -34,14 +36,14 @@ export interface LoadOptions {
 export async function loadArchive(
   store: Store,
   source: string | AsyncIterable<Buffer>,
-  { as, reporter = silentReporter }: LoadOptions = {},
+  options: LoadOptions = {},
 ): Promise<readonly NamedImage[]> {
   return store.use(async () => {
     const found =
       typeof source === 'string'
-        ? await loadPath(store, source, reporter)
-        : await loadStream(store, source, 'archive', undefined, reporter);
-    const images = named(found, as);
+        ? await loadPath(store, source, options)
+        : await loadStream(store, source, 'archive', undefined, options);
+    const images = named(found, options.as);
     for (const { name, descriptor } of images) await store.tag(name, descriptor);
     return images;
   });
@@ -53,12 +55,12 @@ interface FoundImage {
   readonly descriptor: Descriptor;
 }
 
-async function loadPath(store: Store, source: string, reporter: Reporter): Promise<readonly FoundImage[]> {
+async function loadPath(store: Store, source: string, options: LoadOptions): Promise<readonly FoundImage[]> {
   const path = resolve(source);
   try {
     const { size, ...found } = await stat(path).then((stats) => ({ size: stats.size, directory: stats.isDirectory() }));
-    if (found.directory) return await loadDirectory(store, path, reporter);
-    return await loadStream(store, createReadStream(path, { highWaterMark: 1024 * 1024 }), path, size, reporter);
+    if (found.directory) return await loadDirectory(store, path, options);
+    return await loadStream(store, createReadStream(path, { highWaterMark: 1024 * 1024 }), path, size, options);
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
     throw new SlipwayError('E_NOT_FOUND', `cannot load ${path}: ${messageOf(error)}`, { cause: error });
@@ -70,11 +72,11 @@ async function loadStream(
   stream: AsyncIterable<Buffer>,
   what: string,
   size: number | undefined,
-  reporter: Reporter,
+  { reporter = silentReporter, signal }: LoadOptions,
 ): Promise<readonly FoundImage[]> {
   const task = reporter.task(`load ${what}`, size);
   try {
-    const intake = await takeIn(store, stream, (bytes) => task.advance(bytes));
+    const intake = await takeIn(store, interruptible(stream, signal), (bytes) => task.advance(bytes));
     const [index, manifest] = [intake.documents.get('index.json'), intake.documents.get('manifest.json')];
     let images: readonly FoundImage[];
     if (index !== undefined && intake.documents.has('oci-layout'))
@@ -99,12 +101,12 @@ async function loadLayout(store: Store, index: LayoutIndex): Promise<readonly Fo
   return index.images;
 }
 
-async function loadDirectory(store: Store, dir: string, reporter: Reporter): Promise<readonly FoundImage[]> {
+async function loadDirectory(store: Store, dir: string, options: LoadOptions): Promise<readonly FoundImage[]> {
   const index = parseLayoutIndex(await readFile(join(dir, 'index.json')), dir);
   const source = layoutSource(store, dir);
   for (const { name, descriptor } of index.images) {
     try {
-      await copyGraph(source, storeTarget(store), descriptor, { reporter });
+      await copyGraph(source, storeTarget(store), descriptor, options);
     } catch (error) {
       if (index.since === undefined || !isSlipwayError(error, 'E_NOT_FOUND')) throw error;
       throw missing(name ?? descriptor.digest, descriptor, index.since);
@@ -128,7 +130,8 @@ function layoutSource(store: Store, dir: string): ContentSource {
         document: parseImageDocument(bytes, descriptor.mediaType, `${dir}: ${descriptor.digest}`),
       };
     },
-    open: ({ digest }, start, end) => (end <= start ? none() : blobs.open(digest, { start, end: end - 1 })),
+    open: ({ digest }, start, end, signal) =>
+      interruptible(end <= start ? none() : blobs.open(digest, { start, end: end - 1 }), signal),
   };
 }
 

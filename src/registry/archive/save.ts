@@ -19,6 +19,7 @@ export interface SaveOptions {
   readonly since?: readonly string[] | undefined;
   /** Which image of an index goes into a docker archive. OCI formats keep them all. */
   readonly platform?: Platform | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -31,7 +32,7 @@ export async function saveImages(
   store: Store,
   names: readonly string[],
   target: string | Writable,
-  { format = 'oci-archive', since = [], platform }: SaveOptions = {},
+  { format = 'oci-archive', since = [], platform, signal }: SaveOptions = {},
 ): Promise<readonly string[]> {
   if (names.length === 0) throw new SlipwayError('E_USAGE', 'no image to save');
   return store.use(async () => {
@@ -42,9 +43,9 @@ export async function saveImages(
           hint: 'use --format oci-archive with --since',
         });
       }
-      await writeOutput(dockerArchive(store, images, platform), target);
+      await writeOutput(dockerArchive(store, images, platform), target, signal);
     } else if (format === 'oci-archive') {
-      await writeOutput(ociArchive(store, images, bases), target);
+      await writeOutput(ociArchive(store, images, bases), target, signal);
     } else {
       if (typeof target !== 'string') throw new SlipwayError('E_USAGE', 'a directory cannot be written to a stream');
       await writeLayoutDirectory(store, images, bases, target);

@@ -205,6 +205,27 @@ describe('archives that are not what they say', () => {
     }
   });
 
+  test('a docker archive whose layer is not the one of its config', async () => {
+    const [store, dir] = [await testStore(), await testDir()];
+    await tagSmallImage(store, 'x:1');
+    await saveImages(store, ['x:1'], join(dir, 'x.tar'), { format: 'docker-archive' });
+    await must('tar', ['-xf', join(dir, 'x.tar'), '-C', dir]);
+    const [{ Config, Layers }] = JSON.parse(await readFile(join(dir, 'manifest.json'), 'utf8'));
+    await must('cp', [join(dir, 'x.tar'), join(dir, Layers[0])]);
+    await must('tar', ['-cf', join(dir, 'made.tar'), '-C', dir, 'manifest.json', Config, Layers[0]]);
+    await expect(loadArchive(store, join(dir, 'made.tar'))).rejects.toMatchObject({ code: 'E_DIGEST_MISMATCH' });
+    await must('sed', ['-i', 's/amd64/arm64/', join(dir, Config)]);
+    await must('tar', ['-cf', join(dir, 'made.tar'), '-C', dir, 'manifest.json', Config, Layers[0]]);
+    await expect(loadArchive(store, join(dir, 'made.tar'))).rejects.toMatchObject({
+      code: 'E_DIGEST_MISMATCH',
+      message: expect.stringContaining(Config),
+    });
+    await must('tar', ['-cf', join(dir, 'made.tar'), '-C', dir, 'manifest.json', Config]);
+    await expect(loadArchive(store, join(dir, 'made.tar'))).rejects.toMatchObject({
+      code: expect.stringMatching(/E_BAD_ARCHIVE|E_DIGEST_MISMATCH/),
+    });
+  });
+
   test('a save that cannot end leaves no file', async () => {
     const [store, dir] = [await testStore(), await testDir()];
     await tagSmallImage(store, 'x:1');

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import http from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { catalog, Repository } from '../../../src/registry/client.js';
@@ -209,6 +211,41 @@ describe('TLS', () => {
     expect(reporter.warnings).toEqual([`the certificate of ${address} is not verified (--insecure-skip-verify)`]);
     await expect(pullImage(await testStore(), to, { env, certDir, plainHttp: true })).rejects.toMatchObject({
       code: 'E_REGISTRY',
+    });
+  });
+});
+
+describe('a proxy', () => {
+  test('of the environment is used for hosts elsewhere, with the same trust, and not for loopback', async () => {
+    const certificates = await makeCertificates(await testDir());
+    const { address } = await registryWith({ tls: certificates });
+    const connected: string[] = [];
+    const proxy = http.createServer();
+    proxy.on('connect', (request, client: Socket) => {
+      connected.push(request.url ?? '');
+      const upstream = connect(Number(address.split(':')[1]), '127.0.0.1', () => {
+        client.write('HTTP/1.1 200 OK\r\n\r\n');
+        client.pipe(upstream).pipe(client);
+      });
+      for (const socket of [client, upstream]) socket.on('error', () => {});
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => new Promise<void>((resolve) => proxy.close(() => resolve()).closeAllConnections()));
+    const env = {
+      ...(await emptyHome()),
+      https_proxy: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+      NODE_EXTRA_CA_CERTS: certificates.ca,
+    };
+    const store = await testStore();
+    const { digest } = await tagSmallImage(store, 'x:1');
+    await pushImage(store, 'x:1', { to: `${address}/x:1`, env });
+    expect(connected).toEqual([]);
+    expect((await pullImage(await testStore(), 'registry.example/x:1', { env })).descriptor.digest).toBe(digest);
+    expect(new Set(connected)).toEqual(new Set(['registry.example:443']));
+    const untrusted = { ...env, NODE_EXTRA_CA_CERTS: '' };
+    await expect(pullImage(await testStore(), 'registry.example/x:1', { env: untrusted })).rejects.toMatchObject({
+      code: 'E_REGISTRY_UNREACHABLE',
+      hint: expect.stringContaining('/etc/docker/certs.d/registry.example/ca.crt'),
     });
   });
 });

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { SlipwayError } from '../../../src/base/errors.js';
 import { digestOf } from '../../../src/image/digest.js';
 import { MEDIA } from '../../../src/image/media-types.js';
 import type { Descriptor } from '../../../src/image/oci.js';
@@ -160,6 +161,37 @@ describe('broken connections', () => {
       { ...QUICK, timeouts: { idle: 300 } },
     );
     expect((await stopped.pulled).descriptor.digest).toBe(image.digest);
+  });
+});
+
+describe('an interruption', () => {
+  test('ends a pull with its own reason, and leaves nothing half done', async () => {
+    const interrupt = new AbortController();
+    const reason = new SlipwayError('E_INTERRUPTED', 'interrupted');
+    const { pulled, store } = await pullThrough(
+      (request) => {
+        if (!isBlob(request, big)) return undefined;
+        setTimeout(() => interrupt.abort(reason), 20);
+        return { drip: 100 };
+      },
+      { ...QUICK, signal: interrupt.signal },
+    );
+    await expect(pulled).rejects.toBe(reason);
+    await expectNothingStored(store);
+  });
+
+  test('ends a push', async () => {
+    const interrupt = new AbortController();
+    const reason = new SlipwayError('E_INTERRUPTED', 'interrupted');
+    const { pushed, repository } = await pushThrough(
+      ({ method }) => {
+        if (method === 'PUT') interrupt.abort(reason);
+        return undefined;
+      },
+      { signal: interrupt.signal },
+    );
+    await expect(pushed).rejects.toBe(reason);
+    await expect(repository.resolve('1')).rejects.toMatchObject({ code: 'E_NOT_FOUND' });
   });
 });
 

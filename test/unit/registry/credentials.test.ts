@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -94,6 +94,16 @@ describe('finding', () => {
     expect(await findCredential('a', 'x', { env })).toEqual({ kind: 'identity-token', token: 'refresh' });
     expect(await findCredential('b', 'x', { env })).toEqual({ kind: 'registry-token', token: 'bearer' });
     expect(await findCredential('c', 'x', { env })).toBeUndefined();
+  });
+
+  test('a helper that keeps an identity token says so with the user name', async () => {
+    const env = await home({
+      'docker-credential-jar': `#!/bin/sh\necho '{"ServerURL":"r.example","Username":"<token>","Secret":"refresh-me"}'\n`,
+      '.docker/config.json': { credsStore: 'jar' },
+    });
+    await chmod(join(env.HOME, 'docker-credential-jar'), 0o755);
+    const found = await findCredential('r.example', 'x', { env: { ...env, PATH: `${env.HOME}:${process.env.PATH}` } });
+    expect(found).toEqual({ kind: 'identity-token', token: 'refresh-me' });
   });
 
   test.each([

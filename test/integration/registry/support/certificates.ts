@@ -5,7 +5,7 @@ import { must } from './programs.js';
 export interface Certificates {
   /** PEM file of the CA. */
   readonly ca: string;
-  /** PEM files of a certificate for 127.0.0.1 and localhost. */
+  /** PEM files of a certificate for 127.0.0.1, localhost and registry.example. */
   readonly cert: string;
   readonly key: string;
 }
@@ -37,7 +37,7 @@ export async function makeCertificates(dir: string): Promise<Certificates> {
     '-out',
     file('server.csr'),
   ]);
-  await writeFile(file('server.ext'), 'subjectAltName=IP:127.0.0.1,DNS:localhost\n');
+  await writeFile(file('server.ext'), 'subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:registry.example\n');
   const signed = [
     '-CA',
     file('ca.pem'),

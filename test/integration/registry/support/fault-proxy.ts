@@ -113,7 +113,7 @@ async function handle(
     const limit = fault.cutAnswerAfter ?? Number.POSITIVE_INFINITY;
     const piece = chunk.subarray(0, Math.max(0, limit - passed));
     passed += piece.byteLength;
-    for (let at = 0; at < piece.byteLength; at += fault.drip ?? piece.byteLength) {
+    for (let at = 0; at < piece.byteLength && !response.destroyed; at += fault.drip ?? piece.byteLength) {
       response.write(piece.subarray(at, at + (fault.drip ?? piece.byteLength)));
       if (fault.drip !== undefined) await new Promise((resolve) => setTimeout(resolve, 1));
     }
