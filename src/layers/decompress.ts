@@ -1,7 +1,8 @@
 import { createGunzip } from 'node:zlib';
 import { errnoOf, messageOf, SlipwayError } from '../base/errors.js';
 import type { Compression } from '../image/media-types.js';
-import { throughFilter, unzstd } from './zstd.js';
+import { nonEmpty, throughFilter } from './filter-program.js';
+import { unzstd } from './zstd.js';
 
 /** With Node's default of 16 KiB, inflating is half as fast. */
 const CHUNK = 256 * 1024;
@@ -40,21 +41,14 @@ export async function* decompress(stream: AsyncIterable<Buffer>, compression: Co
 
 async function* gunzip(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const inflate = createGunzip({ chunkSize: CHUNK });
-  let seen = 0;
-  const counted = (async function* () {
-    for await (const chunk of stream) {
-      seen += chunk.length;
-      yield chunk;
-    }
-  })();
   const ended = new Promise<void>((resolve, reject) => {
     inflate.once('end', resolve);
     inflate.once('error', (error) => reject(broken(error)));
   });
   ended.catch(() => {});
-  yield* throughFilter(counted, { stdin: inflate, stdout: inflate, ended, kill: () => inflate.destroy() });
   // zlib takes nothing at all for an empty stream.
-  if (seen === 0) throw broken(Object.assign(new Error('unexpected end of file'), { code: 'Z_BUF_ERROR' }));
+  const some = nonEmpty(stream, () => broken(Object.assign(new Error(), { code: 'Z_BUF_ERROR' })));
+  yield* throughFilter(some, { stdin: inflate, stdout: inflate, ended, kill: () => inflate.destroy() });
 }
 
 function broken(error: unknown): SlipwayError {

@@ -76,3 +76,41 @@ export function drained(stream: Writable): Promise<void> {
     else stream.on('drain', done).on('close', done);
   });
 }
+
+/** Sends a stream through a filter with back-pressure; ends the filter when the reader stops early. */
+export async function* throughFilter(stream: AsyncIterable<Buffer>, filter: FilterProgram): AsyncGenerator<Buffer> {
+  const feeding = feed(stream, filter);
+  // Met below; a failure of the source must not be unhandled meanwhile, and must end the reading.
+  feeding.catch(() => filter.kill());
+  try {
+    try {
+      for await (const chunk of filter.stdout) yield chunk as Buffer;
+    } catch (error) {
+      await feeding;
+      await filter.ended;
+      throw error;
+    }
+    await feeding;
+    await filter.ended;
+  } finally {
+    filter.kill();
+  }
+}
+
+async function feed(stream: AsyncIterable<Buffer>, { stdin }: FilterProgram): Promise<void> {
+  for await (const chunk of stream) {
+    if (stdin.destroyed) return;
+    if (!stdin.write(chunk)) await drained(stdin);
+  }
+  stdin.end();
+}
+
+/** Passes a stream on and throws `error()` when it turns out to be empty. */
+export async function* nonEmpty(stream: AsyncIterable<Buffer>, error: () => Error): AsyncGenerator<Buffer> {
+  let seen = false;
+  for await (const chunk of stream) {
+    seen ||= chunk.length > 0;
+    yield chunk;
+  }
+  if (!seen) throw error();
+}

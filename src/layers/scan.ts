@@ -15,7 +15,7 @@ export interface ScanOptions {
   readonly overlay?: boolean;
   /** Read extended attributes as well, which needs the program perl (one process for the whole tree). Default false. */
   readonly xattrs?: boolean;
-  /** False leaves an entry out, and all that is in it. Paths are relative to `dir`, without the prefix. */
+  /** False leaves an entry out, and all that is in it. Paths are relative to `dir`, without the prefix. Sockets are asked about as files. */
   readonly filter?: (path: string, type: EntryType) => boolean;
   readonly signal?: AbortSignal;
 }
@@ -63,8 +63,9 @@ function* walk(dir: string, { filter, overlay = false }: ScanOptions): Generator
       const path = joinPath(at, name);
       const file = `${here}/${name}`;
       const stats = statOf(file);
-      const type = typeOf(stats, file, overlay);
-      if (filter !== undefined && !filter(path, type)) continue;
+      const type = typeOf(stats, overlay);
+      if (filter !== undefined && !filter(path, type ?? 'file')) continue;
+      if (type === undefined) throw unsupported(stats, file);
       // Whiteouts share one device node, and that is no hard link.
       const several = stats.nlink > 1 && type !== 'dir' && type !== 'whiteout';
       yield { entry: entryOf(path, type, stats, file), several };
@@ -106,16 +107,19 @@ function scanFailure(error: unknown, file: string): unknown {
   return fileSystemError(error, `reading ${file}`);
 }
 
-function typeOf(stats: Stats, file: string, overlay: boolean): EntryType {
+function typeOf(stats: Stats, overlay: boolean): EntryType | undefined {
   if (stats.isFile()) return 'file';
   if (stats.isDirectory()) return 'dir';
   if (stats.isSymbolicLink()) return 'symlink';
   if (stats.isFIFO()) return 'fifo';
   if (stats.isBlockDevice()) return 'block';
   if (stats.isCharacterDevice() && stats.rdev !== 0) return 'char';
-  if (stats.isCharacterDevice() && overlay) return 'whiteout';
+  return stats.isCharacterDevice() && overlay ? 'whiteout' : undefined;
+}
+
+function unsupported(stats: Stats, file: string): SlipwayError {
   const what = stats.isSocket() ? 'a socket' : 'the device 0/0';
-  throw new SlipwayError('E_UNSUPPORTED', `cannot put ${file} into a layer: it is ${what}`, {
+  return new SlipwayError('E_UNSUPPORTED', `cannot put ${file} into a layer: it is ${what}`, {
     hint: 'remove it or leave it out (.dockerignore)',
   });
 }

@@ -3,7 +3,7 @@ import type { Transform } from 'node:stream';
 import * as zlib from 'node:zlib';
 import { Decompress } from 'fzstd';
 import { messageOf, SlipwayError } from '../base/errors.js';
-import { drained, type FilterProgram, startFilter } from './filter-program.js';
+import { type FilterProgram, nonEmpty, startFilter, throughFilter } from './filter-program.js';
 
 /** What newer versions of node:zlib have (22.15, 23.8) and older ones have not. */
 interface ZstdOfNode {
@@ -48,12 +48,13 @@ export function startZstd(level: number): FilterProgram {
  */
 export async function* unzstd(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const { createZstdDecompress } = ofNode;
+  const some = nonEmpty(stream, () => broken('it ends too early'));
   if (createZstdDecompress !== undefined) {
-    yield* throughFilter(stream, transformAsFilter(createZstdDecompress({ chunkSize: CHUNK })));
+    yield* throughFilter(some, transformAsFilter(createZstdDecompress({ chunkSize: CHUNK })));
   } else if (hasZstdProgram()) {
-    yield* throughFilter(stream, startFilter('zstd', ['-q', '-d', '-c', '-'], PURPOSE, broken));
+    yield* throughFilter(some, startFilter('zstd', ['-q', '-d', '-c', '-'], PURPOSE, broken));
   } else {
-    yield* unzstdInJavaScript(stream);
+    yield* unzstdInJavaScript(some);
   }
 }
 
@@ -95,32 +96,4 @@ function transformAsFilter(transform: Transform): FilterProgram {
   });
   ended.catch(() => {});
   return { stdin: transform, stdout: transform, ended, kill: () => transform.destroy() };
-}
-
-/** Sends a stream through a filter with back-pressure; ends the filter when the reader stops early. */
-export async function* throughFilter(stream: AsyncIterable<Buffer>, filter: FilterProgram): AsyncGenerator<Buffer> {
-  const feeding = feed(stream, filter);
-  // Met below; a failure of the source must not be unhandled meanwhile, and must end the reading.
-  feeding.catch(() => filter.kill());
-  try {
-    try {
-      for await (const chunk of filter.stdout) yield chunk as Buffer;
-    } catch (error) {
-      await feeding;
-      await filter.ended;
-      throw error;
-    }
-    await feeding;
-    await filter.ended;
-  } finally {
-    filter.kill();
-  }
-}
-
-async function feed(stream: AsyncIterable<Buffer>, { stdin }: FilterProgram): Promise<void> {
-  for await (const chunk of stream) {
-    if (stdin.destroyed) return;
-    if (!stdin.write(chunk)) await drained(stdin);
-  }
-  stdin.end();
 }
