@@ -13,7 +13,7 @@ export interface DecodedText {
 }
 
 /**
- * Turns bytes (or a string) into lines: UTF-8, byte order mark dropped, CRLF as LF. Invalid UTF-8, NUL bytes and lines of
+ * Turns bytes (or a string) into lines: UTF-8, byte order mark dropped, CRLF (and CRCRLF) as LF. Invalid UTF-8, NUL bytes and lines of
  * more than 65 535 bytes are reported, once a line.
  */
 export function decode(input: string | Uint8Array, findings: Findings): DecodedText {
@@ -23,7 +23,7 @@ export function decode(input: string | Uint8Array, findings: Findings): DecodedT
   const broken = new Set<number>();
   const lines = physical.map((whole, index) => {
     const bom = index === 0 && whole.startsWith('\ufeff') ? 1 : 0;
-    const line = whole.slice(bom, whole.endsWith('\r') ? -1 : undefined);
+    const line = whole.slice(bom, endOf(whole));
     const report = (offset: number, message: string, hint: string): void => {
       broken.add(index + 1);
       findings.problem({ line: index + 1, column: offset + 1 }, message, hint);
@@ -42,6 +42,12 @@ export function decode(input: string | Uint8Array, findings: Findings): DecodedT
   const text = lines.join('\n');
   if (lines.at(-1) === '') lines.pop();
   return { text, lines, broken };
+}
+
+function endOf(line: string): number {
+  let end = line.length;
+  while (line[end - 1] === '\r') end--;
+  return end;
 }
 
 /** Finds the first character of a line that has no UTF-8 form. */

@@ -9,7 +9,7 @@ describe('encoding and line ends', () => {
   });
 
   test('CRLF is read as LF, also in heredocs and behind a continuation', () => {
-    const text = 'FROM scratch\r\nRUN a \\\r\n b\r\nCOPY <<E /x\r\none\r\nE\r\n';
+    const text = 'FROM scratch\r\nRUN a \\\r\n b\r\nCOPY <<E /x\r\none\r\r\nE\r\n';
     expect(instruction('RUN', text).command).toEqual({ form: 'shell', text: 'a  b' });
     expect(instruction('COPY', text).heredocs[0]?.content).toBe('one\n');
   });
