@@ -103,12 +103,15 @@ async function fetchListed(
 ): Promise<CarriedImage> {
   const name = canonicalName(reference);
   try {
-    const { descriptor } = await fetchImage(job.store, name, {
+    const { descriptor, through } = await fetchImage(job.store, name, {
       ...job.registry,
       platform: job.platform,
       reporter: job.reporter,
     });
-    return { reference, descriptor };
+    if (reference.digest === undefined) return { reference, descriptor };
+    // Named by digest, it will be asked for by that digest, which may be an index's.
+    for (const { bytes } of through) await job.store.putBlob(bytes);
+    return { reference, descriptor, indexes: through.map((index) => index.descriptor) };
   } catch (error) {
     if (!isSlipwayError(error) || error.code === 'E_INTERRUPTED') throw error;
     throw new SlipwayError(error.code, `${where}: ${name}: ${error.message}`, {

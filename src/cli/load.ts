@@ -29,6 +29,7 @@ export function define(program: Command): void {
         const images = await loadArchive(await context.store(), input ?? process.stdin, {
           as,
           reporter: context.reporter,
+          signal: context.signal,
         });
         if (context.json) context.out.json(images);
         else for (const { name } of images) context.out.line(context.quiet ? name : `Loaded ${name}`);

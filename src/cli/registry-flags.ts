@@ -44,6 +44,7 @@ export async function registryOptions(context: CliContext, flags: RegistryFlags)
     ...(flags.insecureSkipVerify ? { insecureSkipVerify: true } : {}),
     ...(flags.certDir === undefined ? {} : { certDir: flags.certDir }),
     reporter: context.reporter,
+    signal: context.signal,
   };
 }
 

@@ -39,6 +39,7 @@ export function define(program: Command): void {
           });
         const names = await saveImages(await context.store(), images, flags.output ?? process.stdout, {
           format: flags.format,
+          signal: context.signal,
           ...(flags.platform === undefined ? {} : { platform: parsePlatform(flags.platform) }),
           ...(flags.since === undefined ? {} : { since: flags.since }),
         });

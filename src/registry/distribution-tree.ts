@@ -15,6 +15,11 @@ const ROOT = 'registry/docker/registry/v2';
 export interface CarriedImage {
   readonly reference: Reference;
   readonly descriptor: Descriptor;
+  /**
+   * Indexes that led to it and are in the store. An image that pods name by the digest of its index must be found under that digest; what else
+   * the index names (other platforms) is not carried.
+   */
+  readonly indexes?: readonly Descriptor[];
 }
 
 /** One layer of the tree. */
@@ -68,7 +73,10 @@ export async function distributionLayers(
   return layers;
 }
 
-async function contributionOf(store: Store, { reference, descriptor }: CarriedImage): Promise<Contribution> {
+async function contributionOf(
+  store: Store,
+  { reference, descriptor, indexes = [] }: CarriedImage,
+): Promise<Contribution> {
   const name = canonicalName(reference);
   const blobs = new Map<Digest, number>();
   const manifests: Digest[] = [];
@@ -94,6 +102,10 @@ async function contributionOf(store: Store, { reference, descriptor }: CarriedIm
     }
   };
   await visit(descriptor);
+  for (const index of indexes) {
+    blobs.set(index.digest, index.size);
+    manifests.push(index.digest);
+  }
   return { reference, descriptor, repository: registryAddress(reference).repository, blobs, manifests, layers };
 }
 

@@ -29,6 +29,8 @@ export interface PullOptions extends FetchOptions {
 export interface FetchedImage extends CopyResult {
   /** The manifest for the platform, or the index with `all`. */
   readonly descriptor: Descriptor;
+  /** The indexes that led to `descriptor`, the asked one first; not in the store. */
+  readonly through: readonly ContentDocument[];
   /** The `host/repository` that it came from: a mirror's when one had it. */
   readonly from: string;
 }
@@ -80,26 +82,29 @@ async function fetchFrom(
 ): Promise<FetchedImage> {
   const found = await repository.resolve(reference.digest ?? reference.tag ?? 'latest');
   const source = withKnownDocuments(remoteSource(repository), storeSource(store));
-  const root = all ? found : await choose(source, found, platform, reference.name);
+  const through: ContentDocument[] = [];
+  const root = all ? found : await choose(source, found, platform, reference.name, through);
   const result = await copyGraph(source, storeTarget(store), root, {
     reporter,
     signal,
     onBlob: ({ digest }) => store.noteSource(digest, repository.host, repository.name),
   });
   if (platform !== undefined && !all) await warnOfPlatform(store, root, platform, reference.name, reporter);
-  return { descriptor: root, from: `${repository.host}/${repository.name}`, ...result };
+  return { descriptor: root, through, from: `${repository.host}/${repository.name}`, ...result };
 }
 
-/** The manifest for the platform when `found` is an index (of indexes); `found` itself otherwise. */
+/** The manifest for the platform when `found` is an index (of indexes), which are added to `through`; `found` itself otherwise. */
 async function choose(
   source: ContentSource,
   found: Descriptor,
   platform: Platform | undefined,
   name: string,
+  through: ContentDocument[],
 ): Promise<Descriptor> {
-  const { descriptor, document } = await source.document(found);
-  if (document.kind === 'manifest') return descriptor;
-  return choose(source, choosePlatform(document.index.manifests, platform, name), platform, name);
+  const read = await source.document(found);
+  if (read.document.kind === 'manifest') return read.descriptor;
+  through.push(read);
+  return choose(source, choosePlatform(read.document.index.manifests, platform, name), platform, name, through);
 }
 
 /** Documents are read once, and from the store when it has them: an image that has not changed costs one HEAD request. */

@@ -11,11 +11,14 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parsePlatform } from '../../../src/image/platform.js';
+import { pushImage } from '../../../src/registry/push.js';
 import type { ImageDescription } from '../../../src/store/describe.js';
 import { mustSlipway, slipway } from '../../support/slipway.js';
 import { tempDirectory } from '../../support/temp.js';
 import { listTree } from '../../support/tree.js';
 import { type DockerRegistry, startDockerRegistry } from '../registry/support/docker-registry.js';
+import { putImage, putIndex, tempStore } from '../registry/support/images.js';
 import { must } from '../registry/support/programs.js';
 
 const home = tempDirectory();
@@ -220,6 +223,46 @@ describe('BASE', () => {
           `dir:${join(home, name.replace(/\W/g, '-'))}`,
         ]);
       }
+    } finally {
+      await cluster.close();
+    }
+  });
+
+  it('carries an image that is named by the digest of an index so that it is found under that digest', async () => {
+    const multi = `${registry.address}/multi/tool`;
+    const { store, close } = await tempStore();
+    const amd64 = await putImage(store, { layers: [{ f: 'amd64' }], platform: parsePlatform('amd64') });
+    const arm64 = await putImage(store, { layers: [{ f: 'arm64' }], platform: parsePlatform('arm64') });
+    const index = await putIndex(store, [
+      [parsePlatform('amd64'), amd64],
+      [parsePlatform('arm64'), arm64],
+    ]);
+    await store.tag(`${multi}:v1`, index);
+    await pushImage(store, `${multi}:v1`);
+    await close();
+    const dir = seedContext('pinned', `${SEED}COPY imageList manifests/\nBASE rootfs cache\n`, {
+      imageList: `${multi}:v1@${index.digest}\n`,
+    });
+    await build('pinned:v1', dir);
+    const storage = join(home, 'pinned-registry');
+    const rootfs = (await mustSlipway(['mount', 'pinned:v1'], { root })).trim();
+    await must('cp', ['-a', join(rootfs, 'registry'), storage]);
+    const cluster = await startDockerRegistry({ storage });
+    try {
+      // as a container runtime does: the index by its digest, then the image of its platform
+      const to = `dir:${join(home, 'pinned')}`;
+      const from = `docker://${cluster.address}/multi/tool@${index.digest}`;
+      await must('skopeo', [
+        'copy',
+        '--src-tls-verify=false',
+        '--override-arch',
+        'amd64',
+        '--override-os',
+        'linux',
+        from,
+        to,
+      ]);
+      expect(readFileSync(join(home, 'pinned/manifest.json'), 'utf8')).toContain('config');
     } finally {
       await cluster.close();
     }
