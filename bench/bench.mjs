@@ -12,7 +12,7 @@ import { pair } from './pairs.mjs';
 
 const project = fileURLToPath(new URL('..', import.meta.url));
 const home = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
-const inStore = (name, command) => `SLIPWAY_ROOT=${home}/${name} ${project}bin/slipway ${command} >/dev/null 2>&1`;
+const inStore = (name, command) => `SLIPWAY_ROOT=${home}/${name} ${project}bin/slipway ${command} 2>&1 >/dev/null`;
 const buildah = (command) => `buildah --root ${home}/buildah --runroot ${home}/buildah-run ${command} >/dev/null 2>&1`;
 const only = process.argv.slice(2);
 const port = await freePort();
