@@ -89,7 +89,7 @@ export function failureError(
   const hint = [
     isSlipwayError(error) ? error.hint : undefined,
     log === undefined ? undefined : `the whole output is in ${log}`,
-    `then run again, it goes on from here: ${again}`,
+    `${again} goes on from here`,
   ];
   const details = isSlipwayError(error) ? error.details : undefined;
   return new SlipwayError(
@@ -140,7 +140,7 @@ async function runStep(
 
 function interrupted({ again }: ExecuteOptions): SlipwayError {
   return new SlipwayError('E_INTERRUPTED', 'interrupted; what was running has finished', {
-    hint: `run again, it goes on from here: ${again}`,
+    hint: `${again} goes on from here`,
   });
 }
 

@@ -24,6 +24,8 @@ export interface HostLockOptions {
   readonly onLost: (error: SlipwayError) => void;
   /** Default 15 s. */
   readonly heartbeatMs?: number;
+  /** The lock's file on the host; default /run/lock/slipway, the one for all of Slipway. */
+  readonly file?: string;
 }
 
 /**
@@ -36,17 +38,18 @@ export interface HostLockOptions {
  */
 export async function lockHost(
   host: Host,
-  { purpose, onLost, heartbeatMs = HEARTBEAT_MS }: HostLockOptions,
+  { purpose, onLost, heartbeatMs = HEARTBEAT_MS, file = LOCK }: HostLockOptions,
 ): Promise<HostLock> {
   const token = randomUUID();
   const owner = `${token} ${thisProcess()} ${userInfo().username}@${hostname()} ${purpose}`;
-  let found = await take(host, owner, token);
-  if (found !== undefined && ownerHasEnded(found)) found = await take(host, owner, token, found);
+  const lock = { host, file, owner, token };
+  let found = await take(lock);
+  if (found !== undefined && ownerHasEnded(found)) found = await take(lock, found);
   if (found !== undefined) throw heldError(host, found);
   const timer = setInterval(() => void renew(), heartbeatMs);
   timer.unref();
   const renew = async (): Promise<void> => {
-    if ((await holds(host, token, heartbeatMs)) !== false) return;
+    if ((await holds(lock, heartbeatMs)) !== false) return;
     clearInterval(timer);
     onLost(
       new SlipwayError('E_LOCKED', `host ${host.address}: somebody else has taken the lock while this ran`, {
@@ -57,7 +60,8 @@ export async function lockHost(
   return {
     async release() {
       clearInterval(timer);
-      await host.run(`grep -q ${shellQuote(`^${token} `)} ${LOCK} && rm -f ${LOCK}\ntrue`, {
+      const path = shellQuote(file);
+      await host.run(`grep -q ${shellQuote(`^${token} `)} ${path} && rm -f ${path}\ntrue`, {
         title: 'giving the lock of the host back',
         allowFailure: true,
         timeoutMs: 30_000,
@@ -66,34 +70,42 @@ export async function lockHost(
   };
 }
 
+interface LockFacts {
+  readonly host: Host;
+  readonly file: string;
+  readonly owner: string;
+  readonly token: string;
+}
+
 /** Takes the lock, also a stale one, and the one of `ended`. Gives the owner's line when it is held. */
-async function take(host: Host, owner: string, token: string, ended = ''): Promise<string | undefined> {
+async function take({ host, file, owner, token }: LockFacts, ended = ''): Promise<string | undefined> {
   const { code, stdout } = await host.run(
-    `mkdir -p /run/lock
-mine=/run/lock/.slipway.${token}
+    `lock=${shellQuote(file)}
+mine=$lock.${token}
+mkdir -p "\${lock%/*}"
 printf '%s\\n' ${shellQuote(owner)} >"$mine" || exit 1
 trap 'rm -f "$mine" "$mine.old"' EXIT
-ln "$mine" ${LOCK} 2>/dev/null && exit 0
-found=$(cat ${LOCK} 2>/dev/null)
-age=$(( $(date +%s) - $(stat -c %Y ${LOCK} 2>/dev/null || echo 0) ))
+ln "$mine" "$lock" 2>/dev/null && exit 0
+found=$(cat "$lock" 2>/dev/null)
+age=$(( $(date +%s) - $(stat -c %Y "$lock" 2>/dev/null || echo 0) ))
 if [ "$found" != ${shellQuote(ended)} ] && [ "$age" -lt ${STALE_SECONDS} ] && [ "$age" -gt -${STALE_SECONDS} ]; then
   printf '%s\\n' "$found"; exit ${HELD}
 fi
-mv ${LOCK} "$mine.old" 2>/dev/null
-[ ! -e "$mine.old" ] || [ "$(cat "$mine.old")" = "$found" ] || ln "$mine.old" ${LOCK} 2>/dev/null
-ln "$mine" ${LOCK} 2>/dev/null && exit 0
-cat ${LOCK} 2>/dev/null
+mv "$lock" "$mine.old" 2>/dev/null
+[ ! -e "$mine.old" ] || [ "$(cat "$mine.old")" = "$found" ] || ln "$mine.old" "$lock" 2>/dev/null
+ln "$mine" "$lock" 2>/dev/null && exit 0
+cat "$lock" 2>/dev/null
 exit ${HELD}`,
     { title: 'taking the lock of the host', allowFailure: true, timeoutMs: 60_000 },
   );
   if (code === 0) return undefined;
   if (code === HELD) return stdout.trim();
-  throw new SlipwayError('E_HOST_COMMAND', `host ${host.address}: cannot take the lock ${LOCK} (exit code ${code})`);
+  throw new SlipwayError('E_HOST_COMMAND', `host ${host.address}: cannot take the lock ${file} (exit code ${code})`);
 }
 
 /** Renews the lock; false when it is not ours any more, undefined when the host does not say (it may again before the lock is stale). */
-async function holds(host: Host, token: string, timeoutMs: number): Promise<boolean | undefined> {
-  const script = `grep -q ${shellQuote(`^${token} `)} ${LOCK} || exit ${HELD}\ntouch ${LOCK}`;
+async function holds({ host, file, token }: LockFacts, timeoutMs: number): Promise<boolean | undefined> {
+  const script = `grep -q ${shellQuote(`^${token} `)} ${shellQuote(file)} || exit ${HELD}\ntouch ${shellQuote(file)}`;
   return host.run(script, { title: 'renewing the lock of the host', allowFailure: true, timeoutMs }).then(
     ({ code }) => (code === 0 ? true : code === HELD ? false : undefined),
     () => undefined,
@@ -132,11 +144,15 @@ function place(): string | undefined {
   }
 }
 
-/** When a process began, in ticks since boot (proc(5), field 22 of stat); undefined when there is none. */
+/**
+ * When a process began, in ticks since boot (proc(5), field 22 of stat); undefined when there is none, or only a zombie that nobody
+ * has buried.
+ */
 function startOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return state === 'Z' || state === 'X' ? undefined : fields[18];
   } catch {
     return undefined;
   }
