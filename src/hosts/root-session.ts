@@ -18,6 +18,8 @@ import { ChannelRefused, type ExecChannel, type ExitStatus, type Transport } fro
 /** sshd's MaxSessions is 10 by default: eight commands, the keeper, and one to spare. */
 const MAX_COMMANDS = 8;
 const PING_MS = 10_000;
+/** So often a channel may be refused while no other is open, over one and a half seconds. */
+const REFUSALS = 6;
 /** How much noise a login shell may print before our first line. */
 const MAX_NOISE = 256 * 1024;
 
@@ -49,6 +51,9 @@ export class RootSession {
   readonly #slots = new Slots(MAX_COMMANDS);
   readonly #ping: NodeJS.Timeout;
   #lastId = 0;
+  /** Commands that have a channel now, and how many ever had. */
+  #running = 0;
+  #opened = 0;
   #ended = false;
   #closing = false;
 
@@ -147,6 +152,7 @@ export class RootSession {
       stop: () => this.#tell(`stop ${id}`),
       release: () => {
         channel.close();
+        this.#running--;
         this.#slots.free();
       },
     };
@@ -164,18 +170,33 @@ export class RootSession {
     if (!this.#ended) this.#keeper.stdin.write(`${line}\n`);
   }
 
-  /** A channel for a command. When the host allows fewer than we thought, fewer are used from then on. */
+  /**
+   * A channel for a command. A host that allows fewer at once than we thought (or has not yet let go of one that has
+   * ended) is asked again until others of ours have ended; when none of ours is left, for a moment longer.
+   */
   async #channel(signal: AbortSignal | undefined): Promise<ExecChannel> {
-    for (;;) {
-      await this.#slots.take(signal);
-      try {
-        return await this.#transport.exec(rootCommand(this.#elevation));
-      } catch (error) {
-        this.#slots.free();
-        if (!(error instanceof ChannelRefused)) throw error;
-        if (this.#slots.busy === 0) throw sessionsRefused(this.#transport, error);
-        this.#slots.shrink(this.#slots.busy);
+    await this.#slots.take(signal);
+    try {
+      let alone = 0;
+      let opened = this.#opened;
+      for (let pause = 25; ; pause = Math.min(2 * pause, 800)) {
+        try {
+          const channel = await this.#transport.exec(rootCommand(this.#elevation));
+          this.#running++;
+          this.#opened++;
+          return channel;
+        } catch (error) {
+          if (!(error instanceof ChannelRefused)) throw error;
+          alone = this.#running > 0 || this.#opened > opened ? 0 : alone + 1;
+          opened = this.#opened;
+          if (alone > REFUSALS) throw sessionsRefused(this.#transport, error);
+        }
+        await new Promise((resolve) => setTimeout(resolve, pause));
+        signal?.throwIfAborted();
       }
+    } catch (error) {
+      this.#slots.free();
+      throw error;
     }
   }
 }

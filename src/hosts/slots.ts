@@ -1,15 +1,11 @@
-/** A bound on how much goes on at once, first come first served, which may shrink while in use. */
+/** A bound on how much goes on at once, first come first served. */
 export class Slots {
-  #limit: number;
+  readonly #limit: number;
   #busy = 0;
   readonly #waiting: (() => void)[] = [];
 
   constructor(limit: number) {
     this.#limit = limit;
-  }
-
-  get busy(): number {
-    return this.#busy;
   }
 
   /**
@@ -39,11 +35,6 @@ export class Slots {
 
   free(): void {
     this.#busy--;
-    while (this.#busy < this.#limit && this.#waiting.length > 0) this.#waiting.shift()?.();
-  }
-
-  /** From now on at most `limit`, at least 1; what is running goes on. */
-  shrink(limit: number): void {
-    this.#limit = Math.max(1, Math.min(this.#limit, limit));
+    this.#waiting.shift()?.();
   }
 }
