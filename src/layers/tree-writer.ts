@@ -20,8 +20,10 @@ import { namesIn } from './names-in.js';
 import { OverlayMarks } from './overlay-marks.js';
 import { fsPath } from './path-bytes.js';
 import { SafeRoot } from './safe-root.js';
-import { checkLimit, DEFAULT_LIMITS, unsafeArchive } from './tar-limits.js';
+import { checkLimit, DEFAULT_LIMITS, type TarLimits, unsafeArchive } from './tar-limits.js';
+import { readTar } from './tar-reader.js';
 import type { TocEntry } from './toc.js';
+import { layerEntryOf, type TocBuilder } from './toc-builder.js';
 import { writeXattrs, type Xattrs } from './xattrs.js';
 
 type Entry = Omit<TocEntry, 'digest'>;
@@ -36,6 +38,46 @@ export interface TreeWriterOptions {
   readonly specialFiles?: number;
 }
 
+/**
+ * Reads the tar of a layer and writes what is in it into the directory `root`, listing it in `toc` if that is given.
+ *
+ * @param root a real, absolute path.
+ * @throws SlipwayError as unpackLayer does.
+ */
+export async function writeTar(
+  tar: AsyncIterable<Buffer>,
+  root: string,
+  options: TreeWriterOptions,
+  limits: Partial<TarLimits> = {},
+  toc?: TocBuilder,
+): Promise<void> {
+  const writer = new TreeWriter(root, options);
+  try {
+    await readTar(
+      tar,
+      {
+        member(member) {
+          const entry = layerEntryOf(member);
+          toc?.begin(entry);
+          if (entry !== undefined) writer.begin(entry);
+        },
+        content(piece) {
+          toc?.content(piece);
+          writer.content(piece);
+        },
+        end() {
+          toc?.end();
+          writer.end();
+        },
+      },
+      limits,
+    );
+    await writer.finish();
+  } finally {
+    writer.close();
+  }
+}
+
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const SETID = 0o6000;
 
@@ -43,7 +85,7 @@ const SETID = 0o6000;
  * Writes the entries of one layer, in the order of its tar, into a directory. File operations are synchronous: for the small files that
  * layers are made of, each trip through the thread pool costs more than the operation.
  */
-export class TreeWriter {
+class TreeWriter {
   readonly #root: SafeRoot;
   readonly #options: TreeWriterOptions;
   /** Resolved paths that this layer made, and their parents. Whiteouts leave them alone. */

@@ -4,11 +4,15 @@ import type { Digest } from '../image/digest.js';
 import type { Compression } from '../image/media-types.js';
 import { openLayerStream } from './layer-stream.js';
 import { fsPath, pathFromBytes } from './path-bytes.js';
+import { canWriteRemotely, RemoteWriter, type WriterTask } from './remote-writer.js';
 import type { TarLimits } from './tar-limits.js';
 import { readTar } from './tar-reader.js';
 import type { LayerToc } from './toc.js';
 import { layerEntryOf, TocBuilder } from './toc-builder.js';
-import { TreeWriter } from './tree-writer.js';
+import { type TreeWriterOptions, writeTar } from './tree-writer.js';
+
+/** Tars up to this many bytes are unpacked before a thread has even started. */
+const SMALL_LAYER = 4 * 1024 * 1024;
 
 export interface UnpackOptions {
   readonly compression: Compression;
@@ -49,41 +53,21 @@ export interface UnpackOptions {
 export async function unpackLayer(stream: AsyncIterable<Buffer>, options: UnpackOptions): Promise<LayerToc> {
   const { compression, dir, whiteouts, expect, limits, progress, signal } = options;
   const isRoot = process.getuid?.() === 0;
-  const writer = new TreeWriter(await rootOf(dir), {
+  const root = await rootOf(dir);
+  const how: TreeWriterOptions = {
     whiteouts,
     chown: options.chown ?? isRoot,
     setuid: options.setuid ?? whiteouts === 'overlay',
     allowDevices: isRoot && options.allowDevices === true,
     allXattrs: isRoot,
     ...(limits?.specialFiles === undefined ? {} : { specialFiles: limits.specialFiles }),
-  });
+  };
   const layer = openLayerStream(stream, compression, limits, progress);
   const toc = new TocBuilder();
-  try {
-    await readTar(
-      layer.tar,
-      {
-        member(member) {
-          signal?.throwIfAborted();
-          const entry = layerEntryOf(member);
-          toc.begin(entry);
-          if (entry !== undefined) writer.begin(entry);
-        },
-        content(piece) {
-          toc.content(piece);
-          writer.content(piece);
-        },
-        end() {
-          toc.end();
-          writer.end();
-        },
-      },
-      limits,
-    );
-    await writer.finish();
-  } finally {
-    writer.close();
-  }
+  const tar = stoppable(layer.tar, signal);
+  const first = canWriteRemotely() ? await peek(tar, SMALL_LAYER) : { stream: tar, whole: true };
+  if (first.whole) await writeTar(first.stream, root, how, limits, toc);
+  else await writeInThread(first.stream, { root, options: how, limits: limits ?? {} }, toc);
   const diffId = layer.diffId();
   if (expect?.diffId !== undefined && diffId !== expect.diffId) {
     throw new SlipwayError(
@@ -95,6 +79,60 @@ export async function unpackLayer(stream: AsyncIterable<Buffer>, options: Unpack
     );
   }
   return toc.finish(diffId, layer.unpackedSize());
+}
+
+/** Hashes and lists what is in the tar while a thread of its own writes the files. */
+async function writeInThread(tar: AsyncIterable<Buffer>, task: WriterTask, toc: TocBuilder): Promise<void> {
+  const writer = new RemoteWriter(task);
+  try {
+    await readTar(
+      (async function* () {
+        for await (const chunk of tar) {
+          await writer.write(chunk);
+          yield chunk;
+        }
+      })(),
+      {
+        member: (member) => toc.begin(layerEntryOf(member)),
+        content: (piece) => toc.content(piece),
+        end: () => toc.end(),
+      },
+      task.limits,
+    );
+    await writer.finish();
+  } finally {
+    await writer.close();
+  }
+}
+
+/** The same stream, and whether it is no longer than about `size` bytes. Reads as much ahead. */
+async function peek(
+  stream: AsyncGenerator<Buffer>,
+  size: number,
+): Promise<{ stream: AsyncIterable<Buffer>; whole: boolean }> {
+  const ahead: Buffer[] = [];
+  let bytes = 0;
+  let whole = false;
+  while (bytes <= size && !whole) {
+    const { value, done } = await stream.next();
+    if (done === true) whole = true;
+    else {
+      ahead.push(value);
+      bytes += value.length;
+    }
+  }
+  async function* all(): AsyncGenerator<Buffer> {
+    yield* ahead.splice(0);
+    yield* stream;
+  }
+  return { stream: all(), whole };
+}
+
+async function* stoppable(stream: AsyncIterable<Buffer>, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {
+  for await (const chunk of stream) {
+    signal?.throwIfAborted();
+    yield chunk;
+  }
 }
 
 async function rootOf(dir: string): Promise<string> {

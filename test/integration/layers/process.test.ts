@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { type RawMember, rawTar } from '../../unit/layers/raw-tar.js';
 import { compileLayers, runCompiled } from './compiled.js';
 import { withDirectory } from './trees.js';
 
@@ -48,6 +49,68 @@ describe('in a process of its own', () => {
       const { peak, same } = runCompiled<Result>(dir, PACK(file, compression));
       expect(same).toBe(true);
       expect(peak).toBeLessThan(200 * 1024);
+    });
+  });
+
+  /** Layers this big are written by a thread, which is only there when the program is compiled. */
+  const BIG = 6_000_000;
+  const UNPACK = (options: string) => `
+    import { createReadStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
+    import { unpackLayer } from './layers/unpack.js';
+    mkdirSync('out');
+    const outcome = await unpackLayer(createReadStream('layer.tar'), { compression: 'none', dir: 'out', whiteouts: 'apply', ...${options} })
+      .then((toc) => ({ entries: toc.entries.length }), (error) => ({ name: error.name, code: error.code, message: error.message, hint: error.hint }));
+    const text = (file) => (existsSync(file) ? readFileSync(file, 'utf8') : undefined);
+    console.log(JSON.stringify({ ...outcome, secret: text('secret'), inside: text('out/secret') }));
+  `;
+
+  it.each<[string, RawMember[], string, object]>([
+    ['unpacks what is good', [{ name: 'last', content: 'x' }], '{}', { entries: 2 }],
+    [
+      'stays in its root',
+      [
+        { name: 'up', type: '2', link: '../..' },
+        { name: 'up/secret', content: 'mine' },
+      ],
+      '{}',
+      { entries: 3, inside: 'mine' },
+    ],
+    [
+      'refuses what leaves its root',
+      [{ name: '../secret', content: 'x' }],
+      '{}',
+      { name: 'SlipwayError', code: 'E_UNSAFE_ARCHIVE' },
+    ],
+    [
+      'refuses what only the writer sees',
+      [{ name: 'a', type: '1', link: 'none' }],
+      '{}',
+      { name: 'SlipwayError', code: 'E_BAD_ARCHIVE', hint: expect.stringContaining('damaged') },
+    ],
+    [
+      'refuses what only the writer sees, at once',
+      [
+        { name: 'a', type: '1', link: 'none' },
+        { name: 'more', content: 'x'.repeat(3 * BIG) },
+      ],
+      '{}',
+      { code: 'E_BAD_ARCHIVE' },
+    ],
+    ['refuses devices', [{ name: 'd', type: '4', device: [8, 0] }], '{}', { code: 'E_UNSAFE_ARCHIVE' }],
+    ['keeps to limits', [{ name: 'b' }, { name: 'c' }], '{ limits: { entries: 2 } }', { code: 'E_UNSAFE_ARCHIVE' }],
+    ['checks the diffID', [], '{ expect: { diffId: "sha256:0" } }', { code: 'E_DIGEST_MISMATCH' }],
+    [
+      'stops when it is told to',
+      [],
+      '{ signal: AbortSignal.abort(new Error("enough")) }',
+      { name: 'Error', message: 'enough' },
+    ],
+  ])('a thread that writes files: %s', async (_, members, options, expected) => {
+    await withDirectory((dir) => {
+      compileLayers(dir);
+      writeFileSync(join(dir, 'secret'), 'secret');
+      writeFileSync(join(dir, 'layer.tar'), rawTar({ name: 'first', content: 'x'.repeat(BIG) }, ...members));
+      expect(runCompiled(dir, UNPACK(options))).toMatchObject({ secret: 'secret', ...expected });
     });
   });
 
