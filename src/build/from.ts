@@ -1,6 +1,7 @@
 import { isSlipwayError, SlipwayError } from '../base/errors.js';
 import { formatPlatform, parsePlatform, samePlatform } from '../image/platform.js';
 import type { FromInstruction } from '../kubefile-parser/ast.js';
+import { findStage } from '../kubefile-parser/stages.js';
 import { type LocalImage, readImage } from '../store/local-image.js';
 import type { ExpandWord } from './expand.js';
 import type { BuildJob } from './job.js';
@@ -21,7 +22,7 @@ export async function runFrom(
   return at(job, from.image.position, async () => {
     const platform = from.platform === undefined ? job.platform : parsePlatform(expand(from.platform));
     const name = expand(from.image);
-    const stage = from.stage ?? stageNamed(job, name, from.index);
+    const stage = from.stage ?? findStage(job.kubefile.stages, name, from.index);
     const earlier = stage === undefined ? undefined : stages.get(stage);
     if (earlier !== undefined) return { ...earlier, args: {} };
     if (name === 'scratch') return emptyStage(platform);
@@ -56,9 +57,4 @@ async function baseImage(job: BuildJob, name: string, platform: StageState['plat
   const { pullImage } = await import('../registry/pull.js'); // most builds ask no registry
   await pullImage(store, name, { ...registry, platform, reporter });
   return readImage(store, name, platform);
-}
-
-/** The earlier stage that an expanded FROM names, by its name. */
-function stageNamed({ kubefile }: BuildJob, name: string, before: number): number | undefined {
-  return kubefile.stages.findLast(({ from }) => from.index < before && from.name === name.toLowerCase())?.from.index;
 }

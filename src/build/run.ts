@@ -1,8 +1,9 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SlipwayError } from '../base/errors.js';
 import { removeTree } from '../base/remove-tree.js';
 import type { RunInstruction } from '../kubefile-parser/ast.js';
+import { runScript } from '../kubefile-parser/run-script.js';
 import { mountOverlay, unmount } from '../layers/overlay.js';
 import { upperEntries } from '../layers/upper.js';
 import { unpackedLayers } from '../store/layer-store.js';
@@ -14,8 +15,12 @@ import { at } from './place.js';
 import { chooseIsolation } from './run/isolation.js';
 import { createRunOutput } from './run/output.js';
 import { runSandboxed } from './run/sandbox.js';
+import type { SandboxMount } from './run/sandbox-request.js';
 import { nextKey, type StageState, stageTree } from './stage.js';
 import { PROXY_VARIABLES, runVariables } from './variables.js';
+
+/** Where the command finds a RUN that is a whole script, for as long as it runs. */
+const SCRIPT_PLACE = '/tmp/slipway-run-script';
 
 /**
  * RUN: the command runs over an overlay of the stage's layers, and what it changed becomes a layer. Cached by chain: the parent, the
@@ -29,11 +34,12 @@ export async function runRun(
 ): Promise<Outcome> {
   return at(job, instruction.position, async () => {
     const tree = await stageTree(job.store, state);
-    const { command } = instruction;
-    const argv = command.form === 'exec' ? command.args : [...state.shell, runText(instruction)];
+    const script = runScript(instruction);
+    const argv =
+      script.kind === 'exec' ? script.args : script.kind === 'shell' ? [...state.shell, script.text] : [SCRIPT_PLACE];
     const isolation = chooseIsolation(
       instruction.isolation ?? job.isolation,
-      command.form === 'exec' ? argv : state.shell,
+      script.kind === 'exec' ? argv : script.kind === 'shell' ? state.shell : interpreterOf(script.content),
       (path) => {
         const found = tree.resolve(path).found;
         return found !== undefined && found.entry.type !== 'dir';
@@ -45,13 +51,14 @@ export async function runRun(
     const scope = nextKey(
       state.key,
       'RUN',
-      argv,
-      instruction.heredocs,
+      script,
+      state.shell,
       visible,
       state.user,
       state.workdir,
       isolation,
       network,
+      [job.compression, job.compressionLevel, job.epoch],
     );
     const record = job.useCache ? await job.cache.get(scope, scope) : undefined;
     if (record !== undefined)
@@ -68,7 +75,7 @@ export async function runRun(
         cwd: state.workdir,
         ...(state.user === '' ? {} : { user: state.user }),
         network,
-        mounts: [],
+        mounts: script.kind === 'file' ? [await scriptMount(scratch, script.content)] : [],
         onOutput: (chunk, stream) => output.push(chunk, stream),
         signal: job.signal,
         scratch,
@@ -152,8 +159,13 @@ function proxies(): Record<string, string> {
   );
 }
 
-function runText({ command, heredocs }: RunInstruction): string {
-  const text = command.form === 'shell' ? command.text : '';
-  if (heredocs.length === 0) return text;
-  return `${text}\n${heredocs.map(({ name, content }) => `${content}${name}`).join('\n')}\n`;
+/** The first words of a `#!` line: what the rootfs must have for the script to run in it. */
+function interpreterOf(content: string): readonly string[] {
+  return content.slice(2, content.indexOf('\n')).trim().split(/\s+/);
+}
+
+async function scriptMount(scratch: string, content: string): Promise<SandboxMount> {
+  const source = join(scratch, 'script');
+  await writeFile(source, content, { mode: 0o755 });
+  return { type: 'bind', source, target: SCRIPT_PLACE, readonly: true };
 }

@@ -34,7 +34,7 @@ export function parseKubefile(text: string | Uint8Array, file: string): Kubefile
   const shown = problems.slice(0, MOST_SHOWN).map((problem) => describeProblem(lines, problem));
   if (problems.length > MOST_SHOWN) shown.push(`… and ${problems.length - MOST_SHOWN} more mistakes`);
   throw new SlipwayError('E_KUBEFILE_SYNTAX', shown.join('\n'), {
-    hint: '"slipway lint" checks a Kubefile without building it',
+    hint: 'nothing was built',
     details: { problems },
   });
 }

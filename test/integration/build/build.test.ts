@@ -175,6 +175,41 @@ describe('an image of ours', () => {
   });
 });
 
+describe('RUN', () => {
+  it('takes heredocs: for the shell, as a whole script, and as a script with an interpreter of its own', async () => {
+    const kubefile = `FROM scratch
+RUN mkdir etc && cat <<EOF > etc/first
+one $HOME
+EOF
+RUN <<EOF
+mkdir -p bin
+echo two > etc/second
+EOF
+RUN <<EOF
+#!/usr/bin/perl
+open(my $file, '>', 'etc/third') and print $file 'three';
+EOF
+`;
+    await build('heredocs:v1', context('heredocs', { Kubefile: kubefile }));
+    const rootfs = (await mustSlipway(['mount', 'heredocs:v1'], { root })).trim();
+    expect(
+      ['first', 'second', 'third'].map((name) => readFileSync(join(rootfs, 'etc', name), 'utf8').split(' ', 1)[0]),
+    ).toEqual(['one', 'two\n', 'three']);
+    expect(readdirSync(rootfs).sort()).toEqual(['bin', 'etc']);
+  });
+
+  it('runs in the rootfs as a container when it has the shell', async () => {
+    const dir = context('container', {
+      Kubefile: 'FROM scratch\nCOPY busybox /bin/sh\nRUN echo $0 > /made && ls / > /seen\n',
+    });
+    await must('cp', ['/bin/busybox', join(dir, 'busybox')]);
+    await build('container:v1', dir);
+    const rootfs = (await mustSlipway(['mount', 'container:v1'], { root })).trim();
+    expect(readFileSync(join(rootfs, 'seen'), 'utf8').split('\n')).toContain('made');
+    expect(readdirSync(rootfs).sort()).toEqual(['bin', 'made', 'seen']);
+  });
+});
+
 describe('BASE', () => {
   it('carries the container images of manifests/imageList, one layer each, for the cluster registry to serve', async () => {
     for (const name of ['pause:3.2', 'web:1.0']) {

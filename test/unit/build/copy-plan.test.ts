@@ -151,10 +151,11 @@ describe('mistakes', () => {
     [['out'], '/', 'leaves the build context', undefined],
     [['circle'], '/', 'too many symbolic links', undefined],
     [['['], '/', 'not a valid pattern', 'a "[" needs its "]"; write "\\[" for the character itself'],
-    [['fifo.sock'], '/', 'is a socket', undefined],
+    [['left.sock'], '/', 'is a socket', undefined],
   ])('COPY %j %s: %s', async (sources, destination, message, hint) => {
     const from = await context({ file: '', other: '', 'rootfs/scripts/a': '', out: '->../../etc', circle: '->circle' });
-    execFileSync('python3', ['-c', 'import socket,sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])', 'fifo.sock'], {
+    // a process that is killed leaves its socket
+    execFileSync(process.execPath, ['-e', "require('net').createServer().listen('left.sock', () => process.exit())"], {
       cwd: from.root,
     });
     expect(() => copy(from, sources, destination)).toThrowError(
