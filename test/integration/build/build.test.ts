@@ -187,7 +187,8 @@ echo two > etc/second
 EOF
 RUN <<EOF
 #!/usr/bin/perl
-open(my $file, '>', 'etc/third') and print $file 'three';
+open(my $file, '>', 'etc/third');
+print $file 'three';
 EOF
 `;
     await build('heredocs:v1', context('heredocs', { Kubefile: kubefile }));
