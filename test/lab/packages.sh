@@ -11,7 +11,7 @@ PACKAGES=(
   # what clusters are made of
   containernetworking-plugins etcd-server busybox-static
   # tools of the tests
-  bubblewrap hyperfine shellcheck zstd attr procps util-linux git
+  bubblewrap shellcheck zstd attr procps util-linux git curl openssl perl python3-minimal time
   # hosts and the lab
   openssh-client openssh-server sudo iproute2 iptables debootstrap systemd-container
 )
