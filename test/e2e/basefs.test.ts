@@ -114,6 +114,20 @@ describe.sequential('the host scripts of basefs/kubernetes', () => {
     await expect(on(WORKER, `${start} 5000`)).rejects.toThrow(`${ROOTFS}/registry is not there`);
   });
 
+  it('start the registry from a container image when the rootfs has that instead of the program', async () => {
+    await send(MASTER, `${ROOTFS}/images`, ['-C', place, 'registry.tar']);
+    const start = `cd ${ROOTFS}/scripts && bash init-registry.sh`;
+    const ask = `curl -s --cacert ${ROOTFS}/certs/ca.crt --resolve sea.hub:5000:127.0.0.1 https://sea.hub:5000/v2/_catalog`;
+    await on(MASTER, `mv ${ROOTFS}/bin/registry /tmp/registry && ${start}`);
+    expect((await on(MASTER, ask)).stdout).toContain('kube-apiserver');
+    expect((await on(MASTER, 'ctr -n slipway-registry containers ls -q')).stdout).toBe('slipway-registry\n');
+    expect((await on(MASTER, start)).stdout).toContain('nothing to do');
+    await on(MASTER, `cd ${ROOTFS}/scripts && bash clean-registry.sh`);
+    expect((await on(MASTER, 'ctr namespaces ls -q')).stdout).not.toContain('slipway-registry');
+    await on(MASTER, `mv /tmp/registry ${ROOTFS}/bin/registry && rm ${ROOTFS}/images/registry.tar && ${start}`);
+    expect((await on(MASTER, ask)).stdout).toContain('kube-apiserver');
+  });
+
   it('are enough for kubeadm: nodes Ready, pods and services running, every image from the registry', async () => {
     for (const host of [MASTER, WORKER]) {
       await on(host, `echo '${MASTER.ip} sea.hub apiserver.cluster.local' >>/etc/hosts`);
@@ -186,6 +200,28 @@ async function assembleRootfs(): Promise<void> {
       '--storage-driver',
       'vfs',
     ];
+    const own = join(place, 'registry-image');
+    await exec('bash', [
+      '-c',
+      `. ${LAB}/basefs/parts.sh && copy_with_libraries ${own}/rootfs /usr/bin/docker-registry`,
+    ]);
+    await writeFile(
+      join(own, 'Kubefile'),
+      'FROM scratch\nCOPY rootfs /\nENTRYPOINT ["/usr/bin/docker-registry"]\nCMD ["serve", "/etc/docker/registry/config.yml"]\n',
+    );
+    await exec('buildah', [
+      ...buildah,
+      'bud',
+      '-q',
+      '--isolation',
+      'chroot',
+      '-t',
+      'registry:2',
+      '-f',
+      'Kubefile',
+      own,
+    ]);
+    await exec('buildah', [...buildah, 'push', '-q', 'registry:2', `docker-archive:${place}/registry.tar:registry:2`]);
     for (const line of (await readFile(join(images, 'images.tsv'), 'utf8')).trim().split('\n')) {
       const [directory = '', reference = ''] = line.split('\t');
       const target = `127.0.0.1:${port}/${reference.slice(reference.indexOf('/') + 1)}`;

@@ -8,11 +8,13 @@ RECORD=${SLIPWAY_HOST_STATE:-/var/lib/slipway/host}/registry
 . lib/record.sh
 . lib/kernel.sh
 . lib/undo.sh
+. lib/registry.sh
 
 need_root
 need_systemd
 if [ ! -e "$RECORD" ]; then exit 0; fi
 stop_units
+remove_registry_container
 remove_files
 remove_dirs
 restore_units

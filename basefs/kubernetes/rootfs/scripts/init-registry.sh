@@ -1,5 +1,6 @@
 #!/bin/bash
-# Starts the cluster's registry on this host: Docker distribution from the rootfs, as the systemd unit slipway-registry.service.
+# Starts the cluster's registry on this host: Docker distribution from the rootfs (the program bin/registry, or the container image
+# images/registry.tar[.gz]) as the systemd unit slipway-registry.service.
 #   cd <rootfs>/scripts && bash init-registry.sh [port] [storage-dir] [domain]
 # Defaults: 5000, <rootfs>/registry, sea.hub (or RegistryPort, RegistryDomain of the environment).
 # <rootfs>/etc/registry.yml is its configuration; the arguments win over it. Further, each from the environment or, when that is not set,
@@ -13,6 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 RECORD=${SLIPWAY_HOST_STATE:-/var/lib/slipway/host}/registry
 . lib/messages.sh
 . lib/record.sh
+. lib/containerd.sh
 . lib/registry.sh
 
 ROOTFS=$(cd .. && pwd)

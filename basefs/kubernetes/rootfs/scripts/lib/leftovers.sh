@@ -7,7 +7,7 @@ kill_pods() {
   local pid shims=() processes=()
   step "stopping containers"
   for pid in $(processes_of containerd-shim); do
-    if [[ $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null || true) == *'-namespace k8s.io '* ]]; then shims+=("$pid"); fi
+    if [[ $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null || true) =~ -namespace\ (k8s\.io|slipway-registry)\  ]]; then shims+=("$pid"); fi
   done
   [ ${#shims[@]} -gt 0 ] || return 0
   mapfile -t processes < <(with_descendants "${shims[@]}")

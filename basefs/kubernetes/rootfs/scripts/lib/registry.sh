@@ -1,7 +1,10 @@
 # shellcheck shell=bash
-# Docker distribution as a systemd unit.
+# Docker distribution as a systemd unit: the program <rootfs>/bin/registry, or the container image <rootfs>/images/registry.tar[.gz].
 
 REGISTRY_UNIT=slipway-registry.service
+# containerd's namespace and the container's name where the registry is an image
+REGISTRY_NAME=slipway-registry
+registry_ctr() { ctr --namespace "$REGISTRY_NAME" "$@"; }
 
 # given ENVIRONMENT-VALUE PATH…: the value, or the first path that is there; nothing when none is.
 given() {
@@ -16,36 +19,33 @@ given() {
 }
 
 start_registry() {
-  local rootfs=$1 port=$2 storage=$3 domain=$4 certificate key passwords environment unit scheme=http
+  local rootfs=$1 port=$2 storage=$3 domain=$4 certificate key passwords service unit scheme=http
+  # distribution reads its settings from the environment too, and lets them win; a file whose content counts is remembered by its sum
+  local settings=("REGISTRY_HTTP_ADDR=:$port" "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=$storage") files=()
   step "configuring the registry"
-  [ -x "$rootfs/bin/registry" ] || die "starting the registry: $rootfs/bin/registry is missing; the image was built without it"
   [ -d "$storage" ] || die "starting the registry: $storage is not there; the image carries no container images (BASE rootfs cache)"
   certificate=$(given "${RegistryCertFile:-}" "$rootfs/certs/$domain.crt")
   key=$(given "${RegistryKeyFile:-}" "$rootfs/certs/$domain.key")
   passwords=$(given "${RegistryHtpasswdFile:-}" "$rootfs/certs/registry_htpasswd" "$rootfs/etc/registry_htpasswd")
   if [ -n "$certificate" ] && [ -z "$key" ]; then die "configuring the registry: $certificate has no key beside it ($rootfs/certs/$domain.key or RegistryKeyFile)"; fi
   if [ -z "$certificate" ] && [ -n "$key" ]; then die "configuring the registry: $key has no certificate beside it ($rootfs/certs/$domain.crt or RegistryCertFile)"; fi
-
   if ! systemctl is-active -q "$REGISTRY_UNIT" && answers "$port"; then
     die "starting the registry: something else listens on port $port of this host; stop it, or give another port"
   fi
-
-  # distribution reads its settings from the environment too, and lets them win
-  environment="Environment=\"REGISTRY_HTTP_ADDR=:$port\" \"REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=$storage\""
   if [ -n "$certificate" ]; then
     scheme=https
-    environment+=$'\n'"Environment=\"REGISTRY_HTTP_TLS_CERTIFICATE=$certificate\" \"REGISTRY_HTTP_TLS_KEY=$key\""
-    # a changed file changes the unit, and so restarts the registry
-    environment+=$'\n'"# certificate sha256 $(sha256_of "$certificate")"
+    settings+=("REGISTRY_HTTP_TLS_CERTIFICATE=$certificate" "REGISTRY_HTTP_TLS_KEY=$key")
+    files+=("$certificate" "$key")
   fi
   if [ -n "$passwords" ]; then
-    environment+=$'\n'"Environment=\"REGISTRY_AUTH_HTPASSWD_REALM=$domain\" \"REGISTRY_AUTH_HTPASSWD_PATH=$passwords\""
-    environment+=$'\n'"# passwords sha256 $(sha256_of "$passwords")"
+    settings+=("REGISTRY_AUTH_HTPASSWD_REALM=$domain" "REGISTRY_AUTH_HTPASSWD_PATH=$passwords")
+    files+=("$passwords")
   fi
-  environment+=$'\n'"# program sha256 $(sha256_of "$rootfs/bin/registry")"
-  unit=$(fill "$rootfs/etc/registry.service.in" "ENVIRONMENT=$environment" "PROGRAM=$rootfs/bin/registry")
+
   put "$rootfs/etc/registry.yml" /etc/slipway/registry.yml 644
   unit_known "$REGISTRY_UNIT"
+  service=$(registry_service "$rootfs" "$storage")
+  unit=$(fill "$rootfs/etc/registry.service.in" "SERVICE=$service")
   put_text "/etc/systemd/system/$REGISTRY_UNIT" 644 "$unit"
 
   step "starting the registry"
@@ -56,6 +56,65 @@ start_registry() {
   else say "nothing to do: the registry serves $storage at port $port" && return 0; fi
   wait_for_registry "$port"
   say "the registry serves $storage at port $port ($scheme${passwords:+, with passwords})"
+}
+
+# registry_service ROOTFS STORAGE: what the unit runs, with `settings`, and the sums of `files`, so that it restarts when one changes.
+registry_service() {
+  local rootfs=$1 storage=$2 one archive program=$1/bin/registry image command
+  for one in "${files[@]+"${files[@]}"}"; do echo "# $one sha256 $(sha256_of "$one")"; done
+  if [ -x "$program" ]; then
+    echo "# $program sha256 $(sha256_of "$program")"
+    for one in "${settings[@]}"; do echo "Environment=\"$one\""; done
+    echo "NoNewPrivileges=yes"
+    echo "ExecStart=$program serve /etc/slipway/registry.yml"
+    return
+  fi
+  for archive in "$rootfs/images/registry.tar" "$rootfs/images/registry.tar.gz" ''; do if [ -e "$archive" ]; then break; fi; done
+  [ -n "$archive" ] || die "starting the registry: there is neither $program nor $rootfs/images/registry.tar[.gz]; the image was built without them"
+  image=$(import_registry "$archive")
+  command="/usr/bin/ctr --namespace $REGISTRY_NAME"
+  echo "# $archive sha256 $(sha256_of "$archive")"
+  # what a crash may have left
+  echo "ExecStartPre=-/bin/sh -c '$command tasks kill -s SIGKILL $REGISTRY_NAME; $command tasks rm -f $REGISTRY_NAME; $command containers rm $REGISTRY_NAME'"
+  printf 'ExecStart=%s run --rm --net-host --snapshotter %s' "$command" "$(registry_snapshotter)"
+  for one in "${settings[@]}"; do printf ' --env "%s"' "$one"; done
+  printf ' --mount "type=bind,src=%s,dst=%s,options=rbind:rw"' "$storage" "$storage"
+  printf ' --mount "type=bind,src=/etc/slipway/registry.yml,dst=/etc/docker/registry/config.yml,options=rbind:ro"'
+  for one in "${files[@]+"${files[@]}"}"; do printf ' --mount "type=bind,src=%s,dst=%s,options=rbind:ro"' "$one" "$one"; done
+  printf ' %s %s\n' "$image" "$REGISTRY_NAME"
+}
+
+# registry_snapshotter: the one that containerd was configured with.
+registry_snapshotter() { sed -n 's/^ *snapshotter = "\(.*\)"$/\1/p' /etc/containerd/config.toml | grep . || echo overlayfs; }
+
+# import_registry ARCHIVE: puts the image into containerd, in place of an older one, and gives its name.
+import_registry() {
+  local archive=$1 images
+  command -v ctr >/dev/null || die "starting the registry: $archive is an image, and there is no containerd on this host; run init.sh first"
+  forget_registry_images
+  case $archive in
+    *.gz) gzip -dc "$archive" ;;
+    *) cat "$archive" ;;
+  esac | registry_ctr images import --snapshotter "$(registry_snapshotter)" - >/dev/null || die "starting the registry: containerd cannot read $archive"
+  images=$(registry_ctr images ls | awk 'NR > 1 { print $1, $3 }')
+  # several names of one image are fine
+  if [ "$(awk 'NF { print $2 }' <<<"$images" | sort -u | wc -l)" != 1 ]; then
+    die "starting the registry: $archive must hold one image with a name; containerd found: ${images:-none}"
+  fi
+  printf '%s' "${images%% *}"
+}
+forget_registry_images() {
+  local image
+  for image in $(registry_ctr images ls -q); do registry_ctr images rm --sync "$image" >/dev/null || warn "$image: cannot be removed from containerd"; done
+}
+
+# remove_registry_container: what the unit and the import left in containerd, if it is there and runs.
+remove_registry_container() {
+  command -v ctr >/dev/null && systemctl is-active -q containerd.service || return 0
+  registry_ctr tasks rm -f "$REGISTRY_NAME" >/dev/null 2>&1 || true
+  registry_ctr containers rm "$REGISTRY_NAME" >/dev/null 2>&1 || true
+  forget_registry_images
+  ctr namespaces rm "$REGISTRY_NAME" >/dev/null 2>&1 || true
 }
 
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
