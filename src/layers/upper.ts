@@ -17,8 +17,6 @@ interface Found {
   readonly xattrs: Xattrs | undefined;
   /** It, or a directory it is in, hides everything that the layers below have there. */
   readonly opaque: boolean;
-  /** A directory it is in does. */
-  readonly inOpaque: boolean;
 }
 
 /**
@@ -66,17 +64,17 @@ async function readUpper(upperDir: string): Promise<Found[]> {
         },
       );
     }
-    const inOpaque = opaqueDirectories.has(parentOf(entry.path));
-    const opaque = entry.type === 'dir' && (inOpaque || OPAQUE.some((name) => all[name] === YES));
+    const hidesBelow = opaqueDirectories.has(parentOf(entry.path)) || OPAQUE.some((name) => all[name] === YES);
+    const opaque = entry.type === 'dir' && hidesBelow;
     if (opaque) opaqueDirectories.add(entry.path);
     const own = Object.entries(all).filter(([name]) => !isLocalXattr(name));
-    return { entry, xattrs: own.length === 0 ? undefined : Object.fromEntries(own), opaque, inOpaque };
+    return { entry, xattrs: own.length === 0 ? undefined : Object.fromEntries(own), opaque };
   });
 }
 
 /** The entries that the layer needs because of one thing in the upper directory. */
 function changesOf(
-  { entry, xattrs, opaque, inOpaque }: Found,
+  { entry, xattrs, opaque }: Found,
   lower: MergedTree,
   present: ReadonlySet<string>,
   isParent: boolean,
@@ -86,7 +84,7 @@ function changesOf(
   const changed = xattrs === undefined || type === 'hardlink' ? entry : { ...entry, xattrs };
   if (type !== 'dir') return [changed];
   const hidden = opaque ? lower.children(path).filter((child) => !present.has(child.entry.path)) : [];
-  const below = inOpaque ? undefined : lower.get(path);
+  const below = lower.get(path);
   if (below !== undefined && hidden.length === 0 && !isParent && sameAttributes(changed, below.entry)) return [];
   return [changed, ...hidden.map((child) => whiteoutOf(child.entry.path))];
 }

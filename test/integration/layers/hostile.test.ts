@@ -340,6 +340,13 @@ describe('what a layer may and may not do', () => {
     });
   });
 
+  it('never makes the device 0/0, which is a whiteout of overlayfs', async () => {
+    await withRoot(async (root) => {
+      const device: RawMember = { name: 'd', type: '3', device: [0, 0] };
+      await expect(unpack(root, [device], { allowDevices: true })).rejects.toMatchObject({ code: 'E_UNSAFE_ARCHIVE' });
+    });
+  });
+
   it('makes FIFOs, of odd names as well', async () => {
     await withRoot(async (root) => {
       await unpack(root, [pax({ path: "a 'b' $(touch x)\n" }), { name: 'x', type: '6', mode: 0o640 }]);

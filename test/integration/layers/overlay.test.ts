@@ -11,6 +11,7 @@ import { scanTree } from '../../../src/layers/scan.js';
 import type { LayerToc, PackEntry } from '../../../src/layers/toc.js';
 import { unpackLayer } from '../../../src/layers/unpack.js';
 import { upperEntries } from '../../../src/layers/upper.js';
+import { writeXattrs } from '../../../src/layers/xattrs.js';
 import { snapshot, withDirectory } from './trees.js';
 
 /** Runs `work` with a mount that is gone afterwards. */
@@ -239,6 +240,21 @@ describe('a layer of what was changed in an overlay', () => {
       expect(Object.keys(entries[0]?.xattrs ?? {})).toEqual(['security.capability']);
       const layer = await layerOf(dir, 'change', entries);
       expect(execFileSync('getcap', [join(layer.dir, 'f')], { encoding: 'utf8' })).toContain('cap_net_raw');
+    });
+  });
+
+  it('leaves out whiteouts that hide nothing, and refuses files that are kept in parts', async () => {
+    await withDirectory(async (dir) => {
+      const [upper = '', parts = ''] = directories(dir, 'upper', 'parts');
+      execFileSync('mknod', [join(upper, 'nothing'), 'c', '0', '0']);
+      expect(await upperEntries(upper, mergeTocs([]))).toEqual([]);
+      const redirect = { 'trusted.overlay.redirect': Buffer.from('/elsewhere').toString('base64') };
+      directories(parts, 'moved');
+      await writeXattrs(parts, [{ path: 'moved', xattrs: redirect }]);
+      await expect(upperEntries(parts, mergeTocs([]))).rejects.toMatchObject({
+        code: 'E_UNSUPPORTED',
+        message: expect.stringContaining('moved'),
+      });
     });
   });
 
