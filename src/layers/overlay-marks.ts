@@ -2,9 +2,9 @@ import { linkSync } from 'node:fs';
 import { errnoOf } from '../base/errors.js';
 import { joinPath, nameOf, parentOf } from './layer-names.js';
 import { makeNode } from './make-node.js';
-import { opaqueXattr } from './overlay-xattrs.js';
 import { fsPath } from './path-bytes.js';
 import type { SafeRoot } from './safe-root.js';
+import { opaqueXattr } from './system-root.js';
 import { writeXattrs, type Xattrs } from './xattrs.js';
 
 /**

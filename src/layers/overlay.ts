@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { SlipwayError } from '../base/errors.js';
 import { mountProgram } from './mount-program.js';
 import { mountPoints } from './mount-table.js';
-import { overlayXattrPrefix } from './overlay-xattrs.js';
+import { overlayXattrPrefix } from './system-root.js';
 
 export interface OverlayMount {
   /** Directories of the layers, lowest first. */
@@ -24,6 +24,8 @@ const MAX_LOWER = 500;
 const MOST_STACKED = 100;
 /** Files and directories that are changed go to `upper` whole, so that they can be read there without the layers below. */
 const FEATURES = 'redirect_dir=off,metacopy=off,index=off';
+/** The same where marks are in `user.` attributes; the kernel then has no redirects and no metacopy, and refuses to hear of them. */
+const USER_FEATURES = 'userxattr,index=off';
 
 /**
  * Shows the layers merged at `target`.
@@ -106,8 +108,8 @@ async function linkIn(farm: string, name: string, dir: string): Promise<string> 
 }
 
 async function mountOne(farm: string, options: readonly string[], target: string, readOnly: boolean): Promise<void> {
-  const all = [readOnly ? 'ro' : 'rw', ...options, FEATURES];
-  if (overlayXattrPrefix() === 'user') all.push('userxattr');
+  const features = overlayXattrPrefix() === 'user' ? USER_FEATURES : FEATURES;
+  const all = [readOnly ? 'ro' : 'rw', ...options, features];
   await mountProgram(
     'mount',
     ['-t', 'overlay', '-o', all.join(','), 'overlay', target],

@@ -5,6 +5,7 @@ import type { Compression } from '../image/media-types.js';
 import { openLayerStream } from './layer-stream.js';
 import { fsPath, pathFromBytes } from './path-bytes.js';
 import { canWriteRemotely, RemoteWriter, type WriterTask } from './remote-writer.js';
+import { isSystemRoot } from './system-root.js';
 import type { TarLimits } from './tar-limits.js';
 import { readTar } from './tar-reader.js';
 import type { LayerToc } from './toc.js';
@@ -28,7 +29,7 @@ export interface UnpackOptions {
   readonly limits?: Partial<TarLimits>;
   /** Make device nodes; without it, or without root, a layer that has some is refused. Default false. */
   readonly allowDevices?: boolean;
-  /** Give files to the owners the layer names. Default: true for root. */
+  /** Give files to the owners the layer names. Default: true for root, but not for root of a user namespace. */
   readonly chown?: boolean;
   /** Keep the setuid and setgid bits of files. Default: only with `whiteouts: 'overlay'`, where the files are a rootfs of their own. */
   readonly setuid?: boolean;
@@ -52,7 +53,7 @@ export interface UnpackOptions {
  */
 export async function unpackLayer(stream: AsyncIterable<Buffer>, options: UnpackOptions): Promise<LayerToc> {
   const { compression, dir, whiteouts, expect, limits, progress, signal } = options;
-  const isRoot = process.getuid?.() === 0;
+  const isRoot = isSystemRoot();
   const root = await rootOf(dir);
   const how: TreeWriterOptions = {
     whiteouts,

@@ -23,16 +23,21 @@ export function compileLayers(dir: string): void {
   }
 }
 
-/** Runs a module in a process of its own, in the directory of {@link compileLayers}; gives what it printed as JSON. */
+/**
+ * Runs a module in a process of its own, in the directory of {@link compileLayers}; gives what it printed as JSON.
+ *
+ * @param wrapper a program that starts others in another way, with its arguments.
+ */
 export function runCompiled<T>(
   dir: string,
   source: string,
   env: NodeJS.ProcessEnv = {},
-  args: readonly string[] = [],
+  wrapper: readonly string[] = [],
 ): T {
   const file = join(dir, `script-${readdirSync(dir).length}.mjs`);
   writeFileSync(file, source);
-  const { status, stdout, stderr } = spawnSync(process.execPath, [...args, file], {
+  const [program = '', ...args] = [...wrapper, process.execPath, file];
+  const { status, stdout, stderr } = spawnSync(program, args, {
     cwd: dir,
     env: { ...process.env, ...env },
     encoding: 'utf8',

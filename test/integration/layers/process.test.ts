@@ -114,6 +114,88 @@ describe('in a process of its own', () => {
     });
   });
 
+  describe('without being root', () => {
+    /** Runs the same work as an ordinary user, and as root of a user namespace. */
+    const LOWER: RawMember[] = [
+      { name: 'd/', type: '5', mode: 0o755, uid: 1234 },
+      { name: 'd/old', content: 'old', mode: 0o4755, uid: 1234, gid: 1 },
+      { name: 'gone', content: 'old' },
+      { name: 'closed/', type: '5', mode: 0o500 },
+      { name: 'closed/file', content: 'x' },
+    ];
+    const UPPER: RawMember[] = [
+      { name: '.wh.gone' },
+      { name: 'd/', type: '5', mode: 0o755 },
+      { name: 'd/.wh..wh..opq' },
+      { name: 'd/new', content: 'new' },
+    ];
+
+    function prepare(dir: string): void {
+      compileLayers(dir);
+      writeFileSync(join(dir, 'lower.tar'), rawTar(...LOWER));
+      writeFileSync(join(dir, 'upper.tar'), rawTar(...UPPER));
+      execFileSync('chmod', ['-R', 'a+rwX', dir]);
+    }
+
+    it('layers are unpacked upon each other, without owners', async () => {
+      await withDirectory((dir) => {
+        prepare(dir);
+        const script = `
+          import { createReadStream, mkdirSync, readdirSync, statSync } from 'node:fs';
+          import { unpackLayer } from './layers/unpack.js';
+          mkdirSync('out');
+          for (const name of ['lower.tar', 'upper.tar', 'lower.tar']) {
+            await unpackLayer(createReadStream(name), { compression: 'none', dir: 'out', whiteouts: 'apply' });
+          }
+          const { uid, mode } = statSync('out/d/old');
+          console.log(JSON.stringify({ names: readdirSync('out/d'), uid, mode: mode & 0o7777, closed: statSync('out/closed').mode & 0o7777 }));
+        `;
+        const user = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
+        const result = runCompiled(dir, script, {}, user);
+        expect(result).toEqual({ names: ['new', 'old'], uid: 65534, mode: 0o755, closed: 0o500 });
+      });
+    });
+
+    it('root of a user namespace unpacks for overlayfs and mounts', async () => {
+      await withDirectory((dir) => {
+        prepare(dir);
+        const script = `
+          import { createReadStream, mkdirSync, readdirSync } from 'node:fs';
+          import { unpackLayer } from './layers/unpack.js';
+          import { mountOverlay, unmount } from './layers/overlay.js';
+          for (const name of ['lower', 'upper', 'target']) mkdirSync(name);
+          for (const name of ['lower', 'upper']) {
+            await unpackLayer(createReadStream(name + '.tar'), { compression: 'none', dir: name, whiteouts: 'overlay' });
+          }
+          await mountOverlay({ lower: ['lower', 'upper'], target: 'target' });
+          const names = [readdirSync('target'), readdirSync('target/d')];
+          await unmount('target');
+          console.log(JSON.stringify({ names, after: readdirSync('target') }));
+        `;
+        const result = runCompiled(dir, script, {}, ['unshare', '-Urm']);
+        expect(result).toEqual({ names: [['closed', 'd'], ['new']], after: [] });
+      });
+    });
+
+    it('mounting is refused with the reason', async () => {
+      await withDirectory((dir) => {
+        prepare(dir);
+        const script = `
+          import { mkdirSync } from 'node:fs';
+          import { mountOverlay } from './layers/overlay.js';
+          for (const name of ['lower', 'upper', 'target']) mkdirSync(name);
+          const error = await mountOverlay({ lower: ['lower', 'upper'], target: 'target' }).catch((failure) => failure);
+          console.log(JSON.stringify({ code: error.code, hint: error.hint }));
+        `;
+        const user = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
+        expect(runCompiled(dir, script, {}, user)).toMatchObject({
+          code: 'E_PERMISSION',
+          hint: expect.stringContaining('root'),
+        });
+      });
+    });
+  });
+
   it('gzip depends neither on threads nor on what else goes on', async () => {
     await withDirectory((dir) => {
       compileLayers(dir);
