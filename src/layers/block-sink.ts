@@ -13,7 +13,7 @@ export interface BlockSink {
 }
 
 /**
- * The level used when none is given. gzip 3 comes within 2 % of the size that buildah, podman and docker push (Go's pgzip at its default)
+ * The level used when none is given. gzip 3 comes within 2 % of the size that buildah and podman push (Go's pgzip at its default)
  * in two thirds of their processor time; 4 is 1 % smaller than they are and takes a tenth longer than 3.
  */
 export const DEFAULT_LEVEL: Readonly<Record<Compression, number>> = { gzip: 3, zstd: 3, none: 0 };
