@@ -78,6 +78,8 @@ export function define(program: Command): void {
           const { document, text } = await planCluster(spec, options, deps);
           if (context.json) out.json(document);
           else out.line(text.trimEnd());
+          // A script that asks whether a launch could begin gets its answer.
+          if (document.problems.length > 0) process.exitCode = 1;
           return;
         }
         const result = await runCluster(spec, options, deps);
