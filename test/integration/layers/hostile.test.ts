@@ -15,6 +15,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../../src/image/digest.js';
 import { type UnpackOptions, unpackLayer } from '../../../src/layers/unpack.js';
+import { readXattrs } from '../../../src/layers/xattrs.js';
 import { inPieces, pax, type RawMember, rawTar } from '../../unit/layers/raw-tar.js';
 import { snapshot, withDirectory } from './trees.js';
 
@@ -264,6 +265,15 @@ describe('an archive that wants to write outside', () => {
         if (process.arch === 'x64')
           expect(execFileSync('perl', ['-e', perl, join(root, 'd')], { encoding: 'utf8' })).toBe('user.fine');
       });
+    });
+  });
+
+  it('by attributes of a link sets them on the link itself', async () => {
+    await withRoot(async (root, outside) => {
+      const file = join(outside, 'secret');
+      await unpack(root, [pax({ 'SCHILY.xattr.trusted.mark': 'x' }), { name: 'link', type: '2', link: file }]);
+      expect(await readXattrs(outside, ['secret'])).toEqual([undefined]);
+      expect(await readXattrs(root, ['link'])).toEqual([{ 'trusted.mark': Buffer.from('x').toString('base64') }]);
     });
   });
 
