@@ -83,7 +83,10 @@ export async function writeClusterState(paths: StatePaths, state: ClusterState):
 
 const SECRET_NAME = /pass|secret|token|credential|private|(?:^|_)key$|api_?key/i;
 
-/** Takes what looks like a secret out of an environment, by its name or because it is a known one. */
+/**
+ * Takes what looks like a secret out of an environment, by its name or because it is a known one: for whatever is kept, and for digests
+ * that are kept, from which a short secret could be guessed.
+ */
 export function keepableEnv(env: Readonly<Record<string, string>>): {
   readonly env: Record<string, string>;
   readonly envNotKept: string[];

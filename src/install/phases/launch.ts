@@ -1,5 +1,6 @@
 import { shellQuote } from '../../hosts/shell-script.js';
 import { hexOf } from '../../image/digest.js';
+import { keepableEnv } from '../cluster-state.js';
 import { inputsDigest, type Phase, stepId } from '../step.js';
 import { type InstallWork, programPath } from '../work.js';
 
@@ -16,7 +17,7 @@ export const launchPhase: Phase<InstallWork> = {
   steps: ({ first, driver, image, spec, paths }) => {
     const { host, address, env, wantedDigest } = first;
     return (spec.cmds ?? image.launchCmds).map((command, index) => {
-      const inputs = inputsDigest(command, index, wantedDigest, env);
+      const inputs = inputsDigest(command, index, wantedDigest, keepableEnv(env));
       const mark = `${paths.base}/.launched/${hexOf(inputs)}`;
       return {
         id: stepId(`launch-${index + 1}`, address),

@@ -20,7 +20,8 @@ export const mirrorsPhase: Phase<InstallWork> = {
       host: address,
       title: `trust ${spec.registry.domain}, mirror ${image.upstreams.join(', ') || 'nothing'}`,
       why: 'pods find their images without internet',
-      inputs: inputsDigest(files, lines),
+      // without the password: a digest of it could be guessed from
+      inputs: inputsDigest(spec.registry.domain, spec.registry.port, image.upstreams, registry.ca, lines),
       proof: 'check',
       check: async () => ({
         holds: (await presentFiles(host, files)) && (await hasHostsBlock(host, REGISTRY_HOSTS_BLOCK, lines)),

@@ -1,4 +1,5 @@
 import { shellQuote } from '../../hosts/shell-script.js';
+import { keepableEnv } from '../cluster-state.js';
 import { setupScripts } from '../script-names.js';
 import { inputsDigest, type Phase, stepId } from '../step.js';
 import { type InstallWork, programPath } from '../work.js';
@@ -22,7 +23,7 @@ export const setupPhase: Phase<InstallWork> = {
       host: address,
       title: calls.map(({ name }) => name).join(', '),
       why: 'container runtime, kubelet and kernel settings',
-      inputs: inputsDigest(setupDigest, script, env),
+      inputs: inputsDigest(setupDigest, script, keepableEnv(env)),
       proof: 'journal',
       check: async () => ({
         holds: await host.exists(`/run/${image.containerRuntime}/${image.containerRuntime}.sock`),
