@@ -29,6 +29,14 @@ function commandName(args: readonly string[]): string | undefined {
   return undefined;
 }
 
+// `slipway images | head -1`: the reader has what it wanted. The exit code is what SIGPIPE gives other programs.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(141);
+    throw error;
+  });
+}
+
 try {
   await main(process.argv.slice(2));
 } catch (error) {

@@ -1,0 +1,181 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { COMMANDS } from '../../../src/cli/commands.js';
+import { mustSlipway, slipway, startSlipway } from '../../support/slipway.js';
+import { tempDirectory } from '../../support/temp.js';
+import { listTree } from '../../support/tree.js';
+import { type DockerRegistry, startDockerRegistry } from '../registry/support/docker-registry.js';
+import { must } from '../registry/support/programs.js';
+
+const home = tempDirectory();
+const root = join(home, 'store');
+const launcher = fileURLToPath(new URL('../../../bin/slipway', import.meta.url));
+let registry: DockerRegistry;
+
+beforeAll(async () => {
+  registry = await startDockerRegistry({ users: { ann: 'correct horse' } });
+  const dir = join(home, 'context');
+  mkdirSync(join(dir, 'etc'), { recursive: true });
+  writeFileSync(join(dir, 'etc/file'), 'content');
+  writeFileSync(join(dir, 'Kubefile'), 'FROM scratch\nCOPY etc /etc/\nCMD kubectl get nodes\n');
+  await mustSlipway(['build', '-q', '-t', 'app:v1', dir], { root });
+});
+afterAll(() => registry.close());
+
+const run = (...args: string[]) => slipway(args, { root });
+const ok = (...args: string[]) => mustSlipway(args, { root });
+
+describe('every command', () => {
+  it.each(COMMANDS.map(({ names }) => names[0]))('%s has help with an example', async (name) => {
+    const { stdout, code } = name === 'registry' ? await run('registry', 'serve', '--help') : await run(name, '--help');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^Usage: slipway /);
+    if (name !== 'version') expect(stdout).toContain('Examples:');
+  });
+
+  it.each([
+    [['imagse'], 2, "unknown command 'imagse'"],
+    [['images', '--bogus'], 2, "unknown option '--bogus'"],
+    [['inspect'], 2, "missing required argument 'image'"],
+    [['inspect', 'nothing'], 1, 'no image "nothing" in the store'],
+    [['inspect', 'ap:v1'], 1, 'did you mean app:v1?'],
+    [['inspect', 'BAD NAME'], 2, 'invalid image name'],
+    [['inspect', 'app:v1', '--layer', '7'], 1, 'has no layer 7'],
+    [['tag', 'app:v1', 'UPPER'], 2, 'lower case'],
+    [['rmi'], 2, 'no image given'],
+    [['umount', 'app:v1'], 1, 'is not mounted'],
+    [['build', '-t', 'x', '/nonexistent'], 1, 'cannot read /nonexistent/Kubefile: no such file'],
+    [['build', '--compression', 'gzip:11', '.'], 2, 'the level of gzip is 0 to 9'],
+    [['run', 'app:v1', '--masters', '10.0.0.300'], 2, '10.0.0.300'],
+    [['run', 'app:v1', '--masters', '10.0.0.2', '--nodes', '10.0.0.2'], 2, 'given as a master and as a node'],
+    [['reset', '--cluster', 'none', '--force'], 1, 'there is no cluster none'],
+    [['reset'], 2, 'add --force'],
+  ])('%j ends with %d: %s', async (args, code, message) => {
+    const ended = await run(...args);
+    expect(ended.stderr).toContain(message);
+    expect(ended.stderr).not.toMatch(/^\s+at /m);
+    expect(ended).toMatchObject({ code, stdout: '' });
+  });
+
+  it('tells failures as JSON when that is asked for', async () => {
+    const { stderr, code } = await run('inspect', 'nothing', '--json');
+    expect(code).toBe(1);
+    expect(JSON.parse(stderr)).toMatchObject({ error: { code: 'E_NOT_FOUND', hint: expect.any(String) } });
+  });
+
+  it('survives a reader that goes away', () => {
+    const { status, stderr } = spawnSync(
+      'bash',
+      ['-c', `set -o pipefail; "$0" inspect --rootfs app:v1 | true; "$0" images --help | head -1`, launcher],
+      {
+        env: { ...process.env, SLIPWAY_ROOT: root },
+        encoding: 'utf8',
+      },
+    );
+    expect(stderr).not.toContain('EPIPE');
+    expect(status === 0 || status === 141).toBe(true);
+  });
+});
+
+describe('names', () => {
+  it('are given, shown and taken away', async () => {
+    await ok('tag', 'app:v1', 'localhost:5000/other:v2');
+    const images = JSON.parse(await ok('images', '--format', 'json')) as { name: string; digest: string }[];
+    expect(images.map(({ name }) => name)).toEqual(['app:v1', 'localhost:5000/other:v2']);
+    const digest = images[0]?.digest ?? '';
+    expect(await ok('images', 'other')).toContain('localhost:5000/other:v2');
+    expect(await ok('inspect', digest.slice(7, 19), '--json')).toContain(digest);
+    expect(await ok('rmi', 'localhost:5000/other:v2')).toContain('Untagged: localhost:5000/other:v2');
+    expect((await run('rmi', 'localhost:5000/other:v2')).code).toBe(1);
+    expect((await run('rmi', '-f', 'localhost:5000/other:v2')).code).toBe(0);
+    await ok('inspect', 'app:v1');
+  });
+});
+
+describe('archives', () => {
+  it.each(['oci-archive', 'docker-archive', 'oci-dir'])('%s: what is saved is loaded as it was', async (format) => {
+    const file = join(home, `app.${format}`);
+    await ok('save', '--format', format, '-o', file, 'app:v1');
+    const other = join(home, `store-${format}`);
+    expect(await mustSlipway(['load', '-i', file], { root: other })).toContain('Loaded app:v1');
+    const mounted = (await mustSlipway(['mount', 'app:v1'], { root: other })).trim();
+    try {
+      expect(listTree(mounted).map((line) => line.split(' ', 3).join(' '))).toEqual([
+        'etc 0755 0:0',
+        'etc/file 0644 0:0',
+      ]);
+    } finally {
+      await mustSlipway(['umount', 'app:v1'], { root: other });
+    }
+    expect(existsSync(mounted)).toBe(false);
+  });
+
+  it('go through pipes, and are read by skopeo', async () => {
+    const archive = join(home, 'pipe.tar');
+    spawnSync('bash', ['-c', `"$0" save app:v1 > "$1"`, launcher, archive], {
+      env: { ...process.env, SLIPWAY_ROOT: root },
+    });
+    expect(await must('skopeo', ['inspect', `oci-archive:${archive}`])).toContain('"Architecture": "amd64"');
+  });
+});
+
+describe('a registry with passwords', () => {
+  it('is logged in to before anything is kept, used, and logged out of', async () => {
+    const env = { DOCKER_CONFIG: join(home, 'docker') };
+    const login = (password: string) =>
+      slipway(['login', '-u', 'ann', '--password-stdin', registry.address], { root, env, stdin: password });
+    const wrong = await login('wrong');
+    expect(wrong).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('does not accept this user name and password'),
+    });
+    expect(existsSync(join(home, 'docker/config.json'))).toBe(false);
+    expect((await login('correct horse')).code).toBe(0);
+    const name = `${registry.address}/app:v1`;
+    expect(await mustSlipway(['push', 'app:v1', name], { root, env })).toContain(`Pushed ${name}`);
+    expect(await mustSlipway(['pull', name], { root: join(home, 'store-pull'), env })).toContain('downloaded');
+    expect(await mustSlipway(['pull', name], { root: join(home, 'store-pull'), env })).toContain(' 0B downloaded');
+    await mustSlipway(['logout', registry.address], { root, env });
+    const refused = await slipway(['pull', name], { root: join(home, 'store-refused'), env });
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining(`slipway login ${registry.address}`) });
+    expect(readFileSync(join(home, 'docker/config.json'), 'utf8')).not.toContain('auth"');
+  });
+});
+
+describe('the embedded registry', () => {
+  it('serves another store until it is told to stop', async () => {
+    const other = join(home, 'store-served');
+    const server = startSlipway(['registry', 'serve', '--listen', '127.0.0.1:0', '--json'], { root: other });
+    await expect.poll(() => server.output(), { timeout: 20_000 }).toContain('address');
+    const { address } = JSON.parse(server.output().split('\n', 1)[0] ?? '') as { address: string };
+    await ok('push', 'app:v1', `${address}/served/app:v1`);
+    expect(await must('skopeo', ['inspect', '--tls-verify=false', `docker://${address}/served/app:v1`])).toContain(
+      '"v1"',
+    );
+    server.kill('SIGTERM');
+    expect((await server.ended).code).toBe(0);
+    expect(await mustSlipway(['images'], { root: other })).toContain('served/app:v1');
+  });
+});
+
+it('completion is a script that each shell accepts', async () => {
+  const script = await ok('completion', 'bash');
+  const { stdout, stderr } = spawnSync(
+    'bash',
+    ['-c', `${script}\nCOMP_WORDS=(slipway ins); COMP_CWORD=1; _slipway; echo "\${COMPREPLY[@]}"`],
+    { encoding: 'utf8' },
+  );
+  expect({ stdout, stderr }).toEqual({ stdout: 'inspect\n', stderr: '' });
+  expect(await ok('completion', 'zsh')).toMatch(/^#compdef slipway/);
+  expect(await ok('completion', 'fish')).toContain('complete -c slipway');
+});
+
+it('version is printed for people and programs', async () => {
+  expect(await ok('version')).toMatch(/^slipway \d+\.\d+\.\d+ \(node /);
+  expect(await ok('--version')).toMatch(/^slipway \d/);
+  expect(JSON.parse(await ok('version', '--json'))).toHaveProperty('version');
+  expect(await ok('version', '-q')).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
