@@ -82,6 +82,7 @@ export async function writeClusterState(paths: StatePaths, state: ClusterState):
 }
 
 const SECRET_NAME = /pass|secret|token|credential|private|(?:^|_)key$|api_?key/i;
+const CAMEL_KEY = /[a-z]Key$/;
 
 /**
  * Takes what looks like a secret out of an environment, by its name or because it is a known one: for whatever is kept, and for digests
@@ -92,7 +93,8 @@ export function keepableEnv(env: Readonly<Record<string, string>>): {
   readonly envNotKept: string[];
 } {
   const entries = Object.entries(env);
-  const secret = ([name, value]: [string, string]): boolean => SECRET_NAME.test(name) || redact(value) !== value;
+  const secret = ([name, value]: [string, string]): boolean =>
+    SECRET_NAME.test(name) || CAMEL_KEY.test(name) || redact(value) !== value;
   return {
     env: Object.fromEntries(entries.filter((entry) => !secret(entry))),
     envNotKept: entries.filter(secret).map(([name]) => name),
