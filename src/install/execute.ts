@@ -108,7 +108,7 @@ async function runStep(
   step: Step,
   phase: PlannedPhase,
   failedHosts: ReadonlySet<string>,
-  { journal, done, logs, reporter, abort }: ExecuteOptions,
+  { journal, done, logs, reporter, signal: interrupt, abort }: ExecuteOptions,
 ): Promise<boolean> {
   const { id, inputs } = step;
   const signal = abort ?? new AbortController().signal;
@@ -126,7 +126,7 @@ async function runStep(
   const task = reporter.task(name);
   const began = Date.now();
   try {
-    const note = await step.run({ note: (line) => log?.note(line), signal, failedHosts });
+    const note = await step.run({ note: (line) => log?.note(line), signal, interrupt, failedHosts });
     await journal.write({ step: id, event: 'done', inputs });
     task.done(note ?? formatDuration(Date.now() - began));
     return true;

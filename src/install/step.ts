@@ -13,6 +13,8 @@ export interface StepRun {
   readonly note: (line: string) => void;
   /** Aborted when the work must stop at once (the lock of a host was lost); not by the first Ctrl-C, which lets steps finish. */
   readonly signal: AbortSignal;
+  /** Aborted by the first Ctrl-C: for steps that only wait, and lose nothing when they end early. */
+  readonly interrupt: AbortSignal;
   /** Addresses of hosts that failed earlier in this run: they are not waited for. */
   readonly failedHosts: ReadonlySet<string>;
 }

@@ -30,13 +30,13 @@ export const readyPhase: Phase<InstallWork> = {
           const waiting = await notReady(hosts);
           return waiting.length === 0 ? { holds: true } : { holds: false, why: `${waiting.length} not Ready` };
         },
-        run: async ({ signal, failedHosts }) => {
+        run: async ({ signal, interrupt, failedHosts }) => {
           const awaited = hosts.filter(({ address }) => !failedHosts.has(address));
           await waitFor(async () => ((await notReady(awaited)).length === 0 ? true : undefined), {
             what: `the nodes of ${cluster.name} to be Ready`,
             timeoutMs: readyTimeoutMs,
             intervalMs: 2000,
-            signal,
+            signal: AbortSignal.any([signal, interrupt]),
             explain: async () => {
               const waiting = await notReady(awaited);
               return (await Promise.all(waiting.map(describe))).join('\n');
