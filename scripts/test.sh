@@ -10,7 +10,10 @@ node scripts/compile.mjs
 if [ $# -gt 0 ]; then exec node_modules/.bin/vitest run "$@"; fi
 
 projects=(--project unit)
-left_out() { printf 'LEFT OUT: %s tests: %s\n' "$1" "$2"; }
+left=()
+left_out() { left+=("LEFT OUT: $1 tests: $2"); }
+# Said before and after: what was not tested must not drown in what was.
+say_left_out() { [ ${#left[@]} -eq 0 ] || printf '%s\n' "${left[@]}"; }
 
 if [ "$(id -u)" != 0 ]; then
   reason='they mount file systems and start real registries and hosts, which needs root'
@@ -35,4 +38,6 @@ else
   fi
 fi
 
+say_left_out
+trap say_left_out EXIT
 node_modules/.bin/vitest run "${projects[@]}"

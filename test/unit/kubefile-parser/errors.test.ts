@@ -194,7 +194,7 @@ describe('the error', () => {
     const error = errorOf(text);
     expect(error.code).toBe('E_KUBEFILE_SYNTAX');
     expect(error.exitCode).toBe(2);
-    expect(error.hint).toContain('slipway lint');
+    expect(error.hint).toContain('nothing was built');
     expect(error.details?.problems).toMatchObject([
       {
         file: 'deploy/Kubefile',
