@@ -103,6 +103,7 @@ async function fetchListed(
 ): Promise<CarriedImage> {
   const name = canonicalName(reference);
   try {
+    job.reporter.info(`fetching ${name}`);
     const { descriptor, through } = await fetchImage(job.store, name, {
       ...job.registry,
       platform: job.platform,

@@ -186,6 +186,7 @@ async function readIgnoreRules(files: readonly string[]): Promise<IgnoreRules | 
       if (errnoOf(error) === 'ENOENT') continue;
       throw error;
     }
+    checkRules(text, file);
     const rules = dockerignore.default({ ignorecase: false }).add(text.replace(/^\uFEFF/, ''));
     return {
       file,
@@ -194,4 +195,18 @@ async function readIgnoreRules(files: readonly string[]): Promise<IgnoreRules | 
     };
   }
   return undefined;
+}
+
+/** @throws SlipwayError E_USAGE that names the line: a rule that cannot be read hides nothing, which is not what anybody meant. */
+function checkRules(text: string, file: string): void {
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    try {
+      dockerignore.default({ ignorecase: false }).add(line).ignores('x');
+    } catch (cause) {
+      throw new SlipwayError('E_USAGE', `${file}:${index + 1}: ${JSON.stringify(line)} is not a pattern`, {
+        hint: 'a "[" needs its "]"',
+        cause,
+      });
+    }
+  }
 }

@@ -1,3 +1,4 @@
+import { isSlipwayError, SlipwayError } from '../base/errors.js';
 import type { Digest } from '../image/digest.js';
 import type { CopyInstruction } from '../kubefile-parser/ast.js';
 import type { PackEntry, TocEntry } from '../layers/toc.js';
@@ -25,7 +26,14 @@ export async function runCopy(
     const destination = expand(instruction.destination);
     const { dialect } = job.kubefile.directives;
     const base = await stageTree(job.store, state);
-    const plan = planCopy({ sources, destination, workdir: state.workdir, context: job.context, base, dialect });
+    const plan = planWithHint(job, instruction, {
+      sources,
+      destination,
+      workdir: state.workdir,
+      context: job.context,
+      base,
+      dialect,
+    });
     for (const warning of plan.warnings) job.reporter.warn(`${instruction.source}: ${warning}`);
 
     const scope = nextKey(
@@ -90,5 +98,23 @@ function remember({ digests }: BuildJob, { entries, stats }: CopyPlan, contents:
     const found = stats.get(content.file);
     const digest = contents.get(path);
     if (found !== undefined && digest !== undefined) digests.record(content.file, found, digest);
+  }
+}
+
+/** A source that comes from the platform is missing for another reason than a spelling mistake. */
+function planWithHint(
+  { platform }: BuildJob,
+  { sources }: CopyInstruction,
+  request: Parameters<typeof planCopy>[0],
+): CopyPlan {
+  try {
+    return planCopy(request);
+  } catch (error) {
+    const arch = sources.find(({ raw }) => /\$\{?(?:TARGET)?ARCH\b/.test(raw));
+    if (!isSlipwayError(error, 'E_COPY') || error.hint !== undefined || arch === undefined) throw error;
+    throw new SlipwayError('E_COPY', error.message, {
+      hint: `${arch.raw} is what belongs to ${platform.architecture}: fetch it first (the base images have a fetch.sh), or build for a --platform that is there`,
+      cause: error,
+    });
   }
 }

@@ -122,6 +122,7 @@ async function inOverlay<T>(
       upper: place.upper,
       work: place.work,
       target: place.rootfs,
+      scratch: place.scratch,
     });
     try {
       return await work(place);

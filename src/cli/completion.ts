@@ -36,6 +36,10 @@ interface CompletedCommand {
   readonly flags: readonly string[];
   /** The first argument is an image of the store. */
   readonly takesImage: boolean;
+  /** Words that a flag, or the first argument, chooses from: `--progress` → auto, tty … */
+  readonly choices: ReadonlyMap<string, readonly string[]>;
+  /** What else the first argument may be: the names of its own commands, or of choices. */
+  readonly words: readonly string[];
 }
 
 /** What there is to complete, read from the commands themselves. */
@@ -47,16 +51,26 @@ async function allCommands(all: readonly CommandEntry[]): Promise<CompletedComma
     summary: all.find(({ names }) => names[0] === command.name())?.summary ?? '',
     flags: command.options.flatMap(({ long }) => (long ? [long] : [])).concat('--help'),
     takesImage: /^images?$/.test(command.registeredArguments[0]?.name() ?? ''),
+    choices: new Map(
+      command.options.flatMap(({ long, argChoices }) => (long && argChoices ? [[long, argChoices] as const] : [])),
+    ),
+    words: [...command.commands.map((sub) => sub.name()), ...(command.registeredArguments[0]?.argChoices ?? [])],
   }));
 }
 
 function bashScript(commands: readonly CompletedCommand[]): string {
   const cases = commands.map(
-    ({ name, flags, takesImage }) => `    ${name}) flags="${flags.join(' ')}"; images=${takesImage ? 1 : 0} ;;`,
+    ({ name, flags, takesImage, words }) =>
+      `    ${name}) flags="${flags.join(' ')}"; images=${takesImage ? 1 : 0}; words="${words.join(' ')}" ;;`,
+  );
+  const values = commands.flatMap(({ name, choices }) =>
+    [...choices].map(
+      ([flag, list]) => `    "${name} ${flag}") COMPREPLY=($(compgen -W "${list.join(' ')}" -- "$word")); return ;;`,
+    ),
   );
   return `# bash completion for slipway
 _slipway() {
-  local word=\${COMP_WORDS[COMP_CWORD]} flags= images=0
+  local word=\${COMP_WORDS[COMP_CWORD]} flags= images=0 words=
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "${commands.map(({ name }) => name).join(' ')}" -- "$word"))
     return
@@ -64,6 +78,10 @@ _slipway() {
   case \${COMP_WORDS[1]} in
 ${cases.join('\n')}
   esac
+  case "\${COMP_WORDS[1]} \${COMP_WORDS[COMP_CWORD-1]}" in
+${values.join('\n')}
+  esac
+  if [ -n "$words" ] && [[ $word != -* ]]; then COMPREPLY=($(compgen -W "$words" -- "$word")); return; fi
   if [[ $word == -* ]]; then COMPREPLY=($(compgen -W "$flags" -- "$word")); return; fi
   if [ "$images" = 1 ]; then
     COMPREPLY=($(compgen -W "$(slipway images 2>/dev/null | awk 'NR>1 {print $1}')" -- "$word"))

@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { SlipwayError } from '../base/errors.js';
 import type { Reporter } from '../base/reporter.js';
 import type { Store } from '../store/store.js';
 import { type Output, outputTo } from './output.js';
@@ -29,6 +30,8 @@ export interface CliContext {
 }
 
 export function createContext(flags: GlobalFlags, signal: AbortSignal): CliContext {
+  if (flags.root === '')
+    throw new SlipwayError('E_USAGE', '--root is empty', { hint: 'give a directory, or leave the flag away' });
   const root = flags.root ?? defaultRoot();
   const json = flags.json === true || flags.format === 'json';
   const quiet = flags.quiet === true;

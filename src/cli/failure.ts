@@ -1,5 +1,6 @@
-import { isSlipwayError, messageOf } from '../base/errors.js';
+import { errnoOf, fileSystemError, isSlipwayError, messageOf, SlipwayError } from '../base/errors.js';
 import { redact } from '../base/redact.js';
+import { terminalSafe } from './output.js';
 import { style } from './progress.js';
 
 /**
@@ -11,17 +12,19 @@ export function reportFailure(error: unknown, argv: readonly string[]): number {
   const debug = argv.includes('--debug');
   const exit = commanderExit(error);
   if (exit !== undefined) return exit;
-  const known = isSlipwayError(error);
-  const code = known ? error.code : 'E_INTERNAL';
-  const exitCode = known ? error.exitCode : 1;
-  const hint = known ? error.hint : 'this is a bug in slipway; run again with --debug and report what it prints';
+  if (errnoOf(error) === 'EPIPE') return 141;
+  const failure = ofThisMachine(error);
+  const known = isSlipwayError(failure);
+  const code = known ? failure.code : 'E_INTERNAL';
+  const exitCode = known ? failure.exitCode : 1;
+  const hint = known ? failure.hint : 'this is a bug in slipway; run again with --debug and report what it prints';
   if (wantsJson(argv)) {
-    const details = known && error.details !== undefined ? { details: error.details } : {};
+    const details = known && failure.details !== undefined ? { details: failure.details } : {};
     process.stderr.write(
-      `${JSON.stringify({ error: { code, message: redact(messageOf(error)), ...(hint === undefined ? {} : { hint }), ...details } })}\n`,
+      `${JSON.stringify({ error: { code, message: redact(messageOf(failure)), ...(hint === undefined ? {} : { hint }), ...details } })}\n`,
     );
   } else {
-    process.stderr.write(`${style(process.stderr, '31', 'error:')} ${redact(messageOf(error))}\n`);
+    process.stderr.write(`${style(process.stderr, '31', 'error:')} ${terminalSafe(redact(messageOf(failure)))}\n`);
     if (hint !== undefined) process.stderr.write(`${style(process.stderr, '36', ' hint:')} ${hint}\n`);
   }
   if (debug && error instanceof Error) process.stderr.write(`${redact(stackOf(error))}\n`);
@@ -43,4 +46,25 @@ function wantsJson(argv: readonly string[]): boolean {
 function stackOf(error: Error): string {
   const stack = error.stack ?? String(error);
   return error.cause instanceof Error ? `${stack}\ncaused by: ${stackOf(error.cause)}` : stack;
+}
+
+/** What the file system said of a path that a person gave is no bug: it becomes an error like others. */
+function ofThisMachine(error: unknown): unknown {
+  const mapped = fileSystemError(error, 'working on files');
+  if (isSlipwayError(mapped)) return mapped;
+  const code = errnoOf(error);
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: 'no such file or directory',
+    ENOTDIR: 'a part of the path is not a directory',
+    EISDIR: 'it is a directory',
+    EEXIST: 'it exists already',
+    EBUSY: 'it is in use',
+    ENAMETOOLONG: 'the name is too long',
+    ELOOP: 'too many symbolic links',
+  };
+  const reason = code === undefined ? undefined : reasons[code];
+  if (reason === undefined) return error;
+  const path = typeof error === 'object' && error !== null && 'path' in error ? String(error.path) : messageOf(error);
+  const shown = path.length > 300 ? `${path.slice(0, 300)}…` : path;
+  return new SlipwayError('E_NOT_FOUND', `${shown}: ${reason}`, { cause: error });
 }

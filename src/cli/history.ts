@@ -28,6 +28,10 @@ export function define(program: Command): void {
         });
         rows.reverse();
         if (context.json) return context.out.json(rows);
+        if (context.quiet) {
+          for (const { digest } of rows) if (digest !== null) context.out.line(digest);
+          return;
+        }
         context.out.table([
           ['CREATED', 'SIZE', 'LAYER', 'INSTRUCTION'],
           ...rows.map(({ created, instruction, size, digest }) => [

@@ -8,7 +8,7 @@ import { describeImage, type ImageDescription } from '../store/describe.js';
 import { layersOf, readToc, readTocs } from '../store/layer-store.js';
 import { readImage } from '../store/local-image.js';
 import { action, addGlobalFlags, examples } from './action.js';
-import type { Output } from './output.js';
+import { type Output, printable } from './output.js';
 
 interface Flags {
   readonly layer?: string;
@@ -45,6 +45,10 @@ export function define(program: Command): void {
           if (flags.layer !== undefined) {
             const layers = layersOf(image);
             const layer = /^\d+$/.test(flags.layer) ? layers[Number(flags.layer)] : undefined;
+            if (!/^\d+$/.test(flags.layer))
+              throw new SlipwayError('E_USAGE', `--layer ${flags.layer} is not an index`, {
+                hint: `its layers are 0 to ${layers.length - 1}`,
+              });
             if (layer === undefined)
               throw new SlipwayError('E_NOT_FOUND', `${image.name} has no layer ${flags.layer}`, {
                 hint: `its layers are 0 to ${layers.length - 1}`,
@@ -59,6 +63,7 @@ export function define(program: Command): void {
               [...tree.entries()].map(({ entry, layer }) => ({ ...entry, layer })),
             );
           }
+          if (context.quiet) return context.out.line(image.descriptor.digest);
           const description = await describeImage(store, image);
           if (context.json) context.out.json(description);
           else printDescription(context.out, description);
@@ -110,12 +115,12 @@ function modeText({ type, mode }: Pick<TocEntry, 'type' | 'mode'>): string {
 
 function printDescription(out: Output, image: ImageDescription): void {
   const field = (name: string, value: string): void => {
-    if (value !== '') out.line(`${`${name}:`.padEnd(14)}${value}`);
+    if (value !== '') out.line(`${`${name}:`.padEnd(14)}${printable(value)}`);
   };
   const list = (name: string, values: readonly string[]): void => {
     for (const [index, value] of values.entries()) {
       if (index === 0) field(name, value);
-      else out.line(`${' '.repeat(14)}${value}`);
+      else out.line(`${' '.repeat(14)}${printable(value)}`);
     }
   };
   field('Name', image.name);

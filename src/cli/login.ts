@@ -35,7 +35,8 @@ export function define(program: Command): void {
           ...(flags.insecureSkipVerify ? { insecureSkipVerify: true } : {}),
           ...(flags.certDir === undefined ? {} : { certDir: flags.certDir }),
         });
-        context.out.line(context.quiet ? host : `Logged in to ${host}; the credentials are in ${place}`);
+        if (context.json) context.out.json({ registry: host, credentials: place });
+        else context.out.line(context.quiet ? host : `Logged in to ${host}; the credentials are in ${place}`);
       }),
     );
 }
@@ -54,7 +55,7 @@ async function completeCredential(flags: RegistryFlags, host: string): Promise<{
     if (given !== undefined) return given;
   }
   if (!process.stdin.isTTY)
-    throw new SlipwayError('E_USAGE', 'no user name and password given', {
+    throw new SlipwayError('E_USAGE', flags.username === undefined ? 'no user name given' : 'no password given', {
       hint: 'slipway login -u NAME --password-stdin HOST < FILE',
     });
   const username = flags.username ?? (await askText(`User name for ${host}: `));

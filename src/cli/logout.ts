@@ -15,7 +15,8 @@ export function define(program: Command): void {
       action(async (context, _flags, registry: string) => {
         const host = registryHost(registry);
         const known = await logout(host);
-        context.out.line(known ? `Logged out of ${host}` : `Not logged in to ${host}`);
+        if (context.json) context.out.json({ registry: host, loggedOut: known });
+        else context.out.line(known ? `Logged out of ${host}` : `Not logged in to ${host}`);
       }),
     );
 }

@@ -4,8 +4,6 @@ import { reportFailure } from './failure.js';
 /** `slipway version` must cost no more than starting Node does, so nothing is loaded before it is known to be needed. */
 async function main(args: readonly string[]): Promise<void> {
   const name = commandName(args);
-  // Others can read a process's arguments: a password among them is overwritten before anything else is done.
-  if (args.some((arg) => /^(-p|--(pk-)?passw)/.test(arg))) process.title = `slipway ${name ?? ''}`;
   if (name === 'version' || (name === undefined && (args.includes('--version') || args.includes('-V')))) {
     const { printVersion } = await import('./version.js');
     if (printVersion(args)) return;
@@ -30,12 +28,13 @@ function commandName(args: readonly string[]): string | undefined {
 }
 
 // `slipway images | head -1`: the reader has what it wanted. The exit code is what SIGPIPE gives other programs.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(141);
-    throw error;
-  });
-}
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(141);
+  process.stderr.write(`error: cannot write the output: ${error.message}\n`);
+  process.exit(1);
+});
+// Nobody listens to what is told on the way: no reason to stop the work.
+process.stderr.on('error', () => {});
 
 try {
   await main(process.argv.slice(2));

@@ -34,6 +34,27 @@ export function formatTable(rows: readonly (readonly string[])[]): string[] {
   );
 }
 
+/**
+ * A line of somebody else's output (a RUN command, a host, a registry) that may be shown: colours stay, every other control sequence is
+ * dropped or shown as an escape, and of a line that was written over (a progress bar) only the last state stays.
+ */
+export function terminalSafe(text: string): string {
+  return text
+    .split('\n')
+    .map((line) =>
+      line
+        .replace(/\r+$/, '')
+        .replace(/^.*\r/s, '')
+        // string sequences (OSC, DCS …) up to their end, then control sequences other than colours
+        .replace(/\u001b[\]PX^_].*?(?:\u0007|\u001b\\|$)/g, '')
+        .replace(/\u001b\[(?![0-9;]*m)[0-?]*[ -/]*[@-~]/g, '')
+        .split(/(\u001b\[[0-9;]*m|\t)/)
+        .map((part, index) => (index % 2 === 1 ? part : printable(part)))
+        .join(''),
+    )
+    .join('\n');
+}
+
 /** Text from images, registries and hosts may hold control characters that would drive the terminal: they are shown as escapes. */
 export function printable(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\ud800-\udfff]/g, (character) => {

@@ -9,7 +9,7 @@ export function createProgram(): Command {
     )
     .usage('COMMAND [flags]')
     .version('', '-V, --version', 'print the version')
-    .helpCommand(false)
+    .helpCommand('help [command]', 'show the help of a command')
     .showSuggestionAfterError(true)
     .configureHelp({
       sortSubcommands: false,

@@ -1,6 +1,7 @@
 import { formatBytes } from '../base/format.js';
 import { redact } from '../base/redact.js';
 import type { ProgressTask, Reporter } from '../base/reporter.js';
+import { terminalSafe } from './output.js';
 
 export type ProgressMode = 'auto' | 'plain' | 'tty' | 'none';
 
@@ -34,7 +35,7 @@ export function createReporter(
   const silent = quiet || mode === 'none';
   const display = live ? new LiveDisplay(stream) : undefined;
   const say = (line: string): void => {
-    const text = redact(line);
+    const text = terminalSafe(redact(line));
     if (display === undefined) stream.write(`${text}\n`);
     else display.print(text);
   };

@@ -10,7 +10,7 @@ export function define(program: Command): void {
     .addHelpText('after', examples(['slipway prune', 'free what can be freed']))
     .action(
       action(async (context) => {
-        const collected = await collect(await context.store(), { buildCache: true });
+        const collected = await collect(await context.store(), { buildCache: true, waitSeconds: 10 });
         if (collected === undefined)
           throw new SlipwayError('E_LOCKED', 'another process uses the store', {
             hint: 'wait until it has finished, then try again',

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { SlipwayError } from '../base/errors.js';
 import { DEFAULTS } from '../install/cluster-spec.js';
@@ -37,7 +39,7 @@ export function define(program: Command): void {
     )
     .action(
       action<[], Flags>(async (context, flags) => {
-        await confirm(flags);
+        await confirm(flags, context.root);
         const result = await resetCluster(
           {
             cluster: flags.cluster,
@@ -64,8 +66,11 @@ export function define(program: Command): void {
     );
 }
 
-async function confirm({ force, cluster }: Flags): Promise<void> {
+async function confirm({ force, cluster, masters, nodes }: Flags, root: string): Promise<void> {
   if (force) return;
+  const known = existsSync(join(root, 'data', cluster, 'cluster.json'));
+  // Without a cluster there is nothing to ask about; the engine says what to do.
+  if (!known && masters === undefined && nodes === undefined) return;
   if (!process.stdin.isTTY)
     throw new SlipwayError(
       'E_USAGE',
@@ -75,5 +80,6 @@ async function confirm({ force, cluster }: Flags): Promise<void> {
   const answer = await askText(
     `This takes cluster ${cluster} away from its hosts, with everything in it. Type its name to go on: `,
   );
-  if (answer.trim() !== cluster) throw new SlipwayError('E_INTERRUPTED', 'nothing was changed');
+  if (answer.trim() !== cluster)
+    throw new SlipwayError('E_USAGE', `that is not the name ${cluster}: nothing was changed`);
 }

@@ -4,6 +4,7 @@ import { formatBytes } from '../base/format.js';
 import { collect } from '../store/collect.js';
 import { findImage } from '../store/local-image.js';
 import { imageMounts } from '../store/mounts.js';
+import type { Store } from '../store/store.js';
 import { action, addGlobalFlags, examples } from './action.js';
 
 interface Flags {
@@ -26,7 +27,7 @@ export function define(program: Command): void {
         const names = flags.all ? (await store.images()).map(({ name }) => name) : [];
         for (const text of wanted) {
           try {
-            names.push((await findImage(store, text)).name);
+            names.push(...(await namesOf(store, text, flags.force === true)));
           } catch (error) {
             if (!flags.force || !(error instanceof SlipwayError) || error.code !== 'E_NOT_FOUND') throw error;
           }
@@ -41,9 +42,10 @@ export function define(program: Command): void {
         }
         for (const name of names) {
           await store.untag(name);
-          context.out.line(context.quiet ? name : `Untagged: ${name}`);
+          if (!context.json) context.out.line(context.quiet ? name : `Untagged: ${name}`);
         }
         const collected = await collect(store);
+        if (context.json) return context.out.json({ untagged: names, freedBytes: collected?.bytes ?? 0 });
         if (context.quiet) return;
         if (collected === undefined)
           context.reporter.warn('another process uses the store: the space is freed by the next rmi or prune');
@@ -51,4 +53,17 @@ export function define(program: Command): void {
           context.out.line(`Freed: ${formatBytes(collected.bytes)} (${collected.blobs} blobs)`);
       }),
     );
+}
+
+/** The names that a word stands for: itself, or all names of the image when it is an id. */
+async function namesOf(store: Store, text: string, force: boolean): Promise<readonly string[]> {
+  const { name, descriptor } = await findImage(store, text);
+  if (name === text || name === `${text}:latest` || text.includes('@')) return [name];
+  const all = (await store.images()).filter((image) => image.descriptor.digest === descriptor.digest);
+  if (all.length > 1 && !force) {
+    throw new SlipwayError('E_USAGE', `${text} has ${all.length} names: ${all.map((image) => image.name).join(', ')}`, {
+      hint: 'give a name, or take them all with --force',
+    });
+  }
+  return all.map((image) => image.name);
 }

@@ -1,9 +1,13 @@
 import type { Command } from 'commander';
-import { SlipwayError } from '../base/errors.js';
-import { parsePlatform } from '../image/platform.js';
+import { isSlipwayError, SlipwayError } from '../base/errors.js';
+import { isDigest } from '../image/digest.js';
+import { type Platform, parsePlatform } from '../image/platform.js';
+import { parseReference } from '../image/reference.js';
 import { leftOutError, planCluster, runCluster } from '../install/run-cluster.js';
 import { specFromFlags } from '../install/spec-from-flags.js';
+import { findImage } from '../store/local-image.js';
 import { action, addGlobalFlags, examples, repeatable } from './action.js';
+import type { CliContext } from './context.js';
 import { addHostFlags, type HostFlags, hostConnector, sshFlags } from './ssh-flags.js';
 
 interface Flags extends HostFlags {
@@ -74,6 +78,7 @@ export function define(program: Command): void {
           again: 'the same command',
         };
         const deps = { store: await context.store(), reporter, signal, connect: hostConnector(context, flags) };
+        await pullIfMissing(context, image, options.platform);
         if (flags.dryRun) {
           const { document, text } = await planCluster(spec, options, deps);
           if (context.json) out.json(document);
@@ -116,6 +121,25 @@ export function define(program: Command): void {
         if (leftOut !== undefined) throw leftOut;
       }),
     );
+}
+
+/** As docker does: an image that is not here is asked for at its registry. A site without internet has it here before. */
+async function pullIfMissing(context: CliContext, image: string, platform: Platform | undefined): Promise<void> {
+  const store = await context.store();
+  try {
+    await findImage(store, image);
+  } catch (error) {
+    if (!isSlipwayError(error, 'E_NOT_FOUND') || isDigest(image)) throw error;
+    const { host } = parseReference(image);
+    // A name without a host is Docker Hub's, where nobody keeps the image that was misspelt.
+    if (host === undefined) throw error;
+    context.reporter.info(`${image} is not in the store: pulling it`);
+    const [{ pullImage }, { registryOptions }] = await Promise.all([
+      import('../registry/pull.js'),
+      import('./registry-flags.js'),
+    ]);
+    await pullImage(store, image, { ...(await registryOptions(context, {})), platform });
+  }
 }
 
 function number(flag: string, text: string | undefined): number | undefined {

@@ -1,7 +1,11 @@
 import { type Command, Option } from 'commander';
 import { SlipwayError } from '../base/errors.js';
+import type { Reporter } from '../base/reporter.js';
+import { readClusterImage } from '../image/cluster-image.js';
 import { parsePlatform } from '../image/platform.js';
 import { ARCHIVE_FORMATS, type ArchiveFormat, saveImages } from '../registry/archive/save.js';
+import { findImage, readDocument } from '../store/local-image.js';
+import type { Store } from '../store/store.js';
 import { action, addGlobalFlags, examples, repeatable } from './action.js';
 
 interface Flags {
@@ -43,9 +47,23 @@ export function define(program: Command): void {
           ...(flags.platform === undefined ? {} : { platform: parsePlatform(flags.platform) }),
           ...(flags.since === undefined ? {} : { since: flags.since }),
         });
+        if (flags.format === 'docker-archive') await warnOfLoss(await context.store(), names, context.reporter);
         if (flags.output === undefined) return;
         if (context.json) context.out.json({ file: flags.output, images: names });
         else for (const name of names) context.out.line(context.quiet ? name : `Saved ${name}`);
       }),
     );
+}
+
+/** A docker archive has no place for annotations: what makes an image a ClusterImage does not survive it. */
+async function warnOfLoss(store: Store, names: readonly string[], reporter: Reporter): Promise<void> {
+  for (const name of names) {
+    const { descriptor } = await findImage(store, name);
+    const document = await readDocument(store, descriptor, name);
+    if (document.kind === 'manifest' && readClusterImage(document.manifest, name) !== undefined) {
+      reporter.warn(
+        `${name}: a docker archive loses launch commands and the list of container images; use --format oci-archive to launch it elsewhere`,
+      );
+    }
+  }
 }

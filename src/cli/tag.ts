@@ -23,6 +23,7 @@ export function define(program: Command): void {
           });
         const { descriptor } = await findImage(store, source);
         await store.tag(name, descriptor);
+        if (context.json) context.out.json({ name, digest: descriptor.digest });
       }),
     );
 }

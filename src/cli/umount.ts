@@ -41,6 +41,10 @@ async function choose(store: Store, mounts: readonly ImageMount[], what: string)
   if (byPlace.length > 0) return byPlace;
   const byName = mounts.filter(({ name }) => name === what || name === `${what}:latest`);
   if (byName.length > 0) return byName;
+  if (what.startsWith('/') || what.startsWith('.'))
+    throw new SlipwayError('E_NOT_FOUND', `nothing of this store is mounted at ${what}`, {
+      hint: 'see "slipway mount"',
+    });
   const { descriptor, name } = await findImage(store, what);
   const byDigest = mounts.filter((mount) => mount.descriptor.digest === descriptor.digest);
   if (byDigest.length === 0)

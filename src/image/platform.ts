@@ -1,4 +1,5 @@
 import { SlipwayError } from '../base/errors.js';
+import { suggest } from '../base/suggest.js';
 
 /** A platform as in the OCI image index: GOOS, GOARCH and the CPU variant. */
 export interface Platform {
@@ -22,6 +23,9 @@ const ARCHITECTURES: Readonly<Record<string, readonly [string, string?]>> = {
   i686: ['386'],
 };
 
+/** GOARCH values that containers exist for. A misspelt one must not become an image that nothing can run. */
+const KNOWN_ARCHITECTURES = ['386', 'amd64', 'arm', 'arm64', 'loong64', 'mips64le', 'ppc64le', 'riscv64', 's390x'];
+
 /**
  * Reads `linux/amd64`, `linux/arm/v7`, or an architecture alone (`arm64`, linux is meant); `x86_64` and `aarch64` are understood.
  * arm64's default variant v8 is dropped and arm's default v7 is filled in, so that equal platforms are equal texts.
@@ -41,7 +45,14 @@ export function parsePlatform(text: string): Platform {
       hint: 'write os/architecture[/variant], for example linux/amd64 or linux/arm/v7',
     });
   }
-  return normalizePlatform({ os, architecture: arch, variant });
+  const platform = normalizePlatform({ os, architecture: arch, variant });
+  if (!KNOWN_ARCHITECTURES.includes(platform.architecture)) {
+    const near = suggest(platform.architecture, KNOWN_ARCHITECTURES);
+    throw new SlipwayError('E_INVALID_PLATFORM', `unknown architecture ${JSON.stringify(arch)}`, {
+      hint: near === undefined ? `one of ${KNOWN_ARCHITECTURES.join(', ')}` : `did you mean ${near}?`,
+    });
+  }
+  return platform;
 }
 
 /** One spelling per platform; see {@link parsePlatform}. */

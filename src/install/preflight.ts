@@ -12,6 +12,8 @@ export type HostFinding =
 
 /** What the hosts are measured against. */
 export interface PreflightRules {
+  /** Programs of the rootfs that the runtime needs and the image lacks. */
+  readonly missingPrograms: readonly string[];
   readonly clusterId: string;
   readonly clusterName: string;
   /** GOARCH of the image. */
@@ -53,6 +55,13 @@ export function preflight(findings: readonly HostFinding[], rules: PreflightRule
   const masters = findings.filter(({ host }) => isMaster(host)).length;
   return {
     problems: [
+      ...rules.missingPrograms.map((path) =>
+        problem(
+          undefined,
+          `the image has no ${path}`,
+          'build it FROM a base image that has, such as basefs/kubernetes',
+        ),
+      ),
       ...findings.flatMap((finding) =>
         'failure' in finding
           ? [problem(finding.host.address, finding.failure.message, finding.failure.hint ?? 'mend the connection')]

@@ -245,6 +245,7 @@ function rulesOf(prepared: Prepared, { id, name }: ClusterState): PreflightRules
     clusterId: id,
     clusterName: name,
     architecture: image.platform.architecture,
+    missingPrograms: driver.programs.filter((path) => !image.rootfs.entries.some((entry) => entry.path === path)),
     ports: (host) => [
       ...driver.ports(isMaster(host) ? 'master' : 'worker'),
       ...(registryHost(prepared) === host.address ? [spec.registry.port] : []),

@@ -16,6 +16,8 @@ export interface OverlayMount {
   /** An existing directory; an empty one when there is no `upper` and less than two layers. */
   readonly target: string;
   readonly readOnly?: boolean;
+  /** Where the links to the layers may be while the mount is made, for example what a caller sweeps after a crash; default the system's. */
+  readonly scratch?: string;
 }
 
 /** OVL_MAX_STACK in the kernel's fs/overlayfs/params.h. */
@@ -37,20 +39,30 @@ const USER_FEATURES = 'userxattr,index=off';
  * @throws SlipwayError E_MOUNT when the kernel refuses or a directory is missing; E_UNSUPPORTED for more than 999 layers; E_PERMISSION
  * without the right to mount; E_MISSING_PROGRAM without mount(8).
  */
-export async function mountOverlay({ lower, upper, work, target, readOnly = false }: OverlayMount): Promise<void> {
+export async function mountOverlay({
+  lower,
+  upper,
+  work,
+  target,
+  readOnly = false,
+  scratch = tmpdir(),
+}: OverlayMount): Promise<void> {
   const place = resolve(target);
   if (lower.length >= 2 * MAX_LOWER) {
     throw new SlipwayError(
       'E_UNSUPPORTED',
       `cannot mount ${lower.length} layers at ${place}: overlayfs takes ${2 * MAX_LOWER - 1}`,
       {
-        hint: 'merge some of them into one: slipway merge',
+        hint: 'build the image anew with fewer instructions that change files',
       },
     );
   }
+  if (lower.length === 0 && upper === undefined) {
+    throw new SlipwayError('E_MOUNT', `cannot mount ${place}: there are no layers`);
+  }
   for (const dir of [...lower, ...(upper === undefined ? [] : [upper, work ?? '']), place])
     await checkDirectory(dir, place);
-  const farm = await mkdtemp(join(tmpdir(), 'slipway-overlay-'));
+  const farm = await mkdtemp(join(scratch, 'slipway-overlay-'));
   const nested = join(farm, 'nested');
   try {
     // overlayfs wants the topmost first.
@@ -62,7 +74,6 @@ export async function mountOverlay({ lower, upper, work, target, readOnly = fals
     }
     // Two lower directories are the least without an upper one, and one with it. A mount may lie on one of its own lower directories.
     if (names.length < (upper === undefined ? 2 : 1)) names.push(await linkIn(farm, 'empty', await emptyPlace(place)));
-    if (names.length < 1) throw new SlipwayError('E_MOUNT', `cannot mount ${place}: there are no layers`);
     const options = [`lowerdir=${names.join(':')}`];
     if (upper !== undefined) {
       options.push(

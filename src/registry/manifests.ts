@@ -34,7 +34,15 @@ export class Manifests {
    * @throws SlipwayError E_NOT_FOUND, E_UNAUTHORIZED, E_INVALID_MANIFEST …
    */
   async resolve(reference: string, signal?: AbortSignal): Promise<Descriptor> {
-    return (await this.#head(reference, signal)) ?? (await this.fetch(reference, signal)).descriptor;
+    const found = await this.find(reference, signal);
+    if (found !== undefined) return found;
+    throw new SlipwayError(
+      'E_NOT_FOUND',
+      `${this.#session.host} has no ${this.#repository}${isDigest(reference) ? '@' : ':'}${reference}`,
+      {
+        hint: 'check the name and the tag; a registry may also hide what you may not read: slipway login',
+      },
+    );
   }
 
   /** {@link resolve}, undefined when there is no such tag or manifest. */

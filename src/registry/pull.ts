@@ -4,7 +4,7 @@ import type { Digest } from '../image/digest.js';
 import { CONFIG_LIMIT, configPlatform, type Descriptor, parseImageConfig } from '../image/oci.js';
 import { formatPlatform, type Platform, samePlatform } from '../image/platform.js';
 import { parseReference, type Reference } from '../image/reference.js';
-import { choosePlatform, readDocument } from '../store/local-image.js';
+import { checkImage, choosePlatform, readDocument } from '../store/local-image.js';
 import type { Store } from '../store/store.js';
 import type { Repository } from './client.js';
 import type { ContentDocument, ContentSource } from './content.js';
@@ -50,6 +50,7 @@ export async function pullImage(store: Store, text: string, options: PullOptions
   const { name } = parseReference(options.as ?? text);
   return store.use(async () => {
     const fetched = await fetchImage(store, text, options);
+    await checkImage(store, name, fetched.descriptor);
     await store.tag(name, fetched.descriptor);
     return { name, ...fetched };
   });

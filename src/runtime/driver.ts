@@ -51,6 +51,8 @@ export interface DriverStep {
 /** Installs one kind of Kubernetes. Talks to hosts only through {@link Host}. */
 export interface RuntimeDriver {
   readonly name: ClusterRuntime;
+  /** Programs that a rootfs must bring, relative to its root. */
+  readonly programs: readonly string[];
   /** TCP ports that must be free on a host before it becomes this. */
   ports(role: 'master' | 'worker'): readonly number[];
   /** The networks that the cluster gets from these documents (and defaults). */

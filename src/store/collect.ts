@@ -21,6 +21,8 @@ export interface Collected {
 export interface CollectOptions {
   /** Forget the build cache too. */
   readonly buildCache?: boolean;
+  /** How long to wait for others that use the store; default 0. */
+  readonly waitSeconds?: number;
 }
 
 /** What the names, the build cache and the mounts of a store reach. */
@@ -33,31 +35,37 @@ interface Reached {
  * Removes every blob, table of contents and unpacked layer that no name, mount or cache record reaches.
  * @returns undefined, and removes nothing, when another process uses the store at this moment.
  */
-export function collect(store: Store, { buildCache = false }: CollectOptions = {}): Promise<Collected | undefined> {
-  return store.exclusively(async () => {
-    if (buildCache) await removeCacheRecords(store);
-    const reached = await reach(store);
-    const swept = { blobs: 0, layers: 0, bytes: 0 };
-    for (const algorithm of ['sha256', 'sha512'] as const) {
-      for (const hex of await names(join(store.root, 'blobs', algorithm))) {
-        const digest = `${algorithm}:${hex}`;
-        if (!isDigest(digest) || reached.blobs.has(digest)) continue;
-        swept.bytes += (await store.blobSize(digest)) ?? 0;
-        await store.blobs.remove(digest);
-        swept.blobs++;
+export function collect(
+  store: Store,
+  { buildCache = false, waitSeconds = 0 }: CollectOptions = {},
+): Promise<Collected | undefined> {
+  return store.exclusively(
+    async () => {
+      if (buildCache) await removeCacheRecords(store);
+      const reached = await reach(store);
+      const swept = { blobs: 0, layers: 0, bytes: 0 };
+      for (const algorithm of ['sha256', 'sha512'] as const) {
+        for (const hex of await names(join(store.root, 'blobs', algorithm))) {
+          const digest = `${algorithm}:${hex}`;
+          if (!isDigest(digest) || reached.blobs.has(digest)) continue;
+          swept.bytes += (await store.blobSize(digest)) ?? 0;
+          await store.blobs.remove(digest);
+          swept.blobs++;
+        }
       }
-    }
-    const hexes = new Set([...reached.diffIds].map(hexOf));
-    for (const file of await names(join(store.root, 'tocs'))) {
-      if (!hexes.has(file.split('.', 1)[0] ?? '')) await rm(join(store.root, 'tocs', file), { force: true });
-    }
-    for (const name of await names(join(store.root, 'data', 'overlay2'))) {
-      if (hexes.has(name.split('.', 1)[0] ?? '')) continue;
-      await removeTree(join(store.root, 'data', 'overlay2', name));
-      swept.layers++;
-    }
-    return swept;
-  });
+      const hexes = new Set([...reached.diffIds].map(hexOf));
+      for (const file of await names(join(store.root, 'tocs'))) {
+        if (!hexes.has(file.split('.', 1)[0] ?? '')) await rm(join(store.root, 'tocs', file), { force: true });
+      }
+      for (const name of await names(join(store.root, 'data', 'overlay2'))) {
+        if (hexes.has(name.split('.', 1)[0] ?? '')) continue;
+        await removeTree(join(store.root, 'data', 'overlay2', name));
+        swept.layers++;
+      }
+      return swept;
+    },
+    { waitSeconds },
+  );
 }
 
 async function reach(store: Store): Promise<Reached> {

@@ -1,5 +1,6 @@
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { fileSystemError } from '../base/errors.js';
 
 /** Makes a directory's entries (renames, new files) survive a power cut. */
 export async function syncDirectory(dir: string): Promise<void> {
@@ -18,13 +19,17 @@ export async function replaceFile(
   bytes: Uint8Array | string,
   mode = 0o644,
 ): Promise<void> {
-  const handle = await open(temp, 'w', mode);
   try {
-    await handle.writeFile(bytes);
-    await handle.sync();
-  } finally {
-    await handle.close();
+    const handle = await open(temp, 'w', mode);
+    try {
+      await handle.writeFile(bytes);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temp, target);
+    await syncDirectory(dirname(target));
+  } catch (error) {
+    throw fileSystemError(error, `writing ${target}`);
   }
-  await rename(temp, target);
-  await syncDirectory(dirname(target));
 }

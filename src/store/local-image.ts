@@ -2,6 +2,7 @@ import { SlipwayError } from '../base/errors.js';
 import { suggest } from '../base/suggest.js';
 import { type ClusterImageInfo, readClusterImage } from '../image/cluster-image.js';
 import { isDigest } from '../image/digest.js';
+import { MEDIA } from '../image/media-types.js';
 import {
   CONFIG_LIMIT,
   configPlatform,
@@ -39,30 +40,34 @@ export async function findImage(
   text: string,
 ): Promise<{ readonly name: string; readonly descriptor: Descriptor }> {
   const images = await store.images();
+  const names = images.map(({ name }) => name);
+  // A name comes first: `cafe` may be both.
+  const named = images.find(({ name }) => name === text || name === `${text}:latest`);
+  if (named !== undefined) return named;
   const id = text.startsWith('sha256:') ? text.slice('sha256:'.length) : text;
   if (/^[a-f0-9]{4,64}$/.test(id)) {
     const matches = images.filter(({ descriptor }) => descriptor.digest.startsWith(`sha256:${id}`));
+    const digests = new Set(matches.map(({ descriptor }) => descriptor.digest));
     const [first] = matches;
-    if (first !== undefined && new Set(matches.map(({ descriptor }) => descriptor.digest)).size === 1) return first;
+    if (first !== undefined && digests.size === 1) return first;
     if (first !== undefined) {
       throw new SlipwayError(
         'E_INVALID_REFERENCE',
-        `${JSON.stringify(text)} is the beginning of ${matches.length} images`,
-        { hint: 'give more digits' },
+        `${JSON.stringify(text)} is the beginning of ${digests.size} images`,
+        {
+          hint: 'give more digits',
+        },
       );
     }
   }
-  if (isDigest(text))
-    throw notFound(
-      text,
-      images.map(({ name }) => name),
-    );
-  const reference = parseReference(text);
-  const found = images.find(({ name }) => name === reference.name);
-  if (found === undefined || (reference.digest !== undefined && found.descriptor.digest !== reference.digest)) {
-    throw notFound(
-      text,
-      images.map(({ name }) => name),
+  if (isDigest(text)) throw notFound(text, names);
+  const { name: wanted, digest } = parseReference(text);
+  const found = images.find(({ name }) => name === wanted);
+  if (found === undefined) throw notFound(wanted, names);
+  if (digest !== undefined && found.descriptor.digest !== digest) {
+    throw new SlipwayError(
+      'E_NOT_FOUND',
+      `${wanted} in the store has the digest ${found.descriptor.digest}, not ${digest}`,
     );
   }
   return found;
@@ -109,6 +114,24 @@ export async function readImageAt(
   return { name, descriptor, manifest, config, platform, cluster: readClusterImage(manifest, name) };
 }
 
+/**
+ * Proves that an image can be read before it gets a name: documents, config, annotations, and that config and manifest agree. An artifact
+ * (a manifest whose config is no image config) has nothing to prove; of an index only what is here.
+ * @throws SlipwayError E_INVALID_MANIFEST …
+ */
+export async function checkImage(store: Store, name: string, descriptor: Descriptor): Promise<void> {
+  const document = await readDocument(store, descriptor, name);
+  if (document.kind === 'index') {
+    for (const manifest of document.index.manifests) {
+      if ((await store.blobSize(manifest.digest)) !== undefined) await checkImage(store, name, manifest);
+    }
+  } else if (CONFIG_TYPES.includes(document.manifest.config.mediaType)) {
+    await readImageAt(store, name, descriptor);
+  }
+}
+
+const CONFIG_TYPES: readonly string[] = [MEDIA.config, MEDIA.dockerConfig];
+
 /** The manifest or index behind a descriptor. */
 export async function readDocument(store: Store, descriptor: Descriptor, what: string): Promise<ImageDocument> {
   return parseImageDocument(await store.readBlob(descriptor, MANIFEST_LIMIT), descriptor.mediaType, what);
@@ -138,8 +161,12 @@ export function choosePlatform(
 }
 
 function notFound(text: string, names: readonly string[]): SlipwayError {
-  const near = suggest(text, names);
-  return new SlipwayError('E_NOT_FOUND', `no image ${JSON.stringify(text)} in the store`, {
-    hint: near === undefined ? `pull it with "slipway pull ${text}", or see "slipway images"` : `did you mean ${near}?`,
+  const otherTag = names.find((name) => name.startsWith(`${text.replace(/:[^/]*$/, '')}:`));
+  const near = otherTag ?? suggest(text, names);
+  return new SlipwayError('E_NOT_FOUND', `no image ${text} in the store`, {
+    hint:
+      near === undefined
+        ? `"slipway images" shows what is there, "slipway pull ${text}" downloads it`
+        : `did you mean ${near}?`,
   });
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { type FileHandle, open } from 'node:fs/promises';
-import { errnoOf, SlipwayError } from '../base/errors.js';
+import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
 
 export type LockMode = 'shared' | 'exclusive';
 
@@ -32,7 +32,7 @@ export async function tryLock(
   mode: LockMode,
   { waitSeconds }: LockOptions = {},
 ): Promise<FileLock | undefined> {
-  const handle = await open(file, 'a', 0o644);
+  const handle = await openToLock(file, mode);
   try {
     const wait = waitSeconds === undefined ? [] : waitSeconds === 0 ? ['-n'] : ['-w', String(waitSeconds)];
     const code = await flock(['-E', String(CONFLICT), mode === 'shared' ? '-s' : '-x', ...wait, '3'], handle);
@@ -72,6 +72,16 @@ export async function withLock<T>(
     return await work();
   } finally {
     await held.release();
+  }
+}
+
+/** A shared lock needs no right to write: a store on read-only media, or of another user, can be read. */
+async function openToLock(file: string, mode: LockMode): Promise<FileHandle> {
+  try {
+    return await open(file, 'a', 0o644);
+  } catch (error) {
+    if (mode === 'shared' && ['EROFS', 'EACCES'].includes(errnoOf(error) ?? '')) return open(file, 'r');
+    throw fileSystemError(error, `locking ${file}`);
   }
 }
 

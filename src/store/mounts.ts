@@ -62,7 +62,12 @@ export async function mountImage(store: Store, image: LocalImage, target?: strin
     // The record comes first: a collection must never remove layers under a mount, at worst it keeps some too long.
     await replaceFile(recordFile(dir, place), await store.temp.path('mount'), JSON.stringify(mount));
     try {
-      await mountOverlay({ lower: layers.map((layer) => layer.dir), target: place, readOnly: true });
+      await mountOverlay({
+        lower: layers.map((layer) => layer.dir),
+        target: place,
+        readOnly: true,
+        scratch: await scratchDirectory(store),
+      });
     } catch (error) {
       await rm(recordFile(dir, place), { force: true });
       throw error;
@@ -97,6 +102,13 @@ export async function unmountImage(store: Store, { target, ownTarget }: ImageMou
       if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTEMPTY') throw error;
     });
   }
+}
+
+/** In the corner of this process: swept when it is killed. */
+async function scratchDirectory(store: Store): Promise<string> {
+  const dir = await store.temp.path('mount');
+  await mkdir(dir);
+  return dir;
 }
 
 function recordFile(dir: string, target: string): string {

@@ -2,11 +2,12 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
+import { makeDirectory } from '../base/make-directory.js';
 import type { Digest } from '../image/digest.js';
 import type { Descriptor } from '../image/oci.js';
 import { type BlobIdentity, Blobs, type BlobWriter } from './blobs.js';
 import { ImageIndex, type StoredImage } from './image-index.js';
-import { type FileLock, lock, tryLock } from './locks.js';
+import { type FileLock, type LockOptions, lock, tryLock } from './locks.js';
 import { type BlobSource, SourceNotes } from './source-notes.js';
 import { TempSpace } from './temp.js';
 
@@ -45,6 +46,7 @@ export class Store {
   static async open(root: string): Promise<Store> {
     const dir = resolve(root);
     try {
+      await makeDirectory(dir);
       await mkdir(join(dir, 'blobs', 'sha256'), { recursive: true });
       // Unpacked images hold setuid programs and device nodes of strangers: nobody else on this machine may reach them.
       for (const name of ['data', 'tmp']) await mkdir(join(dir, name), { recursive: true, mode: 0o700 });
@@ -148,9 +150,9 @@ export class Store {
     }
   }
 
-  /** Runs `work` while nobody uses the store; undefined, without waiting, when somebody does. */
-  async exclusively<T>(work: () => Promise<T>): Promise<T | undefined> {
-    const held = await tryLock(this.#usersLock, 'exclusive', { waitSeconds: 0 });
+  /** Runs `work` while nobody uses the store; undefined when somebody does, and goes on to for `waitSeconds` (default 0). */
+  async exclusively<T>(work: () => Promise<T>, { waitSeconds = 0 }: LockOptions = {}): Promise<T | undefined> {
+    const held = await tryLock(this.#usersLock, 'exclusive', { waitSeconds });
     if (held === undefined) return undefined;
     try {
       return await work();

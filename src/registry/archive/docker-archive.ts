@@ -48,7 +48,12 @@ export async function* dockerArchive(
     const configFile = `${hexOf(manifest.config.digest)}.json`;
     if (!there.has(configFile)) yield* member(configFile, await store.readBlob(manifest.config, CONFIG_LIMIT));
     there.add(configFile);
-    entries.push({ Config: configFile, RepoTags: name.includes('@') ? null : [name], Layers: layers });
+    const tags = name.includes('@') ? [] : [name];
+    const known = entries.findIndex((entry) => entry.Config === configFile && entry.Layers.join() === layers.join());
+    const other = entries[known];
+    // one image with two names is one entry, as docker writes it
+    if (other !== undefined) entries[known] = { ...other, RepoTags: [...(other.RepoTags ?? []), ...tags] };
+    else entries.push({ Config: configFile, RepoTags: tags.length === 0 ? null : tags, Layers: layers });
   }
   yield* member('manifest.json', Buffer.from(JSON.stringify(entries)));
   yield Buffer.alloc(2 * TAR_BLOCK);

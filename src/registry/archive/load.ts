@@ -8,7 +8,7 @@ import { isIndexType, isManifestType, isNondistributable } from '../../image/med
 import { type Descriptor, MANIFEST_LIMIT, parseImageDocument } from '../../image/oci.js';
 import { parseReference } from '../../image/reference.js';
 import { Blobs } from '../../store/blobs.js';
-import { readDocument } from '../../store/local-image.js';
+import { checkImage, readDocument } from '../../store/local-image.js';
 import type { Store } from '../../store/store.js';
 import type { ContentSource } from '../content.js';
 import { copyGraph } from '../copy.js';
@@ -44,6 +44,7 @@ export async function loadArchive(
         ? await loadPath(store, source, options)
         : await loadStream(store, source, 'archive', undefined, options);
     const images = named(found, options.as);
+    for (const { name, descriptor } of images) await checkImage(store, name, descriptor);
     for (const { name, descriptor } of images) await store.tag(name, descriptor);
     return images;
   });

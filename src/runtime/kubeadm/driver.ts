@@ -17,6 +17,7 @@ const MASTER_PORTS = [API_SERVER_PORT, 2379, 2380, 10257, 10259];
 /** Kubernetes as kubeadm installs it. */
 export const kubeadmDriver: RuntimeDriver = {
   name: 'k8s',
+  programs: ['bin/kubeadm', 'bin/kubelet', 'bin/kubectl'],
   ports: (role) => (role === 'master' ? [...MASTER_PORTS, ...NODE_PORTS] : NODE_PORTS),
   networks: networksOf,
   init: initStep,

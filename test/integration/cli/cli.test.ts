@@ -40,19 +40,27 @@ describe('every command', () => {
     [['imagse'], 2, "unknown command 'imagse'"],
     [['images', '--bogus'], 2, "unknown option '--bogus'"],
     [['inspect'], 2, "missing required argument 'image'"],
-    [['inspect', 'nothing'], 1, 'no image "nothing" in the store'],
+    [['inspect', 'nothing'], 1, 'no image nothing:latest in the store'],
     [['inspect', 'ap:v1'], 1, 'did you mean app:v1?'],
     [['inspect', 'BAD NAME'], 2, 'invalid image name'],
     [['inspect', 'app:v1', '--layer', '7'], 1, 'has no layer 7'],
     [['tag', 'app:v1', 'UPPER'], 2, 'lower case'],
     [['rmi'], 2, 'no image given'],
+    [['images', '--root', ''], 2, '--root is empty'],
+    [['images', '--root', '/proc/none'], 1, '/proc/none'],
+    [['images', '--root', '/etc/passwd'], 1, '/etc/passwd'],
+    [['save', '-o', '/nodir/x', 'app:v1'], 1, '/nodir'],
+    [['inspect', 'app'], 1, 'did you mean app:v1?'],
+    [['build', '--platform', 'amd46', '.'], 2, 'did you mean amd64?'],
+    [['umount', '/proc'], 1, 'nothing of this store is mounted at /proc'],
     [['umount', 'app:v1'], 1, 'is not mounted'],
     [['build', '-t', 'x', '/nonexistent'], 1, 'cannot read /nonexistent/Kubefile: no such file'],
     [['build', '--compression', 'gzip:11', '.'], 2, 'the level of gzip is 0 to 9'],
     [['run', 'app:v1', '--masters', '10.0.0.300'], 2, '10.0.0.300'],
     [['run', 'app:v1', '--masters', '10.0.0.2', '--nodes', '10.0.0.2'], 2, 'given as a master and as a node'],
     [['reset', '--cluster', 'none', '--force'], 1, 'there is no cluster none'],
-    [['reset'], 2, 'add --force'],
+    [['reset'], 1, 'there is no cluster my-cluster'],
+    [['reset', '--masters', '10.0.0.2'], 2, 'add --force'],
   ])('%j ends with %d: %s', async (args, code, message) => {
     const ended = await run(...args);
     expect(ended.stderr).toContain(message);
@@ -80,6 +88,24 @@ describe('every command', () => {
   });
 });
 
+describe('what images say', () => {
+  it('cannot drive the terminal', async () => {
+    const dir = join(home, 'escapes');
+    mkdirSync(dir);
+    writeFileSync(
+      join(dir, 'Kubefile'),
+      "FROM scratch\nLABEL evil='\u001b]0;owned\u0007\u001b[2J'\nRUN printf '\\033]0;owned\\007\\033[2J\\033[31mred\\033[0m\\n'\n",
+    );
+    const built = await run('build', '-t', 'escapes:v1', dir);
+    expect(built.code).toBe(0);
+    expect(built.stderr).toContain('\u001b[31mred\u001b[0m');
+    const shown = (await run('inspect', 'escapes:v1')).stdout + built.stderr.replaceAll(/\u001b\[\d*m/g, '');
+    expect(shown).not.toMatch(/[\u001b\u0007]/);
+    expect(shown).toContain('\\x1b]0;owned');
+    await ok('rmi', 'escapes:v1');
+  });
+});
+
 describe('names', () => {
   it('are given, shown and taken away', async () => {
     await ok('tag', 'app:v1', 'localhost:5000/other:v2');
@@ -91,6 +117,10 @@ describe('names', () => {
     expect(await ok('rmi', 'localhost:5000/other:v2')).toContain('Untagged: localhost:5000/other:v2');
     expect((await run('rmi', 'localhost:5000/other:v2')).code).toBe(1);
     expect((await run('rmi', '-f', 'localhost:5000/other:v2')).code).toBe(0);
+    await ok('tag', 'app:v1', 'app:v2');
+    const ambiguous = await run('rmi', digest.slice(7, 19));
+    expect(ambiguous).toMatchObject({ code: 2, stderr: expect.stringContaining('has 2 names') });
+    await ok('rmi', 'app:v2');
     await ok('inspect', 'app:v1');
   });
 });
@@ -169,6 +199,15 @@ it('completion is a script that each shell accepts', async () => {
     { encoding: 'utf8' },
   );
   expect({ stdout, stderr }).toEqual({ stdout: 'inspect\n', stderr: '' });
+  const values = spawnSync(
+    'bash',
+    [
+      '-c',
+      `${script}\nCOMP_WORDS=(slipway save --format oci-a); COMP_CWORD=3; _slipway; echo "\${COMPREPLY[@]}"; COMP_WORDS=(slipway registry s); COMP_CWORD=2; _slipway; echo "\${COMPREPLY[@]}"`,
+    ],
+    { encoding: 'utf8' },
+  );
+  expect(values.stdout).toBe('oci-archive\nserve\n');
   expect(await ok('completion', 'zsh')).toMatch(/^#compdef slipway/);
   expect(await ok('completion', 'fish')).toContain('complete -c slipway');
 });

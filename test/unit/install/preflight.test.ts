@@ -13,6 +13,7 @@ import {
 } from '../../../src/install/preflight.js';
 
 const RULES: PreflightRules = {
+  missingPrograms: [],
   clusterId: 'id-1',
   clusterName: 'prod',
   architecture: 'amd64',
