@@ -131,11 +131,6 @@ export class Manifests {
     );
   }
 
-  async #head(reference: string, signal?: AbortSignal): Promise<Descriptor | undefined> {
-    const answer = await this.#session.answer(this.#request('HEAD', reference, [200, 405], signal), 0);
-    return this.#described(answer, reference);
-  }
-
   /** What the head of an answer says; undefined when that is not enough and the content must be fetched. */
   #described(answer: RegistryAnswer, reference: string): Descriptor | undefined {
     if (answer.status !== 200) return undefined;
