@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type DockerRegistry, startDockerRegistry } from '../integration/registry/support/docker-registry.js';
 import { type LabHost, labAvailable, startLabHost, stopLabHosts } from '../lab/lab.js';
+import { HOST_SNAPSHOT } from '../lab/snapshot.js';
 import { mustSlipway, slipway } from '../support/slipway.js';
 import { tempDirectory } from '../support/temp.js';
 
@@ -31,18 +32,6 @@ let master: LabHost;
 let worker: LabHost;
 let image: string;
 const before = new Map<string, string>();
-
-/** What there is on a host that an installation could leave behind: files, units, links, mounts, firewall, processes. */
-const SNAPSHOT = `
-  find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /var/tmp -o -path /var/lib/systemd -o -path /var/cache \\) -prune -o -print | sort
-  find /var/lib -xdev -not -path '/var/lib/systemd*' | sort
-  cat /etc/hosts /etc/fstab 2>/dev/null; ls -A /root
-  ip -o link | awk '{print $2}' | sed 's/@.*//' | sort
-  iptables-save 2>/dev/null | grep -E 'KUBE|CNI|FLANNEL' | sort
-  systemctl list-unit-files --no-legend --no-pager | awk '{print $1, $2}' | sort
-  grep -E ' /(var/lib/kubelet|run/containerd|run/netns)' /proc/mounts
-  ps -eo comm | grep -E '^(kube|etcd|containerd|registry|pause|coredns)' | sort
-  true`;
 
 const kubectl = async (...args: string[]): Promise<string> =>
   (await exec(KUBECTL, ['--kubeconfig', join(site, 'data/harbour/admin.kubeconfig'), ...args])).stdout;
@@ -68,7 +57,7 @@ describe.skipIf(!lab.ok).sequential('the main job', () => {
     image = `${registry.address}/clusters/harbour:v1`;
     master = await startLabHost('job-m1', '10.99.0.50');
     worker = await startLabHost('job-n1', '10.99.0.51');
-    for (const host of [master, worker]) before.set(host.name, await host.run(SNAPSHOT));
+    for (const host of [master, worker]) before.set(host.name, await host.run(HOST_SNAPSHOT));
   });
 
   afterAll(async () => {
@@ -150,14 +139,14 @@ describe.skipIf(!lab.ok).sequential('the main job', () => {
       { root: site },
     );
     expect(absent).toMatchObject({ code: 1, stderr: expect.stringContaining('10.99.0.59') });
-    for (const host of [master, worker]) expect(await host.run(SNAPSHOT)).toBe(before.get(host.name));
+    for (const host of [master, worker]) expect(await host.run(HOST_SNAPSHOT)).toBe(before.get(host.name));
   });
 
   it('shows the plan and changes nothing', async () => {
     const plan = await mustSlipway(['run', image, ...hosts(), '--dry-run'], { root: site });
     expect(plan).toMatch(/kubeadm init/);
     expect(plan).toMatch(/kubeadm join/);
-    for (const host of [master, worker]) expect(await host.run(SNAPSHOT)).toBe(before.get(host.name));
+    for (const host of [master, worker]) expect(await host.run(HOST_SNAPSHOT)).toBe(before.get(host.name));
   });
 
   it('launches: both nodes are Ready', async () => {
@@ -202,7 +191,7 @@ describe.skipIf(!lab.ok).sequential('the main job', () => {
     });
     expect(code, stderr).toBe(0);
     for (const host of [master, worker]) {
-      const after = await host.run(SNAPSHOT);
+      const after = await host.run(HOST_SNAPSHOT);
       const lines = new Set(before.get(host.name)?.split('\n'));
       expect(
         after.split('\n').filter((line) => !lines.has(line)),
