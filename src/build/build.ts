@@ -131,7 +131,7 @@ async function runInstruction(
   async function execute(): Promise<Outcome> {
     switch (instruction.kind) {
       case 'COPY':
-        return runCopy(job, state, instruction, expand);
+        return runCopy(job, state, instruction, expand, step);
       case 'RUN':
         return runRun(job, state, instruction, step);
       case 'BASE':

@@ -20,6 +20,7 @@ export async function runCopy(
   state: StageState,
   instruction: CopyInstruction,
   expand: ExpandWord,
+  step: string,
 ): Promise<Outcome> {
   return at(job, instruction.sources[0]?.position ?? instruction.position, async () => {
     const sources = instruction.sources.map((word) => expand(word));
@@ -57,7 +58,7 @@ export async function runCopy(
     let layers: readonly StoredLayer[] = [];
     let contents = new Map<string, Digest>();
     if (plan.entries.length > 0) {
-      const { layer, packed } = await makeLayer(job, plan.entries, { title: instruction.source });
+      const { layer, packed } = await makeLayer(job, plan.entries, { title: `${step} layer` });
       layers = [layer];
       contents = new Map(
         packed.toc.entries.flatMap(({ path, digest }) => (digest === undefined ? [] : [[path, digest]])),

@@ -85,7 +85,7 @@ export async function runRun(
       job.signal.throwIfAborted();
       if (ended.code !== 0) throw runFailed(ended, output.tail(), isolation);
       const changed = await upperEntries(upper, tree);
-      return changed.length === 0 ? [] : [(await makeLayer(job, changed, { title: instruction.source })).layer];
+      return changed.length === 0 ? [] : [(await makeLayer(job, changed, { title: `${step} layer` })).layer];
     });
     await job.cache.put(scope, scope, { layers, created });
     return instructionDone(state, instruction, layers, scope, { cached: false, created });
