@@ -98,9 +98,13 @@ end() {
   return $found
 }
 
-# stop SESSION: TERM, then KILL what is left after five seconds
+# stop SESSION: TERM, then KILL what is left after five seconds. All are halted first: a shell that sees its child die
+# before its own turn comes would go on with the next command. Twice, for what was forked meanwhile.
 stop() {
-  end TERM "$1" || return 0
+  end STOP "$1" || return 0
+  end STOP "$1"
+  end TERM "$1"
+  end CONT "$1"
   tries=0
   while [ $tries -lt 25 ] && sleep 0.2; do
     end 0 "$1" || return 0

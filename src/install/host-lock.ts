@@ -32,8 +32,8 @@ export interface HostLockOptions {
  * Takes the lock of a host, so that no other Slipway, from whatever machine, changes it meanwhile. The lock is a file with its owner's
  * name, renewed every 15 s; one that is older than 60 s, or whose owner was a process of this machine that has ended, is taken over.
  *
- * All of it happens on the host in one script. The file comes into being by link(2), which fails when there is one already. A stale
- * one is first renamed away, then looked at: when it turns out to be another than the one found stale (somebody was faster), it is put back.
+ * All of it happens on the host in one script that holds flock(2) on the directory of the file: looking and taking are one step, and
+ * nothing is left behind.
  * @throws SlipwayError E_LOCKED with the owner.
  */
 export async function lockHost(
@@ -60,8 +60,7 @@ export async function lockHost(
   return {
     async release() {
       clearInterval(timer);
-      const path = shellQuote(file);
-      await host.run(`grep -q ${shellQuote(`^${token} `)} ${path} && rm -f ${path}\ntrue`, {
+      await host.run(`${guarded(file)}\ngrep -q ${shellQuote(`^${token} `)} "$lock" && rm -f "$lock"\ntrue`, {
         title: 'giving the lock of the host back',
         allowFailure: true,
         timeoutMs: 30_000,
@@ -77,25 +76,25 @@ interface LockFacts {
   readonly token: string;
 }
 
+/** The beginning of a script that looks at the lock file and changes it: nobody else does so until it ends. */
+function guarded(file: string): string {
+  return `lock=${shellQuote(file)}
+mkdir -p "\${lock%/*}" && exec 9<"\${lock%/*}" && flock -w 30 9 || exit 1`;
+}
+
 /** Takes the lock, also a stale one, and the one of `ended`. Gives the owner's line when it is held. */
 async function take({ host, file, owner, token }: LockFacts, ended = ''): Promise<string | undefined> {
   const { code, stdout } = await host.run(
-    `lock=${shellQuote(file)}
-mine=$lock.${token}
-mkdir -p "\${lock%/*}"
-printf '%s\\n' ${shellQuote(owner)} >"$mine" || exit 1
-trap 'rm -f "$mine" "$mine.old"' EXIT
-ln "$mine" "$lock" 2>/dev/null && exit 0
+    `${guarded(file)}
 found=$(cat "$lock" 2>/dev/null)
 age=$(( $(date +%s) - $(stat -c %Y "$lock" 2>/dev/null || echo 0) ))
-if [ "$found" != ${shellQuote(ended)} ] && [ "$age" -lt ${STALE_SECONDS} ] && [ "$age" -gt -${STALE_SECONDS} ]; then
+if [ -n "$found" ] && [ "$found" != ${shellQuote(ended)} ] && [ "$age" -lt ${STALE_SECONDS} ] && [ "$age" -gt -${STALE_SECONDS} ]; then
   printf '%s\\n' "$found"; exit ${HELD}
 fi
-mv "$lock" "$mine.old" 2>/dev/null
-[ ! -e "$mine.old" ] || [ "$(cat "$mine.old")" = "$found" ] || ln "$mine.old" "$lock" 2>/dev/null
-ln "$mine" "$lock" 2>/dev/null && exit 0
-cat "$lock" 2>/dev/null
-exit ${HELD}`,
+mine=$lock.${token}
+printf '%s\\n' ${shellQuote(owner)} >"$mine" && mv -f "$mine" "$lock" && exit 0
+rm -f "$mine"
+exit 1`,
     { title: 'taking the lock of the host', allowFailure: true, timeoutMs: 60_000 },
   );
   if (code === 0) return undefined;

@@ -42,7 +42,7 @@ export interface PreflightProblem {
 }
 
 /** Programs of a host that nothing works without. */
-export const NEEDED_PROGRAMS = ['bash', 'tar', 'gzip', 'sha256sum', 'find', 'systemctl', 'awk'] as const;
+export const NEEDED_PROGRAMS = ['bash', 'tar', 'gzip', 'sha256sum', 'find', 'systemctl', 'awk', 'flock'] as const;
 
 const MAX_SKEW_MS = 30_000;
 const HOSTNAME = /^[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?$/;

@@ -72,13 +72,13 @@ describe.skipIf(!lab.ok)('hosts of the lab', () => {
 
   it('answers keyboard-interactive with the password', async () => {
     await b.run(
-      'printf "PasswordAuthentication no\nKbdInteractiveAuthentication yes\n" >/etc/ssh/sshd_config.d/k.conf; systemctl reload ssh',
+      'printf "PasswordAuthentication no\nKbdInteractiveAuthentication yes\n" >/etc/ssh/sshd_config.d/k.conf; systemctl restart ssh',
     );
     try {
       expect((await over(b, { password: 'secret' }).run('hostname')).stdout).toBe('hosts-b\n');
       await expect(over(b, { password: 'wrong one' }).run('true')).rejects.toMatchObject({ code: 'E_HOST_AUTH' });
     } finally {
-      await b.run('rm /etc/ssh/sshd_config.d/k.conf; systemctl reload ssh');
+      await b.run('rm /etc/ssh/sshd_config.d/k.conf; systemctl restart ssh');
     }
   });
 
