@@ -7,7 +7,7 @@ import type { ClusterImageType } from '../image/cluster-image.js';
 import type { Compression } from '../image/media-types.js';
 import type { Descriptor } from '../image/oci.js';
 import type { Platform } from '../image/platform.js';
-import type { Instruction, Kubefile } from '../kubefile-parser/ast.js';
+import type { Instruction, Kubefile, Stage } from '../kubefile-parser/ast.js';
 import { parseKubefile } from '../kubefile-parser/parse.js';
 import type { RegistryOptions } from '../registry/options.js';
 import { BuildCache } from '../store/build-cache.js';
@@ -87,30 +87,31 @@ export async function buildImage(store: Store, options: BuildOptions): Promise<D
       epoch: options.epoch,
     };
     try {
-      const state = await runStages(job, needed.length);
-      return await finish(job, state, options);
+      const state = await runStages(job, needed);
+      return await finish(job, state, needed, options);
     } finally {
       await job.digests.save();
     }
   });
+}
 
-  async function runStages(job: BuildJob, count: number): Promise<StageState> {
-    const globalArgs = declareGlobalArgs(job);
-    const stages = new Map<number, StageState>();
-    let last: StageState | undefined;
-    for (const stage of needed.slice(0, count)) {
-      const lookup = (name: string): string | undefined => globalArgs[name] ?? platformVariables(job.platform)[name];
-      job.reporter.info(stage.from.source);
-      last = { ...(await runFrom(job, stage.from, expander(job, lookup), stages)), globalArgs };
-      for (const [index, instruction] of stage.instructions.entries()) {
-        last = await runInstruction(job, last, instruction, `[${index + 1}/${stage.instructions.length}]`);
-      }
-      stages.set(stage.from.index, last);
+/** Runs stages in order; gives the last one. */
+async function runStages(job: BuildJob, stages: readonly Stage[]): Promise<StageState> {
+  const globalArgs = declareGlobalArgs(job);
+  const lookup = (name: string): string | undefined => globalArgs[name] ?? platformVariables(job.platform)[name];
+  const done = new Map<number, StageState>();
+  let state: StageState | undefined;
+  for (const { from, instructions } of stages) {
+    job.reporter.info(from.source);
+    state = { ...(await runFrom(job, from, expander(job, lookup), done)), globalArgs };
+    for (const [index, instruction] of instructions.entries()) {
+      state = await runInstruction(job, state, instruction, `[${index + 1}/${instructions.length}]`);
     }
-    if (last === undefined) throw new SlipwayError('E_INTERNAL', 'a Kubefile without stages was accepted');
-    warnUnusedArgs(job);
-    return last;
+    done.set(from.index, state);
   }
+  if (state === undefined) throw new SlipwayError('E_INTERNAL', 'a Kubefile without stages was accepted');
+  warnUnusedArgs(job);
+  return state;
 }
 
 async function runInstruction(
@@ -149,12 +150,17 @@ async function runInstruction(
 }
 
 /** What comes after the last instruction: container images nobody asked for by BASE, Metadata, config, manifest, names. */
-async function finish(job: BuildJob, built: StageState, options: BuildOptions): Promise<Descriptor> {
+async function finish(
+  job: BuildJob,
+  built: StageState,
+  stages: readonly Stage[],
+  options: BuildOptions,
+): Promise<Descriptor> {
   const cluster = job.kubefile.directives.dialect === 'kubefile' || options.type !== undefined;
   let state = built;
   let metadata: Awaited<ReturnType<typeof finishMetadata>>['metadata'];
   if (cluster) {
-    const asked = job.kubefile.stages.some(({ instructions }) => instructions.some(({ kind }) => kind === 'BASE'));
+    const asked = stages.some(({ instructions }) => instructions.some(({ kind }) => kind === 'BASE'));
     if (options.imageLists.length > 0 || (!asked && options.mode === 'all')) {
       state = (await collectContainerImages(job, state, { source: 'BASE rootfs cache', dir: '/' }, options.imageLists))
         .state;
