@@ -1,6 +1,9 @@
-/** A command that prints what an installation could leave behind on a host: files, units, links, mounts, firewall, processes. */
+/**
+ * A command that prints what an installation could leave behind on a host: files, units, links, mounts, firewall, processes. Not what the host
+ * does by itself, such as the backups that Debian makes at midnight.
+ */
 export const HOST_SNAPSHOT = `
-  find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /var/tmp -o -path /var/lib/systemd -o -path /var/cache \\) -prune -o -print | sort
+  find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /var/tmp -o -path /var/lib/systemd -o -path /var/cache -o -path /var/backups \\) -prune -o -print | sort
   find /var/lib -xdev -not -path '/var/lib/systemd*' | sort
   ls -A /run/lock /run/slipway 2>/dev/null
   cat /etc/hosts /etc/fstab 2>/dev/null; ls -A /root
