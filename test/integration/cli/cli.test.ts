@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -141,6 +142,32 @@ describe('archives', () => {
       await mustSlipway(['umount', 'app:v1'], { root: other });
     }
     expect(existsSync(mounted)).toBe(false);
+  });
+
+  it('with an image that cannot be read give it no name', async () => {
+    const dir = join(home, 'broken.oci');
+    await ok('save', '--format', 'oci-dir', '-o', dir, 'app:v1');
+    const index = JSON.parse(readFileSync(join(dir, 'index.json'), 'utf8')) as {
+      manifests: { digest: string; size: number }[];
+    };
+    const blob = (digest: string) => join(dir, 'blobs/sha256', digest.slice('sha256:'.length));
+    const [entry] = index.manifests;
+    if (entry === undefined) throw new Error('nothing was saved');
+    const manifest = JSON.parse(readFileSync(blob(entry.digest), 'utf8')) as object;
+    const bytes = JSON.stringify({ ...manifest, annotations: { 'sealer.image.extension': '{not json' } });
+    const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+    writeFileSync(blob(digest), bytes);
+    writeFileSync(
+      join(dir, 'index.json'),
+      JSON.stringify({ ...index, manifests: [{ ...entry, digest, size: bytes.length }] }),
+    );
+    const other = join(home, 'store-broken');
+    const loaded = await slipway(['load', '-i', dir], { root: other });
+    expect(loaded).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('annotation sealer.image.extension is not valid JSON'),
+    });
+    expect(await mustSlipway(['images', '-q'], { root: other })).toBe('');
   });
 
   it('go through pipes, and are read by skopeo', async () => {

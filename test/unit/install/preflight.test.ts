@@ -89,6 +89,11 @@ describe('preflight', () => {
     expect(list[0]).toMatch(expected);
   });
 
+  it('refuses an image without the programs of its runtime, whatever the hosts are', () => {
+    const { problems } = preflight([], { ...RULES, missingPrograms: ['bin/kubeadm'] });
+    expect(problems).toMatchObject([{ host: undefined, problem: 'the image has no bin/kubeadm' }]);
+  });
+
   it('refuses hosts that share a name or a machine-id, and addresses inside the pods’ network', () => {
     expect(
       problems(
