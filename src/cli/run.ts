@@ -36,7 +36,7 @@ export function define(program: Command): void {
     .option('-e, --env <name=value>', 'a variable for scripts and templates; may be given several times', repeatable)
     .option('--cmd <command>', "a launch command instead of the image's; may be given several times", repeatable)
     .option('--cluster <name>', 'the name of the cluster')
-    .option('--dry-run', 'look at the hosts and print what would be done, and why; change nothing')
+    .option('--dry-run', 'look at the hosts and print what would be done, and why; change nothing on them')
     .option('--from-scratch', 'forget what earlier runs did; what the hosts say counts all the same')
     .option('--platform <os/arch>', 'which image of a multi-platform one')
     .option('--concurrency <n>', 'hosts worked on at once (default: 10)')
