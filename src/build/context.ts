@@ -1,11 +1,10 @@
 import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
-import { readFile, realpath, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import dockerignore from '@balena/dockerignore';
+import { realpath, stat } from 'node:fs/promises';
 import { errnoOf, isSlipwayError, messageOf, SlipwayError } from '../base/errors.js';
 import { nameOf, parentOf } from '../layers/layer-names.js';
 import { fsPath, pathFromBytes } from '../layers/path-bytes.js';
 import { comparePaths } from '../layers/toc.js';
+import { type IgnoreRules, openIgnoreRules } from './ignore-rules.js';
 
 /** A file, directory or link of the build context. */
 export interface ContextEntry {
@@ -16,17 +15,7 @@ export interface ContextEntry {
   readonly stats: Stats;
 }
 
-/** Names of ignore files, best first; `<Kubefile>.dockerignore` comes before all of them. */
-const IGNORE_FILES = ['.kubeignore', '.dockerignore'];
 const MOST_LINKS = 40;
-
-interface IgnoreRules {
-  /** The file they came from, for messages. */
-  readonly file: string;
-  ignores(path: string): boolean;
-  /** There are `!` rules: an ignored directory may hold something that is not ignored. */
-  readonly hasExceptions: boolean;
-}
 
 /** The directory that COPY takes from. Nothing outside it is ever read: names and links are resolved inside. */
 export class BuildContext {
@@ -54,10 +43,7 @@ export class BuildContext {
         { cause },
       );
     }
-    return new BuildContext(
-      root,
-      await readIgnoreRules([`${kubefile}.dockerignore`, ...IGNORE_FILES.map((name) => join(root, name))]),
-    );
+    return new BuildContext(root, await openIgnoreRules(root, kubefile));
   }
 
   /** The ignore file that hides `path`, or undefined when it is not hidden. */
@@ -175,38 +161,4 @@ export class BuildContext {
 
 function readNames(dir: string): string[] {
   return readdirSync(fsPath(dir), { encoding: 'buffer' }).map(pathFromBytes).sort(comparePaths);
-}
-
-async function readIgnoreRules(files: readonly string[]): Promise<IgnoreRules | undefined> {
-  for (const file of files) {
-    let text: string;
-    try {
-      text = await readFile(file, 'utf8');
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') continue;
-      throw error;
-    }
-    checkRules(text, file);
-    const rules = dockerignore.default({ ignorecase: false }).add(text.replace(/^\uFEFF/, ''));
-    return {
-      file,
-      ignores: (path) => rules.ignores(path),
-      hasExceptions: text.split('\n').some((line) => line.trim().startsWith('!')),
-    };
-  }
-  return undefined;
-}
-
-/** @throws SlipwayError E_USAGE that names the line: a rule that cannot be read hides nothing, which is not what anybody meant. */
-function checkRules(text: string, file: string): void {
-  for (const [index, line] of text.split(/\r?\n/).entries()) {
-    try {
-      dockerignore.default({ ignorecase: false }).add(line).ignores('x');
-    } catch (cause) {
-      throw new SlipwayError('E_USAGE', `${file}:${index + 1}: ${JSON.stringify(line)} is not a pattern`, {
-        hint: 'a "[" needs its "]"',
-        cause,
-      });
-    }
-  }
 }
