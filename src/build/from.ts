@@ -1,5 +1,5 @@
 import { isSlipwayError, SlipwayError } from '../base/errors.js';
-import { formatPlatform, parsePlatform, samePlatform } from '../image/platform.js';
+import { formatPlatform, type Platform, parsePlatform, samePlatform } from '../image/platform.js';
 import type { FromInstruction } from '../kubefile-parser/ast.js';
 import { findStage } from '../kubefile-parser/stages.js';
 import { type LocalImage, readImage } from '../store/local-image.js';
@@ -11,38 +11,46 @@ import { emptyStage, type StageState, stageFrom } from './stage.js';
 /**
  * FROM: `scratch`, an earlier stage, an image of the store, or one that is pulled. `--pull always` asks the registry first, `never`
  * only looks here.
- * @param stages the finished earlier stages, by index.
  */
-export async function runFrom(
-  job: BuildJob,
-  from: FromInstruction,
-  expand: ExpandWord,
-  stages: ReadonlyMap<number, StageState>,
-): Promise<StageState> {
+export async function runFrom(job: BuildJob, from: FromInstruction, expand: ExpandWord): Promise<StageState> {
   return at(job, from.image.position, async () => {
     const platform = from.platform === undefined ? job.platform : parsePlatform(expand(from.platform));
     const name = expand(from.image);
     const stage = from.stage ?? findStage(job.kubefile.stages, name, from.index);
-    const earlier = stage === undefined ? undefined : stages.get(stage);
-    if (earlier !== undefined) return { ...earlier, args: {} };
+    if (stage !== undefined) return { ...(await job.stages.stage(stage)), args: {} };
     if (name === 'scratch') return emptyStage(platform);
     if (name === '')
       throw new SlipwayError('E_INVALID_REFERENCE', `FROM ${from.image.raw}: the image name is empty`, {
         hint: 'give the variable a value with --build-arg',
       });
-    const image = await baseImage(job, name, platform);
-    if (!samePlatform(image.platform, platform)) {
-      throw new SlipwayError(
-        'E_NOT_FOUND',
-        `${name} is for ${formatPlatform(image.platform)}, the build is for ${formatPlatform(platform)}`,
-      );
-    }
-    return stageFrom(image);
+    return job.stages.image(name, platform);
   });
 }
 
-async function baseImage(job: BuildJob, name: string, platform: StageState['platform']): Promise<LocalImage> {
-  const { store, pull, registry, reporter } = job;
+/**
+ * The state that an image of the store, or one that is pulled, gives a stage.
+ * @throws SlipwayError E_NOT_FOUND when there is none for the platform, and whatever pulling throws.
+ */
+export async function imageStage(
+  job: Pick<BuildJob, 'store' | 'pull' | 'registry' | 'reporter'>,
+  name: string,
+  platform: Platform,
+): Promise<StageState> {
+  const image = await baseImage(job, name, platform);
+  if (!samePlatform(image.platform, platform)) {
+    throw new SlipwayError(
+      'E_NOT_FOUND',
+      `${name} is for ${formatPlatform(image.platform)}, the build is for ${formatPlatform(platform)}`,
+    );
+  }
+  return stageFrom(image);
+}
+
+async function baseImage(
+  { store, pull, registry, reporter }: Parameters<typeof imageStage>[0],
+  name: string,
+  platform: Platform,
+): Promise<LocalImage> {
   if (pull !== 'always') {
     try {
       return await readImage(store, name, platform);

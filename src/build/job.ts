@@ -1,4 +1,5 @@
 import type { Reporter } from '../base/reporter.js';
+import type { Slots } from '../base/slots.js';
 import type { Compression } from '../image/media-types.js';
 import type { Platform } from '../image/platform.js';
 import type { Kubefile } from '../kubefile-parser/ast.js';
@@ -7,14 +8,20 @@ import type { BuildCache } from '../store/build-cache.js';
 import type { Store } from '../store/store.js';
 import type { BuildContext } from './context.js';
 import type { FileDigests } from './file-digests.js';
+import type { StageState } from './stage.js';
+import type { StageSource } from './stage-graph.js';
 
-/** What one build works with: the same for all its instructions. */
+/** What the build for one platform works with: the same for all its instructions. */
 export interface BuildJob {
   readonly store: Store;
   readonly kubefile: Kubefile;
   readonly context: BuildContext;
   readonly digests: FileDigests;
   readonly cache: BuildCache;
+  /** Finished stages, and images that `--from=` names. */
+  readonly stages: StageSource<StageState>;
+  /** Packing and commands, which keep a core busy each, take their turns here: stages run at the same time. */
+  readonly heavy: Slots;
   /** False with `--no-cache`: nothing is taken from the cache, what is made is put there all the same. */
   readonly useCache: boolean;
   readonly platform: Platform;
@@ -28,6 +35,7 @@ export interface BuildJob {
   /** SOURCE_DATE_EPOCH in seconds: no time in the image is later. */
   readonly epoch: number | undefined;
   readonly reporter: Reporter;
+  /** Also aborted when another stage of the build has failed. */
   readonly signal: AbortSignal;
 }
 

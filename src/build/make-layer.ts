@@ -10,7 +10,15 @@ export interface MadeLayer {
 }
 
 /** Packs entries straight into a blob of the store: content is read once and hashed once. */
-export async function makeLayer(
+export function makeLayer(
+  job: BuildJob,
+  entries: readonly PackEntry[],
+  options: { readonly title: string; readonly compression?: Compression },
+): Promise<MadeLayer> {
+  return job.heavy(() => packInto(job, entries, options));
+}
+
+async function packInto(
   { store, epoch, compression, compressionLevel, reporter, signal }: BuildJob,
   entries: readonly PackEntry[],
   options: { readonly title: string; readonly compression?: Compression },

@@ -1,36 +1,56 @@
 import { SlipwayError } from '../base/errors.js';
-import { suggest } from '../base/suggest.js';
-import type { Kubefile, Stage } from '../kubefile-parser/ast.js';
+import type { Stage } from '../kubefile-parser/ast.js';
+import { expander } from './expand.js';
+import { imageStage, runFrom } from './from.js';
+import { declareGlobalArgs, globalLookup, quietValue } from './global-args.js';
+import { runInstruction } from './instructions.js';
+import type { BuildJob } from './job.js';
+import type { StageState } from './stage.js';
+import { neededStages, runStages, stageSource } from './stage-graph.js';
 
-/**
- * The stage that `--target` names, by name or number; the last when nothing is named.
- * @throws SlipwayError E_USAGE with the nearest name.
- */
-export function targetStage({ stages, file }: Kubefile, target: string | undefined): Stage {
-  const found =
-    target === undefined
-      ? stages.at(-1)
-      : (stages.find(({ from }) => from.name === target.toLowerCase()) ??
-        (/^\d+$/.test(target) ? stages[Number(target)] : undefined));
-  if (found !== undefined) return found;
-  const names = stages.flatMap(({ from }) => (from.name === undefined ? [] : [from.name]));
-  const near = suggest(target ?? '', names);
-  throw new SlipwayError('E_USAGE', `${file} has no stage ${JSON.stringify(target)}`, {
-    hint:
-      near === undefined ? `its stages: ${names.join(', ') || `0 to ${stages.length - 1}`}` : `did you mean ${near}?`,
-  });
+/** The stages of one platform, built. */
+export interface BuiltStages {
+  readonly job: BuildJob;
+  /** The target. */
+  readonly state: StageState;
+  /** Those that were run, in the order of the file. */
+  readonly needed: readonly Stage[];
 }
 
-/** The stages a target needs, itself last, in the order of the file. A FROM with variables may name any earlier stage, so those stay. */
-export function neededStages({ stages }: Kubefile, target: Stage): Stage[] {
-  const needed = new Set<number>();
-  const need = ({ from }: Stage): void => {
-    if (needed.has(from.index)) return;
-    needed.add(from.index);
-    const direct = from.stage === undefined ? undefined : stages[from.stage];
-    if (direct !== undefined) need(direct);
-    else if (from.image.raw.includes('$')) for (const earlier of stages.slice(0, from.index)) need(earlier);
+/** Builds what a target needs, and nothing else; stages that do not need each other at the same time. */
+export async function buildStages(given: Omit<BuildJob, 'stages'>, target: Stage): Promise<BuiltStages> {
+  const stop = new AbortController();
+  const globalArgs = declareGlobalArgs(given);
+  const lookup = globalLookup(given, globalArgs);
+  const needed = neededStages(given.kubefile, target, ({ image }) => quietValue(given, image, lookup));
+  const signal = AbortSignal.any([given.signal, stop.signal]);
+  const job: BuildJob = {
+    ...given,
+    signal,
+    stages: stageSource(given.kubefile, {
+      platform: given.platform,
+      image: (name, platform) => imageStage(given, name, platform),
+      run: async (stage) => {
+        const { from, instructions } = stage;
+        job.reporter.info(from.source);
+        let state: StageState = { ...(await runFrom(job, from, expander(job, lookup))), globalArgs };
+        for (const [index, instruction] of instructions.entries())
+          state = await runInstruction(job, state, instruction, stepName(stage, index, needed.length > 1));
+        return state;
+      },
+    }),
   };
-  need(target);
-  return stages.filter(({ from }) => needed.has(from.index));
+  const state = await runStages(
+    job.stages,
+    needed.map(({ from }) => from.index),
+    (reason) => stop.abort(reason),
+  );
+  if (state === undefined) throw new SlipwayError('E_INTERNAL', 'a Kubefile without stages was accepted');
+  return { job, state, needed };
+}
+
+/** `[2/7]`; `[builder 2/7]` when several stages are built. */
+function stepName({ from, instructions }: Stage, index: number, several: boolean): string {
+  const place = `${index + 1}/${instructions.length}`;
+  return several ? `[${from.name ?? `stage-${from.index}`} ${place}]` : `[${place}]`;
 }

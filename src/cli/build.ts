@@ -4,7 +4,7 @@ import { SlipwayError } from '../base/errors.js';
 import { buildImage } from '../build/build.js';
 import { type ClusterImageType, IMAGE_TYPES } from '../image/cluster-image.js';
 import type { Compression } from '../image/media-types.js';
-import { parsePlatform, thisPlatform } from '../image/platform.js';
+import { type Platform, parsePlatform, samePlatform, thisPlatform } from '../image/platform.js';
 import { parseReference } from '../image/reference.js';
 import { action, addGlobalFlags, examples, repeatable } from './action.js';
 import { addConnectionFlags, addCredentialFlags, type RegistryFlags, registryOptions } from './registry-flags.js';
@@ -14,7 +14,7 @@ interface Flags extends RegistryFlags {
   readonly tag?: readonly string[];
   readonly file?: string;
   readonly buildArg?: readonly string[];
-  readonly platform?: string;
+  readonly platform?: readonly string[];
   readonly target?: string;
   readonly cache: boolean;
   readonly label?: readonly string[];
@@ -38,7 +38,11 @@ export function define(program: Command): void {
     .option('-t, --tag <name>', 'a name for the image; may be given several times', repeatable)
     .option('-f, --file <path>', 'the Kubefile (default: Kubefile in the context)')
     .option('--build-arg <name=value>', 'a value for an ARG; may be given several times', repeatable)
-    .option('--platform <os/arch>', 'what the image is for (default: this machine)')
+    .option(
+      '--platform <os/arch[,…]>',
+      'what the image is for (default: this machine); several give an index with an image for each',
+      repeatable,
+    )
     .option('--target <stage>', 'stop after this stage')
     .option('--no-cache', 'run every instruction again')
     .option('--label <name=value>', 'a label for the image; may be given several times', repeatable)
@@ -77,24 +81,22 @@ export function define(program: Command): void {
           'slipway build -t localhost:5000/k8s:v1 --build-arg VERSION=v1.29.2 -f k8s.kubefile basefs/kubernetes',
           'another Kubefile, with a build argument',
         ],
-        ['slipway build -t k8s:v1 --platform linux/arm64 --no-cache .', 'for another architecture, from nothing'],
+        [
+          'slipway build -t k8s:v1 --platform linux/amd64,linux/arm64 .',
+          'for two architectures: an index with two images',
+        ],
       ),
     )
     .action(
       action<[string], Flags>(async (context, flags, directory) => {
         const names = (flags.tag ?? []).map((text) => tagName(text));
-        const platforms = (flags.platform ?? '').split(',').filter((text) => text !== '');
-        if (platforms.length > 1)
-          throw new SlipwayError('E_UNSUPPORTED', 'a build for several platforms is not supported by this version', {
-            hint: 'build them one after the other',
-          });
         const { compression, level } = parseCompression(flags.compression);
         const epoch = readEpoch(process.env.SOURCE_DATE_EPOCH);
         const store = await context.store();
         const descriptor = await buildImage(store, {
           context: directory,
           ...(flags.file === undefined ? {} : { kubefile: flags.file }),
-          platform: platforms[0] === undefined ? thisPlatform() : parsePlatform(platforms[0]),
+          platforms: platforms(flags.platform ?? []),
           tags: names,
           buildArgs: buildArgs(flags.buildArg ?? []),
           ...(flags.target === undefined ? {} : { target: flags.target }),
@@ -130,6 +132,14 @@ function tagName(text: string): string {
   const { name, digest } = parseReference(text);
   if (digest !== undefined) throw new SlipwayError('E_USAGE', `-t ${text}: a name that is given cannot have a digest`);
   return name;
+}
+
+/** `linux/amd64,linux/arm64`, and repeated; each platform once. */
+function platforms(list: readonly string[]): Platform[] {
+  const texts = list.flatMap((text) => text.split(',')).filter((text) => text !== '');
+  if (texts.length === 0) return [thisPlatform()];
+  const found = texts.map(parsePlatform);
+  return found.filter((platform, index) => found.findIndex((other) => samePlatform(other, platform)) === index);
 }
 
 /** `NAME=value`, or `NAME` alone for the value that this process has in its environment, as docker does. */

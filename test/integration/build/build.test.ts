@@ -377,7 +377,6 @@ describe('bad input', () => {
       /Metadata: arch is arm64, but the image is built for amd64/,
     ],
     ['an unknown runtime', 'FROM scratch\nCOPY rke/ .\n', [], /ClusterRuntime/],
-    ['what is not supported yet', 'FROM scratch\nADD rootfs .\n', [], /Kubefile:2:1: ADD is not supported/],
   ])('%s', async (_what, kubefile, args, message) => {
     const dir = seedContext('bad', kubefile, {
       'arm/Metadata': '{"arch":"arm64"}',

@@ -1,0 +1,55 @@
+import type { ClusterImageType } from '../image/cluster-image.js';
+import type { Descriptor } from '../image/oci.js';
+import type { Stage } from '../kubefile-parser/ast.js';
+import { collectContainerImages } from './base.js';
+import { commitImage } from './commit.js';
+import { type BuildJob, createdTime } from './job.js';
+import { finishMetadata } from './metadata.js';
+import type { StageState } from './stage.js';
+
+/** What a build is told about the image as a whole. */
+export interface FinishOptions {
+  readonly type?: ClusterImageType;
+  /** `lite`: no container images are collected unless a BASE instruction says so. */
+  readonly mode: 'all' | 'lite';
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** Further image lists, as paths on this machine. */
+  readonly imageLists: readonly string[];
+  /** The version of this program. */
+  readonly version: string;
+}
+
+/** What comes after the last instruction: container images nobody asked for by BASE, Metadata, config, manifest. It has no name yet. */
+export async function finishImage(
+  job: BuildJob,
+  built: StageState,
+  stages: readonly Stage[],
+  options: FinishOptions,
+): Promise<Descriptor> {
+  const cluster = job.kubefile.directives.dialect === 'kubefile' || options.type !== undefined;
+  let state = built;
+  let metadata: Awaited<ReturnType<typeof finishMetadata>>['metadata'];
+  if (cluster) {
+    const asked = stages.some(({ instructions }) => instructions.some(({ kind }) => kind === 'BASE'));
+    if (options.imageLists.length > 0 || (!asked && options.mode === 'all')) {
+      state = (await collectContainerImages(job, state, { source: 'BASE rootfs cache', dir: '/' }, options.imageLists))
+        .state;
+    }
+    ({ state, metadata } = await finishMetadata(job, state, options.type ?? 'kube-installer'));
+  }
+  return commitImage(job.store, state, {
+    type: cluster ? (options.type ?? 'kube-installer') : 'image',
+    metadata,
+    labels: options.labels,
+    annotations: options.annotations,
+    created: imageTime(state, job),
+    version: options.version,
+  });
+}
+
+/** The image is as old as its newest layer, so that a build taken whole from the cache gives the image it gave before. */
+function imageTime({ history }: StageState, job: BuildJob): string {
+  const times = history.flatMap(({ created }) => (created === undefined ? [] : [created]));
+  return times.sort((a, b) => Date.parse(a) - Date.parse(b)).at(-1) ?? createdTime(job);
+}
