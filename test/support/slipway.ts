@@ -9,7 +9,8 @@ export interface Ended {
   readonly stderr: string;
 }
 
-const LAUNCHER = fileURLToPath(new URL('../../bin/slipway', import.meta.url));
+/** The program's launcher. */
+export const LAUNCHER = fileURLToPath(new URL('../../bin/slipway', import.meta.url));
 
 export interface CallOptions {
   readonly root: string;

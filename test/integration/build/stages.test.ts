@@ -1,0 +1,85 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { mustSlipway, slipway } from '../../support/slipway.js';
+import { tempDirectory } from '../../support/temp.js';
+import { writeTree } from '../../support/write-tree.js';
+import { must } from '../registry/support/programs.js';
+
+const home = tempDirectory();
+const root = join(home, 'store');
+let count = 0;
+
+afterAll(() => mustSlipway(['umount', '--all'], { root }));
+
+function context(kubefile: string, files: Readonly<Record<string, string>> = {}): string {
+  return writeTree(join(home, 'contexts', String(count++)), { Kubefile: kubefile, ...files });
+}
+
+describe('stages', () => {
+  it('that the target does not need are not run', async () => {
+    const dir = context('FROM scratch AS broken\nRUN exit 3\nFROM scratch AS fine\nCOPY a a\nFROM broken\n', {
+      a: '1',
+    });
+    const { code, stderr } = await slipway(['build', '-t', 'fine', '--target', 'fine', dir], { root });
+    expect(code).toBe(0);
+    expect(stderr).not.toContain('exit 3');
+    expect((await slipway(['build', dir], { root })).code).toBe(1);
+  });
+
+  it('are ended when another one fails', async () => {
+    const dir = context(
+      'FROM scratch AS slow\nRUN sleep 600\nFROM scratch AS broken\nRUN echo why >&2; exit 3\nFROM slow\nCOPY --from=broken x .\n',
+    );
+    const { code, stderr } = await slipway(['build', dir], { root });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/Kubefile:4:1: the command ended with exit code 3[\s\S]*\| why/);
+    expect(stderr).not.toMatch(/bug|E_INTERNAL|interrupted/i);
+    expect(readdirSync(join(root, 'tmp'))).toEqual([]);
+  });
+
+  it('are told apart in the output', async () => {
+    const dir = context('FROM scratch AS one\nCOPY a a\nFROM one\nCOPY b b\n', { a: '1', b: '2' });
+    const { stderr } = await slipway(['build', dir], { root });
+    expect(stderr).toContain('[one 1/1] COPY a a');
+    expect(stderr).toContain('[stage-1 1/1] COPY b b');
+  });
+});
+
+describe('several platforms', () => {
+  const files = { 'amd64/bin/tool': 'for amd64', 'arm64/bin/tool': 'for arm64', 'etc/same': 'x' };
+
+  it('make an index that skopeo and we read, each image with its own files', async () => {
+    const dir = context(
+      'FROM scratch\nCOPY etc etc/\nCOPY ${ARCH} .\nRUN echo $TARGETPLATFORM > etc/platform\n',
+      files,
+    );
+    const args = ['build', '-t', 'both:v1', '--platform', 'linux/amd64,linux/arm64', '--platform', 'amd64', '-q', dir];
+    const digest = (await mustSlipway(args, { root })).trim();
+    for (const arch of ['amd64', 'arm64']) {
+      const mount = await mustSlipway(['mount', '--platform', `linux/${arch}`, 'both:v1'], { root });
+      expect(readFileSync(join(mount.trim(), 'bin/tool'), 'utf8')).toBe(`for ${arch}`);
+      expect(readFileSync(join(mount.trim(), 'etc/platform'), 'utf8')).toBe(`linux/${arch}\n`);
+      await mustSlipway(['umount', mount.trim()], { root });
+    }
+    const archive = join(home, 'both.tar');
+    await mustSlipway(['save', '-o', archive, 'both:v1'], { root });
+    const raw = JSON.parse(await must('skopeo', ['inspect', '--raw', `oci-archive:${archive}`])) as {
+      manifests: { platform: { architecture: string; os: string } }[];
+    };
+    expect(raw.manifests.map(({ platform }) => platform)).toEqual([
+      { os: 'linux', architecture: 'amd64' },
+      { os: 'linux', architecture: 'arm64' },
+    ]);
+    expect((await mustSlipway([...args, '--iidfile', join(home, 'iid')], { root })).trim()).toBe(digest);
+    expect(readFileSync(join(home, 'iid'), 'utf8')).toBe(digest);
+  });
+
+  it('with a part missing for one of them name the platform, and give no name', async () => {
+    const dir = context('FROM scratch\nCOPY ${ARCH} .\n', { 'amd64/x': '1' });
+    const { code, stderr } = await slipway(['build', '-t', 'half:v1', '--platform', 'amd64,arm64', dir], { root });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/Kubefile:2:6: arm64 is not in the build context/);
+    expect((await slipway(['inspect', 'half:v1'], { root })).code).toBe(1);
+  });
+});
