@@ -110,7 +110,7 @@ export class BuildContext {
       } else if (!hidden) {
         yield { path, file, stats };
         yield* this.#walk(path, inside);
-      } else if (this.#rules?.hasExceptions) {
+      } else if (this.#rules?.mayExceptBelow(inside)) {
         // Hidden itself, but something in it may be excepted: it is then there as a parent.
         const below = this.#walk(path, inside);
         const first = below.next();
