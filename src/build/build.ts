@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { errnoOf, messageOf, SlipwayError } from '../base/errors.js';
 import type { Reporter } from '../base/reporter.js';
 import { slots } from '../base/slots.js';
+import type { Digest } from '../image/digest.js';
 import { type Compression, MEDIA } from '../image/media-types.js';
 import { type Descriptor, encodeJson, type Index } from '../image/oci.js';
 import { formatPlatform, type Platform } from '../image/platform.js';
@@ -12,6 +13,8 @@ import { parseKubefile } from '../kubefile-parser/parse.js';
 import type { RegistryOptions } from '../registry/options.js';
 import { BuildCache } from '../store/build-cache.js';
 import type { Store } from '../store/store.js';
+import type { CacheTarget } from './cache/cache-spec.js';
+import { type ImportedCache, type KeyedRecord, trackedCache } from './cache/instruction-cache.js';
 import { BuildContext } from './context.js';
 import { FileDigests } from './file-digests.js';
 import { type FinishOptions, finishImage } from './finish.js';
@@ -38,6 +41,10 @@ export interface BuildOptions extends FinishOptions {
   readonly compressionLevel?: number;
   /** SOURCE_DATE_EPOCH, in seconds. */
   readonly epoch?: number;
+  /** Names of caches in registries that may have what an instruction makes. */
+  readonly cacheFrom: readonly string[];
+  /** Where the cache of this build is stored when it has succeeded. */
+  readonly cacheTo: readonly CacheTarget[];
   readonly registry: RegistryOptions;
   readonly reporter: Reporter;
   readonly signal: AbortSignal;
@@ -57,24 +64,28 @@ export async function buildImage(store: Store, options: BuildOptions): Promise<D
   return store.use(async () => {
     const context = await BuildContext.open(options.context, kubefile.file);
     const digests = await FileDigests.open(store, context.root);
+    const cache = trackedCache(new BuildCache(store), await importCaches(store, options));
     const shared = {
       ...options,
       store,
       kubefile,
       context,
       digests,
-      cache: new BuildCache(store),
+      cache,
       heavy: slots(availableParallelism()),
       compressionLevel: options.compressionLevel,
       epoch: options.epoch,
     };
     const several = options.platforms.length > 1;
     const images: Descriptor[] = [];
+    const diffIds = new Set<Digest>();
     try {
       for (const platform of options.platforms) {
         if (several) options.reporter.info(`for ${formatPlatform(platform)}:`);
         const { job, state, needed } = await buildStages({ ...shared, platform }, target);
-        images.push(await finishImage(job, state, needed, options));
+        const { descriptor, layers } = await finishImage(job, state, needed, options);
+        images.push(descriptor);
+        for (const { diffId } of layers) diffIds.add(diffId);
       }
     } finally {
       await digests.save();
@@ -84,8 +95,37 @@ export async function buildImage(store: Store, options: BuildOptions): Promise<D
     const [only] = images;
     const image = several || only === undefined ? await putIndex(store, images) : only;
     for (const name of options.tags) await store.tag(name, image);
+    await exportCaches(store, options, cache.used(), diffIds);
     return image;
   });
+}
+
+async function importCaches(
+  store: Store,
+  { cacheFrom, useCache, registry, reporter, signal }: BuildOptions,
+): Promise<ImportedCache[]> {
+  if (cacheFrom.length === 0 || !useCache) return [];
+  const { importCache } = await import('./cache/registry-cache.js');
+  const imported: ImportedCache[] = [];
+  for (const name of cacheFrom) {
+    const found = await importCache(store, name, { registry, reporter, signal });
+    if (found !== undefined) imported.push(found);
+  }
+  return imported;
+}
+
+/** @param diffIds of the layers of the built images: all that `mode=min` stores. */
+async function exportCaches(
+  store: Store,
+  { cacheTo, registry, reporter, signal }: BuildOptions,
+  used: readonly KeyedRecord[],
+  diffIds: ReadonlySet<Digest>,
+): Promise<void> {
+  if (cacheTo.length === 0) return;
+  const { exportCache } = await import('./cache/registry-cache.js');
+  const least = used.filter(({ record }) => record.layers.every(({ diffId }) => diffIds.has(diffId)));
+  for (const { name, mode } of cacheTo)
+    await exportCache(store, name, mode === 'max' ? used : least, { registry, reporter, signal });
 }
 
 /** The index over the images of several platforms, in the order they were asked for. */

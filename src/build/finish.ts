@@ -1,6 +1,7 @@
 import type { ClusterImageType } from '../image/cluster-image.js';
 import type { Descriptor } from '../image/oci.js';
 import type { Stage } from '../kubefile-parser/ast.js';
+import type { StoredLayer } from '../store/layer-store.js';
 import { collectContainerImages } from './base.js';
 import { commitImage } from './commit.js';
 import { type BuildJob, createdTime } from './job.js';
@@ -20,13 +21,19 @@ export interface FinishOptions {
   readonly version: string;
 }
 
+export interface FinishedImage {
+  /** Of the manifest. */
+  readonly descriptor: Descriptor;
+  readonly layers: readonly StoredLayer[];
+}
+
 /** What comes after the last instruction: container images nobody asked for by BASE, Metadata, config, manifest. It has no name yet. */
 export async function finishImage(
   job: BuildJob,
   built: StageState,
   stages: readonly Stage[],
   options: FinishOptions,
-): Promise<Descriptor> {
+): Promise<FinishedImage> {
   const cluster = job.kubefile.directives.dialect === 'kubefile' || options.type !== undefined;
   let state = built;
   let metadata: Awaited<ReturnType<typeof finishMetadata>>['metadata'];
@@ -38,7 +45,7 @@ export async function finishImage(
     }
     ({ state, metadata } = await finishMetadata(job, state, options.type ?? 'kube-installer'));
   }
-  return commitImage(job.store, state, {
+  const descriptor = await commitImage(job.store, state, {
     type: cluster ? (options.type ?? 'kube-installer') : 'image',
     metadata,
     labels: options.labels,
@@ -46,6 +53,7 @@ export async function finishImage(
     created: imageTime(state, job),
     version: options.version,
   });
+  return { descriptor, layers: state.layers };
 }
 
 /** The image is as old as its newest layer, so that a build taken whole from the cache gives the image it gave before. */

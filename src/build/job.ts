@@ -4,8 +4,8 @@ import type { Compression } from '../image/media-types.js';
 import type { Platform } from '../image/platform.js';
 import type { Kubefile } from '../kubefile-parser/ast.js';
 import type { RegistryOptions } from '../registry/options.js';
-import type { BuildCache } from '../store/build-cache.js';
 import type { Store } from '../store/store.js';
+import type { InstructionCache } from './cache/instruction-cache.js';
 import type { BuildContext } from './context.js';
 import type { FileDigests } from './file-digests.js';
 import type { StageState } from './stage.js';
@@ -17,7 +17,7 @@ export interface BuildJob {
   readonly kubefile: Kubefile;
   readonly context: BuildContext;
   readonly digests: FileDigests;
-  readonly cache: BuildCache;
+  readonly cache: InstructionCache;
   /** Finished stages, and images that `--from=` names. */
   readonly stages: StageSource<StageState>;
   /** Packing and commands, which keep a core busy each, take their turns here: stages run at the same time. */

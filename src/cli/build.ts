@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { SlipwayError } from '../base/errors.js';
 import { buildImage } from '../build/build.js';
+import { parseCacheFrom, parseCacheTo } from '../build/cache/cache-spec.js';
 import { type ClusterImageType, IMAGE_TYPES } from '../image/cluster-image.js';
 import type { Compression } from '../image/media-types.js';
 import { type Platform, parsePlatform, samePlatform, thisPlatform } from '../image/platform.js';
@@ -17,6 +18,8 @@ interface Flags extends RegistryFlags {
   readonly platform?: readonly string[];
   readonly target?: string;
   readonly cache: boolean;
+  readonly cacheFrom?: readonly string[];
+  readonly cacheTo?: readonly string[];
   readonly label?: readonly string[];
   readonly annotation?: readonly string[];
   readonly type?: ClusterImageType;
@@ -45,6 +48,16 @@ export function define(program: Command): void {
     )
     .option('--target <stage>', 'stop after this stage')
     .option('--no-cache', 'run every instruction again')
+    .option(
+      '--cache-from <type=registry,ref=name>',
+      'a cache in a registry to take from; may be given several times',
+      repeatable,
+    )
+    .option(
+      '--cache-to <type=registry,ref=name[,mode=min|max]>',
+      'where to store the cache of this build: of the image only (min), or of all stages',
+      repeatable,
+    )
     .option('--label <name=value>', 'a label for the image; may be given several times', repeatable)
     .option('--annotation <name=value>', 'an annotation for the manifest; may be given several times', repeatable)
     .addOption(new Option('--type <type>', 'what the image installs (default: kube-installer)').choices(IMAGE_TYPES))
@@ -103,6 +116,8 @@ export function define(program: Command): void {
           ...(flags.type === undefined ? {} : { type: flags.type }),
           mode: flags.buildMode,
           useCache: flags.cache,
+          cacheFrom: (flags.cacheFrom ?? []).map(parseCacheFrom),
+          cacheTo: (flags.cacheTo ?? []).map(parseCacheTo),
           pull: flags.pull,
           isolation: flags.isolation,
           network: flags.network,

@@ -11,9 +11,9 @@ import type { Store } from './store.js';
 const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value));
 
 /** What an instruction once made. `layers` is empty when it changed nothing. `note` is the instruction's own business. */
-const recordSchema = z.object({
+export const cacheRecordSchema = z.object({
   layers: z.array(z.object({ descriptor: descriptorSchema, diffId: digest })),
-  created: z.string(),
+  created: z.iso.datetime({ offset: true }),
   note: z.unknown().optional(),
 });
 export interface CacheRecord {
@@ -87,7 +87,7 @@ function recordFile(store: Store, scope: Digest, key: Digest): string {
 
 async function readRecord(file: string): Promise<CacheRecord | undefined> {
   try {
-    return recordSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+    return cacheRecordSchema.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch {
     return undefined; // absent, torn, or of another version: all are a miss
   }

@@ -1,0 +1,123 @@
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mustSlipway, slipway } from '../../support/slipway.js';
+import { tempDirectory } from '../../support/temp.js';
+import { writeTree } from '../../support/write-tree.js';
+import { type DockerRegistry, startDockerRegistry } from '../registry/support/docker-registry.js';
+import { must } from '../registry/support/programs.js';
+
+const home = tempDirectory();
+let registry: DockerRegistry;
+let count = 0;
+
+beforeAll(async () => {
+  registry = await startDockerRegistry();
+});
+afterAll(() => registry.close());
+
+const newStore = (): string => join(home, `store-${count++}`);
+
+function context(kubefile: string, files: Readonly<Record<string, string>> = {}): string {
+  return writeTree(join(home, 'contexts', String(count++)), { Kubefile: kubefile, ...files });
+}
+
+describe('a build cache in a registry', () => {
+  it('is an OCI artifact that skopeo copies whole', async () => {
+    const dir = context('FROM scratch\nCOPY a a\n', { a: '1' });
+    const ref = `${registry.address}/cache/copied:v1`;
+    const root = newStore();
+    const digest = (await mustSlipway(['build', '-q', '-t', 'x', '--cache-to', `ref=${ref}`, dir], { root })).trim();
+    const other = `${registry.address}/cache/copy:v1`;
+    const plain = ['--src-tls-verify=false', '--dest-tls-verify=false'];
+    await must('skopeo', ['copy', ...plain, `docker://${ref}`, `docker://${other}`]);
+    const { stdout, stderr } = await slipway(['build', '--cache-from', other, dir], { root: newStore() });
+    expect(stderr).toContain('[1/1] cached');
+    expect(stdout).toContain(digest);
+  });
+});
+
+describe('a cache that cannot be had only costs time', () => {
+  const dir = context('FROM scratch\nCOPY a a\n', { a: '1' });
+
+  it('when there is none yet', async () => {
+    const { code, stderr } = await slipway(['build', '--cache-from', `${registry.address}/cache/none:v1`, dir], {
+      root: newStore(),
+    });
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/warning: --cache-from .*cache\/none:v1: there is no such cache yet/);
+  });
+
+  it('when it is an ordinary image', async () => {
+    const root = newStore();
+    const name = `${registry.address}/cache/image:v1`;
+    await mustSlipway(['build', '-t', name, dir], { root });
+    await mustSlipway(['push', name], { root });
+    const { code, stderr } = await slipway(['build', '--cache-from', name, dir], { root: newStore() });
+    expect(code).toBe(0);
+    expect(stderr).toContain('is not a build cache');
+  });
+
+  it('when its registry is not there', async () => {
+    const { code, stderr } = await slipway(['build', '--cache-from', 'localhost:1/cache:v1', dir], {
+      root: newStore(),
+    });
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/--cache-from localhost:1\/cache:v1 is left out/);
+  });
+
+  it('when a layer of it was changed: the instruction is run, and the image is right', async () => {
+    const ref = `${registry.address}/cache/damaged:v1`;
+    const other = context('FROM scratch\nCOPY a a\n', { a: 'only here' });
+    const digest = await mustSlipway(['build', '-q', '-t', 'x', '--cache-to', ref, other], {
+      root: newStore(),
+      env: { SOURCE_DATE_EPOCH: '1' },
+    });
+    const blobs = join(registry.root, 'docker/registry/v2/blobs/sha256');
+    const layer = readdirSync(join(registry.root, 'docker/registry/v2/repositories/cache/damaged/_layers/sha256'))
+      .map((hex) => join(blobs, hex.slice(0, 2), hex, 'data'))
+      .filter(
+        (file) =>
+          existsSync(file) &&
+          readFileSync(file)
+            .subarray(0, 2)
+            .equals(Buffer.from([0x1f, 0x8b])),
+      );
+    expect(layer).toHaveLength(1);
+    const bytes = readFileSync(layer[0] as string);
+    bytes[bytes.length - 1] = (bytes[bytes.length - 1] as number) ^ 1;
+    rmSync(layer[0] as string);
+    writeFileSync(layer[0] as string, bytes);
+    const again = await slipway(['build', '--cache-from', ref, '-q', other], {
+      root: newStore(),
+      env: { SOURCE_DATE_EPOCH: '1' },
+    });
+    expect(again.stderr).toMatch(/digest[\s\S]*the instruction is run/);
+    expect(again.stdout).toBe(digest);
+  });
+});
+
+describe('a cache that cannot be stored', () => {
+  it('fails the build after the image has its name', async () => {
+    const root = newStore();
+    const { code, stderr } = await slipway(
+      ['build', '-t', 'x:v1', '--cache-to', 'localhost:1/cache:v1', context('FROM scratch\nCOPY a a\n', { a: '1' })],
+      { root },
+    );
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/--cache-to localhost:1\/cache:v1: /);
+    await mustSlipway(['inspect', 'x:v1'], { root });
+  });
+
+  it.each([
+    ['type=gha,ref=x', /caches of type "gha" are not known/],
+    ['ref=x,mod=max', /unknown option "mod"[\s\S]*did you mean mode/],
+    ['type=registry', /ref is missing/],
+    ['ref=x,mode=most', /mode is min or max/],
+    ['ref=a/UPPER', /UPPER/],
+  ])('%s is refused', async (text, message) => {
+    const { code, stderr } = await slipway(['build', '--cache-to', text, home], { root: newStore() });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(message);
+  });
+});
