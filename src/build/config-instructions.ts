@@ -8,6 +8,7 @@ import type {
   WorkdirInstruction,
 } from '../kubefile-parser/ast.js';
 import type { CommandLine } from '../kubefile-parser/parts.js';
+import { refuseAfterLaunch } from './apps/launch.js';
 import type { ExpandWord } from './expand.js';
 import type { BuildJob } from './job.js';
 import type { StageState } from './stage.js';
@@ -40,9 +41,9 @@ export function configChange(
     case 'ENTRYPOINT':
       return entrypoint(state, instruction);
     case 'CMD':
-      return job.kubefile.directives.dialect === 'docker'
-        ? { cmd: commandArgs(state, instruction.command) }
-        : { launchCmds: [...state.launchCmds, launchText(instruction)] };
+      if (job.kubefile.directives.dialect === 'docker') return { cmd: commandArgs(state, instruction.command) };
+      refuseAfterLaunch(state, 'CMD');
+      return { launchCmds: [...state.launchCmds, launchText(instruction)] };
     case 'IGNORED':
       return {};
     default:

@@ -1,0 +1,107 @@
+import semver from 'semver';
+import { SlipwayError } from '../base/errors.js';
+import type { Application } from './cluster-image.js';
+
+/** Where applications are in a rootfs, each in a directory of its name. sealer: pkg/rootfs. */
+export const APPLICATIONS_DIR = 'application/apps';
+
+/** How an application is started when it does not say so itself. sealer: pkg/define/application. */
+export const APPLICATION_TYPES = ['helm', 'kube', 'shell'] as const;
+export type ApplicationType = (typeof APPLICATION_TYPES)[number];
+
+/** Labels that the instructions of applications make. sealer: build/kubefile/command. */
+export const CNI_LABEL = 'cluster.alpha.sealer.io/kube-cni-';
+export const CSI_LABEL = 'cluster.alpha.sealer.io/kube-csi-';
+export const KUBE_VERSION_LABEL = 'app.alpha.sealer.io/supported-kube-version';
+
+/** A name that can be a directory, a file name on every system, and a word of a command. */
+const NAME = /^[A-Za-z0-9][\w.-]{0,127}$/;
+
+export function isApplicationName(name: string): boolean {
+  return NAME.test(name);
+}
+
+/** The directory of an application in the rootfs, relative, without a slash at its end. */
+export function applicationDir(name: string): string {
+  return `${APPLICATIONS_DIR}/${name}`;
+}
+
+/** The name of the application that a path of the rootfs belongs to; undefined when it belongs to none. */
+export function applicationAt(path: string): string | undefined {
+  return /^application\/apps\/([^/]+)\//.exec(path)?.[1];
+}
+
+/** What the labels of an image say an application is besides. */
+export function applicationRoles(name: string, labels: Readonly<Record<string, string>>): readonly ('CNI' | 'CSI')[] {
+  return [
+    ...(labels[CNI_LABEL + name] === undefined ? [] : (['CNI'] as const)),
+    ...(labels[CSI_LABEL + name] === undefined ? [] : (['CSI'] as const)),
+  ];
+}
+
+/**
+ * The commands that start an application, for a shell in its directory: its own, else those of its type. Files come in the order of the
+ * image. A chart is upgraded when it is there already, so that the command can be repeated.
+ * @returns an empty list when there is nothing that could be started.
+ */
+export function startCommands({ name, type, files = [], cmds = [] }: Application): readonly string[] {
+  if (cmds.length > 0) return cmds;
+  const paths = files.map((file) => shellWord(file.replace(/^\/+/, '')));
+  switch (type) {
+    case 'helm':
+      return [`helm upgrade --install ${shellWord(name)} .`];
+    case 'kube':
+      return paths.length === 0 ? [] : [paths.map((path) => `kubectl apply -f ${path}`).join(' && ')];
+    case 'shell':
+      return paths.map((path) => `bash ${path}`);
+    default:
+      return [];
+  }
+}
+
+/**
+ * The commands that an APPCMDS array means. sealer puts a blank between its parts and runs one line; that is done for single words
+ * (`["helm", "install", "web", "."]`) and for parts that only make sense together (one begins or ends with an operator, or begins with
+ * an option). Otherwise every part is a command.
+ */
+export function appCommands(parts: readonly string[]): readonly string[] {
+  const several = parts.some((part) => /\s/.test(part.trim())) && !parts.some(needsNeighbour);
+  return several ? parts : [parts.join(' ')];
+}
+
+function needsNeighbour(part: string): boolean {
+  return part.trim() === '' || /^\s*(?:-|&&|\|\|?|;|&|>|<)|(?:&&|\|\|?|;|\\)\s*$/.test(part);
+}
+
+/** One line that does what several commands do, ending at the first that fails. */
+export function oneCommand(commands: readonly string[]): string {
+  // Each keeps its own shell where it could change what comes after it, or swallow it.
+  const safe = (command: string): string => (/[#;&|\n\\]|^\s*(?:exit|exec|cd|set)\b/.test(command) ? `(${command}\n)` : command);
+  const [only, second] = commands;
+  return only !== undefined && second === undefined ? only : commands.map(safe).join(' && ');
+}
+
+/**
+ * Reads a constraint on the version of Kubernetes: `>=1.24 <1.30`, `>= 1.24, < 1.30`, `1.24 - 1.29`, `~1.28 || 1.30.x`.
+ * @returns it as node-semver writes it.
+ * @throws SlipwayError E_INVALID_REFERENCE
+ */
+export function kubeVersionRange(constraint: string): string {
+  // The comma is how Go's semver libraries, which sealer uses, say "and".
+  const range = semver.validRange(constraint.replaceAll(',', ' ').replace(/=([<>])/g, '$1='), { loose: true });
+  if (range !== null && constraint.trim() !== '') return range;
+  throw new SlipwayError(
+    'E_INVALID_REFERENCE',
+    `${JSON.stringify(constraint)} is not a constraint on the version of Kubernetes`,
+    { hint: 'write it like ">=1.24 <1.30", "~1.28" or "1.24 - 1.29"' },
+  );
+}
+
+/** Whether a version of Kubernetes (`v1.29.2`, `v1.29.2+k3s1`, `v1.30.0-rc.1`) meets a constraint. @throws as {@link kubeVersionRange} */
+export function allowsKubeVersion(constraint: string, version: string): boolean {
+  return semver.satisfies(version, kubeVersionRange(constraint), { loose: true, includePrerelease: true });
+}
+
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
