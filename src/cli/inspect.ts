@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { SlipwayError } from '../base/errors.js';
 import { formatBytes } from '../base/format.js';
+import { applicationRoles, KUBE_VERSION_LABEL, startCommands } from '../image/applications.js';
+import type { Application } from '../image/cluster-image.js';
 import { formatPlatform, parsePlatform } from '../image/platform.js';
 import { mergeTocs } from '../layers/merge.js';
 import type { TocEntry } from '../layers/toc.js';
@@ -113,6 +115,17 @@ function modeText({ type, mode }: Pick<TocEntry, 'type' | 'mode'>): string {
   return (LETTERS[type] ?? '-') + bits.join('');
 }
 
+/** `calico kube, CNI: kubectl apply -f calico.yaml` */
+function applicationLine(app: Application, labels: Readonly<Record<string, string>>): string {
+  const { name, type, env = {} } = app;
+  const names = Object.keys(env);
+  const what = [type, ...applicationRoles(name, labels), ...(names.length === 0 ? [] : [`env ${names.join(' ')}`])];
+  const commands = startCommands(app);
+  return (
+    `${name} ${what.filter(Boolean).join(', ')}`.trim() + (commands.length === 0 ? '' : `: ${commands.join('; ')}`)
+  );
+}
+
 function printDescription(out: Output, image: ImageDescription): void {
   const field = (name: string, value: string): void => {
     if (value !== '') out.line(`${`${name}:`.padEnd(14)}${printable(value)}`);
@@ -138,11 +151,15 @@ function printDescription(out: Output, image: ImageDescription): void {
         ),
   );
   list('Launch', image.launch.cmds);
-  list('Apps', image.launch.apps);
+  list(
+    'Starts',
+    image.launch.apps.map((app) => `the application ${app}`),
+  );
   list(
     'Applications',
-    image.applications.map(({ name, type, version }) => [name, type, version].filter(Boolean).join(' ')),
+    image.applications.map((app) => applicationLine(app, image.labels)),
   );
+  field('Kubernetes', image.labels[KUBE_VERSION_LABEL] ?? '');
   list('Env', image.env);
   list(
     'Labels',
@@ -150,7 +167,7 @@ function printDescription(out: Output, image: ImageDescription): void {
   );
   list(
     'Images',
-    image.containerImages.map(({ image: name }) => name),
+    image.containerImages.map(({ image: name, appName }) => (appName ? `${name} (${appName})` : name)),
   );
   out.line();
   out.table([

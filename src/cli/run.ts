@@ -15,6 +15,7 @@ interface Flags extends HostFlags {
   readonly nodes?: string;
   readonly env?: readonly string[];
   readonly cmd?: readonly string[];
+  readonly app?: readonly string[];
   readonly cluster?: string;
   readonly dryRun?: boolean;
   readonly fromScratch?: boolean;
@@ -35,6 +36,11 @@ export function define(program: Command): void {
     .option('--nodes <ips>', 'worker hosts, in the same form')
     .option('-e, --env <name=value>', 'a variable for scripts and templates; may be given several times', repeatable)
     .option('--cmd <command>', "a launch command instead of the image's; may be given several times", repeatable)
+    .option(
+      '--app <name>',
+      'an application to start instead of those that the image starts; may be given several times',
+      repeatable,
+    )
     .option('--cluster <name>', 'the name of the cluster')
     .option('--dry-run', 'look at the hosts and print what would be done, and why; change nothing on them')
     .option('--from-scratch', 'forget what earlier runs did; what the hosts say counts all the same')
@@ -64,6 +70,7 @@ export function define(program: Command): void {
           nodes: flags.nodes,
           ...(flags.env === undefined ? {} : { env: flags.env }),
           ...(flags.cmd === undefined ? {} : { cmds: flags.cmd }),
+          ...(flags.app === undefined ? {} : { apps: flags.app }),
           cluster: flags.cluster,
         });
         const readyTimeout = number('--ready-timeout', flags.readyTimeout);

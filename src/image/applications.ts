@@ -1,6 +1,5 @@
 import semver from 'semver';
 import { SlipwayError } from '../base/errors.js';
-import type { Application } from './cluster-image.js';
 
 /** Where applications are in a rootfs, each in a directory of its name. sealer: pkg/rootfs. */
 export const APPLICATIONS_DIR = 'application/apps';
@@ -8,6 +7,14 @@ export const APPLICATIONS_DIR = 'application/apps';
 /** How an application is started when it does not say so itself. sealer: pkg/define/application. */
 export const APPLICATION_TYPES = ['helm', 'kube', 'shell'] as const;
 export type ApplicationType = (typeof APPLICATION_TYPES)[number];
+
+/** What of an application says how it is started. */
+export interface Startable {
+  readonly name: string;
+  readonly type?: string | undefined;
+  readonly files?: readonly string[] | undefined;
+  readonly cmds?: readonly string[] | undefined;
+}
 
 /** Labels that the instructions of applications make. sealer: build/kubefile/command. */
 export const CNI_LABEL = 'cluster.alpha.sealer.io/kube-cni-';
@@ -19,6 +26,23 @@ const NAME = /^[A-Za-z0-9][\w.-]{0,127}$/;
 
 export function isApplicationName(name: string): boolean {
   return NAME.test(name);
+}
+
+/**
+ * Applications of a stranger's image: their names become paths.
+ * @throws SlipwayError E_INVALID_MANIFEST
+ */
+export function checkApplicationNames<A extends Pick<Startable, 'name'>>(
+  applications: readonly A[],
+  image: string,
+): readonly A[] {
+  const bad = applications.find(({ name }) => !isApplicationName(name));
+  if (bad === undefined) return applications;
+  throw new SlipwayError(
+    'E_INVALID_MANIFEST',
+    `${image} has an application ${JSON.stringify(bad.name.slice(0, 100))}, which is no name`,
+    { hint: `it would be the directory ${JSON.stringify(applicationDir(bad.name).slice(0, 100))}` },
+  );
 }
 
 /** The directory of an application in the rootfs, relative, without a slash at its end. */
@@ -44,7 +68,7 @@ export function applicationRoles(name: string, labels: Readonly<Record<string, s
  * image. A chart is upgraded when it is there already, so that the command can be repeated.
  * @returns an empty list when there is nothing that could be started.
  */
-export function startCommands({ name, type, files = [], cmds = [] }: Application): readonly string[] {
+export function startCommands({ name, type, files = [], cmds = [] }: Startable): readonly string[] {
   if (cmds.length > 0) return cmds;
   const paths = files.map((file) => shellWord(file.replace(/^\/+/, '')));
   switch (type) {
@@ -76,7 +100,8 @@ function needsNeighbour(part: string): boolean {
 /** One line that does what several commands do, ending at the first that fails. */
 export function oneCommand(commands: readonly string[]): string {
   // Each keeps its own shell where it could change what comes after it, or swallow it.
-  const safe = (command: string): string => (/[#;&|\n\\]|^\s*(?:exit|exec|cd|set)\b/.test(command) ? `(${command}\n)` : command);
+  const safe = (command: string): string =>
+    /[#;&|\n\\]|^\s*(?:exit|exec|cd|set)\b/.test(command) ? `(${command}\n)` : command;
   const [only, second] = commands;
   return only !== undefined && second === undefined ? only : commands.map(safe).join(' && ');
 }
@@ -88,7 +113,7 @@ export function oneCommand(commands: readonly string[]): string {
  */
 export function kubeVersionRange(constraint: string): string {
   // The comma is how Go's semver libraries, which sealer uses, say "and".
-  const range = semver.validRange(constraint.replaceAll(',', ' ').replace(/=([<>])/g, '$1='), { loose: true });
+  const range = semver.validRange(constraint.replaceAll(',', ' ').replace(/=([<>])/g, '$1='));
   if (range !== null && constraint.trim() !== '') return range;
   throw new SlipwayError(
     'E_INVALID_REFERENCE',
@@ -99,7 +124,7 @@ export function kubeVersionRange(constraint: string): string {
 
 /** Whether a version of Kubernetes (`v1.29.2`, `v1.29.2+k3s1`, `v1.30.0-rc.1`) meets a constraint. @throws as {@link kubeVersionRange} */
 export function allowsKubeVersion(constraint: string, version: string): boolean {
-  return semver.satisfies(version, kubeVersionRange(constraint), { loose: true, includePrerelease: true });
+  return semver.satisfies(version, kubeVersionRange(constraint), { includePrerelease: true });
 }
 
 function shellWord(text: string): string {

@@ -42,7 +42,7 @@ const applicationSchema = z.looseObject({
   commands: optionalList,
 });
 /** An application that a ClusterImage carries; sealer's v1 application. */
-export type Application = Omit<z.infer<typeof applicationSchema>, 'commands'>;
+export type Application = z.infer<typeof applicationSchema>;
 
 /** sealer's ImageExtension (v1alpha1). Go writes null for empty lists, or leaves them out; all are read. */
 const extensionSchema = z.looseObject({

@@ -59,6 +59,8 @@ const clusterSpecSchema = z
     env: envSchema,
     /** What is run when the cluster is up; undefined: what the image says. */
     cmds: z.array(z.string().min(1)).optional(),
+    /** Applications of the image that are started; undefined: those that it says. */
+    apps: z.array(z.string().min(1)).optional(),
     registry: registrySchema,
     certSANs: z.array(z.string()),
     /** kubeadm, k0s and k3s documents to merge over what is generated. */

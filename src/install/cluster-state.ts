@@ -34,6 +34,7 @@ const stateSchema = z.object({
   env: z.record(z.string(), z.string()),
   envNotKept: z.array(z.string()),
   cmds: z.array(z.string()).optional(),
+  apps: z.array(z.string()).optional(),
   certSANs: z.array(z.string()),
   hosts: z.array(hostStateSchema),
   created: z.string(),

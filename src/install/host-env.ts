@@ -43,6 +43,19 @@ export function clusterVariables({
   };
 }
 
+/**
+ * Variables that the commands and templates of an application get: its own (APPENV) beat those of the image, and what was given for this
+ * cluster or host beats both. Names that neither a shell nor a template can use are left out.
+ */
+export function applicationVariables(
+  host: Readonly<Record<string, string>>,
+  application: Readonly<Record<string, string>> | undefined,
+  given: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const own = Object.entries(application ?? {}).filter(([name]) => /^[A-Za-z_]\w*$/.test(name));
+  return { ...host, ...Object.fromEntries(own), ...given };
+}
+
 /** Variables of one host. `index` is its number among the hosts of the cluster. */
 export function hostVariables(
   address: string,

@@ -1,5 +1,7 @@
 import { parseAllDocuments } from 'yaml';
 import { SlipwayError } from '../base/errors.js';
+import { checkApplicationNames, KUBE_VERSION_LABEL } from '../image/applications.js';
+import type { Application } from '../image/cluster-image.js';
 import type { Digest } from '../image/digest.js';
 import { METADATA_PATH, type Metadata, parseMetadata } from '../image/metadata.js';
 import type { Platform } from '../image/platform.js';
@@ -26,6 +28,12 @@ export interface InstallImage {
   readonly rootfs: ImageRootfs;
   readonly env: Readonly<Record<string, string>>;
   readonly launchCmds: readonly string[];
+  /** Names of the applications that are started after the commands. */
+  readonly launchApps: readonly string[];
+  /** Those it carries, started or not. */
+  readonly applications: readonly Application[];
+  /** The versions of Kubernetes that its applications are for (KUBEVERSION). */
+  readonly kubeConstraint: string | undefined;
   /** Registries that the image's container images come from: `docker.io`, `k8s.gcr.io`. */
   readonly upstreams: readonly string[];
   /** `containerd` unless the image says otherwise. */
@@ -41,7 +49,7 @@ export async function loadInstallImage(store: Store, name: string, platform?: Pl
   const { cluster, config, descriptor } = image;
   if (cluster?.extension.type === 'app-installer') {
     throw new SlipwayError('E_UNSUPPORTED', `${image.name} installs applications on a cluster, it is none itself`, {
-      hint: 'run an image that is built FROM a Kubernetes image',
+      hint: 'build it FROM a Kubernetes image, or put the two together with "slipway merge", and run that',
     });
   }
   const rootfs = imageRootfs(await unpackedLayers(store, layersOf(image)));
@@ -57,6 +65,9 @@ export async function loadInstallImage(store: Store, name: string, platform?: Pl
     rootfs,
     env: { ...envOf(config.config?.Env ?? []), ...cluster?.extension.env },
     launchCmds: cluster === undefined ? (config.config?.Cmd ?? []) : cluster.extension.launch.cmds,
+    launchApps: cluster?.extension.launch.app_names ?? [],
+    applications: checkApplicationNames(cluster?.extension.applications ?? [], image.name),
+    kubeConstraint: labels[KUBE_VERSION_LABEL] || undefined,
     upstreams: upstreamHosts([
       ...(cluster?.containerImages.map((one) => one.image) ?? []),
       ...imageList.split('\n').map((line) => line.replace(/#.*/, '').trim()),

@@ -42,6 +42,7 @@ export function nextState(
     },
     ...keepableEnv(spec.env),
     ...(spec.cmds === undefined ? {} : { cmds: spec.cmds }),
+    ...(spec.apps === undefined ? {} : { apps: spec.apps }),
     certSANs: spec.certSANs,
     hosts: [...wanted, ...left],
     created: before?.created ?? now,

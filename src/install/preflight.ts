@@ -14,6 +14,8 @@ export type HostFinding =
 export interface PreflightRules {
   /** Programs of the rootfs that the runtime needs and the image lacks. */
   readonly missingPrograms: readonly string[];
+  /** What else was found wrong with the image. */
+  readonly image?: Pick<PreflightReport, 'problems' | 'warnings'>;
   readonly clusterId: string;
   readonly clusterName: string;
   /** GOARCH of the image. */
@@ -62,6 +64,7 @@ export function preflight(findings: readonly HostFinding[], rules: PreflightRule
           'build it FROM a base image that has, such as basefs/kubernetes',
         ),
       ),
+      ...(rules.image?.problems ?? []),
       ...findings.flatMap((finding) =>
         'failure' in finding
           ? [problem(finding.host.address, finding.failure.message, finding.failure.hint ?? 'mend the connection')]
@@ -70,6 +73,7 @@ export function preflight(findings: readonly HostFinding[], rules: PreflightRule
       ...sharedProblems(found),
     ],
     warnings: [
+      ...(rules.image?.warnings ?? []),
       ...(masters % 2 === 0 && masters > 0
         ? [`${masters} masters: an even number of etcd members survives no more failures than ${masters - 1} would`]
         : []),

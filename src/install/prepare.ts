@@ -6,7 +6,7 @@ import type { ClusterContext } from '../runtime/driver.js';
 import { hostPaths, type StatePaths } from './cluster-paths.js';
 import { type ClusterSpec, type HostSpec, isMaster, mastersOf } from './cluster-spec.js';
 import type { ClusterState } from './cluster-state.js';
-import { clusterVariables, hostVariables } from './host-env.js';
+import { applicationVariables, clusterVariables, hostVariables } from './host-env.js';
 import { type InstallImage, imageDocuments } from './install-image.js';
 import { registryCertificates } from './registry-certificates.js';
 import { mirrorFiles } from './registry-mirrors.js';
@@ -97,12 +97,21 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
   const paths = hostPaths(spec.dataRoot, spec.name);
   const setupOfImage = entriesDigest(image.rootfs.entries.filter(({ path }) => isSetup(path)));
   const hosts: WorkHost[] = [];
+  const warned = new Set<string>();
+  const warn = (warning: string): void => {
+    if (!warned.has(warning)) reporter.warn(warning);
+    warned.add(warning);
+  };
   for (const hostSpec of spec.hosts) {
     const host = options.hosts.get(hostSpec.address);
     if (host === undefined) throw new SlipwayError('E_INTERNAL', `host ${hostSpec.address} was never connected`);
     const index = clusterState.hosts.find(({ address }) => address === hostSpec.address)?.index ?? 0;
-    const env = { ...prepared.env, ...hostVariables(hostSpec.address, index, networks), ...hostSpec.env };
-    const rendered = await renderTemplates(image.rootfs, env);
+    const ownEnv = { ...hostVariables(hostSpec.address, index, networks), ...hostSpec.env };
+    const env = { ...prepared.env, ...ownEnv };
+    const applicationEnvs = new Map(
+      image.applications.map((app) => [app.name, applicationVariables(env, app.env, { ...spec.env, ...ownEnv })]),
+    );
+    const rendered = await renderTemplates(image.rootfs, env, { applications: applicationEnvs, warn });
     const servesRegistry = registryHost(prepared) === hostSpec.address;
     hosts.push({
       address: hostSpec.address,
@@ -110,6 +119,7 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
       host,
       master: isMaster(hostSpec),
       env,
+      applicationEnvs,
       servesRegistry,
       rendered,
       wanted: () => hostRootfs(image.rootfs, rendered, servesRegistry),

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileSystemError, SlipwayError } from '../base/errors.js';
+import { fileSystemError, isSlipwayError, SlipwayError } from '../base/errors.js';
 import { type Digest, digestOf } from '../image/digest.js';
 import { type MergedEntry, mergeTocs } from '../layers/merge.js';
 import { fsPath } from '../layers/path-bytes.js';
@@ -37,8 +37,9 @@ export interface WantedLink extends WantedAttributes {
 /** The directory whose content only hosts that serve the registry need. */
 export const REGISTRY_DIR = 'registry';
 
-/** Where templates are looked for. */
+/** Where templates are looked for, beside the directories of applications. */
 const TEMPLATES = /^(?:etc|charts|manifests|statics)\/.+\.tmpl$/;
+const APPLICATION_TEMPLATES = /^application\/apps\/([^/]+)\/.*[^/]\.tmpl$/;
 const LARGEST_TEMPLATE = 4 * 1024 * 1024;
 
 /** The rootfs of an image, as its layers make it together, with its contents on this machine. */
@@ -64,18 +65,37 @@ export function imageRootfs(layers: readonly UnpackedLayer[]): ImageRootfs {
   return { entries, digest: entriesDigest(entries), skipped };
 }
 
+/** How templates in the directories of applications are rendered. */
+export interface ApplicationTemplates {
+  /** By the application's name. */
+  readonly applications: ReadonlyMap<string, Readonly<Record<string, string>>>;
+  readonly warn: (warning: string) => void;
+}
+
 /**
- * Renders every template (`*.tmpl` in etc, charts, manifests, statics) of an image for one host; each result has its place beside its
- * template.
+ * Renders every template (`*.tmpl` in etc, charts, manifests, statics, and in the directories of applications) of an image for one host;
+ * each result has its place beside its template. What an application calls `.tmpl` may be something else, such as a template of
+ * Alertmanager: when it does more than fill in values it stays as it is, with a warning.
  * @throws SlipwayError E_CLUSTERFILE naming template, line and variable.
  */
 export async function renderTemplates(
   { entries }: ImageRootfs,
   values: Readonly<Record<string, string>>,
+  { applications, warn }: ApplicationTemplates = { applications: new Map(), warn: () => undefined },
 ): Promise<readonly WantedFile[]> {
-  const templates = entries.filter((entry): entry is WantedFile => entry.type === 'file' && TEMPLATES.test(entry.path));
   const rendered: WantedFile[] = [];
-  for (const template of templates) rendered.push(await renderFile(template, values));
+  for (const entry of entries) {
+    if (entry.type !== 'file') continue;
+    if (TEMPLATES.test(entry.path)) rendered.push(await renderFile(entry, values));
+    const own = applications.get(APPLICATION_TEMPLATES.exec(entry.path)?.[1] ?? '');
+    if (own === undefined) continue;
+    try {
+      rendered.push(await renderFile(entry, own));
+    } catch (error) {
+      if (!isSlipwayError(error, 'E_UNSUPPORTED')) throw error;
+      warn(`${error.message}; it is left as it is`);
+    }
+  }
   return rendered;
 }
 

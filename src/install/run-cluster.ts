@@ -6,6 +6,7 @@ import type { Platform } from '../image/platform.js';
 import type { ClusterNode } from '../runtime/driver.js';
 import { withLock } from '../store/locks.js';
 import type { Store } from '../store/store.js';
+import { applicationFindings, launchCommands } from './applications.js';
 import { type StatePaths, statePaths } from './cluster-paths.js';
 import { type ClusterSpec, isMaster, mastersOf } from './cluster-spec.js';
 import { type ClusterState, readClusterState, writeClusterState } from './cluster-state.js';
@@ -245,6 +246,7 @@ function rulesOf(prepared: Prepared, { id, name }: ClusterState): PreflightRules
     clusterId: id,
     clusterName: name,
     architecture: image.platform.architecture,
+    image: applicationFindings(image, launchCommands(spec, image)),
     missingPrograms: driver.programs.filter((path) => !image.rootfs.entries.some((entry) => entry.path === path)),
     ports: (host) => [
       ...driver.ports(isMaster(host) ? 'master' : 'worker'),

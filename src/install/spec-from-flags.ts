@@ -29,6 +29,8 @@ export interface RunFlags extends SshFlags {
   /** `K=V` each. */
   readonly env?: readonly string[];
   readonly cmds?: readonly string[];
+  /** Names of applications. */
+  readonly apps?: readonly string[];
   readonly cluster?: string | undefined;
 }
 
@@ -64,6 +66,7 @@ export function specFromFlags(flags: RunFlags, ownAddress: () => string | undefi
       hosts: [...masters.map(host(MASTER)), ...nodes.map(host(NODE))],
       env,
       ...(flags.cmds === undefined || flags.cmds.length === 0 ? {} : { cmds: flags.cmds }),
+      ...(flags.apps === undefined || flags.apps.length === 0 ? {} : { apps: flags.apps }),
       registry: DEFAULTS.registry,
       certSANs: [],
       configDocuments: [],

@@ -5,11 +5,13 @@ import { suggest } from '../base/suggest.js';
 const ACTION = /\{\{(-(?=\s))?((?:"(?:[^"\\\n]|\\.)*"|`[^`]*`|[^"`])*?)((?<=\s)-)?\}\}/g;
 const FIELD = /^\.([A-Za-z_]\w*)$/;
 const STRING = /^"((?:[^"\\\n]|\\.)*)"$|^`([^`]*)`$/;
+/** sealer's two functions, before the name or behind a pipe. */
+const CALL = /^(?:(b64enc|b64dec)\s+\.([A-Za-z_]\w*)|\.([A-Za-z_]\w*)\s*\|\s*(b64enc|b64dec))$/;
 const COMMENT = /^\/\*[\s\S]*\*\/$/;
 
 /**
  * Renders a template of the kind sealer's images have, the part of Go's text/template that only fills in values: `{{ .Name }}`,
- * `{{ "text" }}`, comments, and trim marks `{{-` `-}}`. A value goes in as it is, nothing is quoted or run.
+ * `{{ "text" }}`, `{{ b64enc .Name }}` and `{{ .Name | b64dec }}`, comments, and trim marks `{{-` `-}}`. A value goes in as it is, nothing is quoted or run.
  * @param what the file, for errors, which name its line.
  * @throws SlipwayError E_CLUSTERFILE for an unknown variable (with the nearest known one), E_UNSUPPORTED for an action that is
  * more than a value.
@@ -45,7 +47,8 @@ function evaluate(action: string, values: Readonly<Record<string, string>>, wher
   if (COMMENT.test(action)) return '';
   const string = STRING.exec(action);
   if (string !== null) return string[1] === undefined ? (string[2] ?? '') : unquote(string[1]);
-  const name = FIELD.exec(action)?.[1];
+  const call = CALL.exec(action);
+  const name = FIELD.exec(action)?.[1] ?? call?.[2] ?? call?.[3];
   if (name === undefined) {
     throw new SlipwayError('E_UNSUPPORTED', `${where}: cannot render {{ ${action.slice(0, 80)} }}`, {
       hint: 'templates fill in variables: {{ .Name }}; a text in braces is written {{ "text" }}',
@@ -59,7 +62,9 @@ function evaluate(action: string, values: Readonly<Record<string, string>>, wher
         near === undefined ? `give it with -e ${name}=VALUE` : `did you mean ${near}? Or give it with -e ${name}=VALUE`,
     });
   }
-  return value;
+  const coding = call?.[1] ?? call?.[4];
+  if (coding === 'b64enc') return Buffer.from(value).toString('base64');
+  return coding === 'b64dec' ? Buffer.from(value, 'base64').toString('utf8') : value;
 }
 
 function unquote(text: string): string {

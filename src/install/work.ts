@@ -16,6 +16,8 @@ export interface WorkHost {
   readonly master: boolean;
   /** Everything that its scripts and templates get. */
   readonly env: Readonly<Record<string, string>>;
+  /** What the commands and templates of each application get, by the application's name. */
+  readonly applicationEnvs: ReadonlyMap<string, Readonly<Record<string, string>>>;
   readonly servesRegistry: boolean;
   /** Files made from templates for this host. */
   readonly rendered: readonly WantedFile[];

@@ -30,6 +30,9 @@ const image = (digest = 'one'): InstallImage => ({
   rootfs: { entries: [], digest: digestOf(''), skipped: [] },
   env: {},
   launchCmds: [],
+  launchApps: [],
+  applications: [],
+  kubeConstraint: undefined,
   upstreams: [],
   containerRuntime: 'containerd',
 });

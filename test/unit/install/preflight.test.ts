@@ -94,6 +94,12 @@ describe('preflight', () => {
     expect(problems).toMatchObject([{ host: undefined, problem: 'the image has no bin/kubeadm' }]);
   });
 
+  it('refuses what was found wrong with the image before', () => {
+    const wrong = { host: undefined, problem: 'needs another Kubernetes', hint: 'build it anew' };
+    const report = preflight([], { ...RULES, image: { problems: [wrong], warnings: ['no helm'] } });
+    expect(report).toMatchObject({ problems: [wrong], warnings: ['no helm'] });
+  });
+
   it('refuses hosts that share a name or a machine-id, and addresses inside the pods’ network', () => {
     expect(
       problems(

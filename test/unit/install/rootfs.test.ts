@@ -89,6 +89,34 @@ describe('the rootfs of an image', () => {
     await expect(renderTemplates(image, {})).rejects.toThrow(/tmpl:1: there is no variable HostIP/);
   });
 
+  it('has templates in the directories of applications, each with the variables of its own', async () => {
+    const image = imageRootfs([
+      layer({
+        'application/apps/web/a.yaml.tmpl': 'replicas: {{ .N }}',
+        'application/apps/db/deep/b.yaml.tmpl': 'replicas: {{ .N }}',
+        'application/apps/db/alert.tmpl': '{{ define "x" }}{{ end }}',
+        'application/apps/other.tmpl': '{{ .Untouched }}',
+      }),
+    ]);
+    const warnings: string[] = [];
+    const rendered = await renderTemplates(
+      image,
+      {},
+      {
+        applications: new Map([
+          ['web', { N: '1' }],
+          ['db', { N: '2' }],
+        ]),
+        warn: (warning) => warnings.push(warning),
+      },
+    );
+    expect(rendered.map(({ path, content }) => [path, 'bytes' in content ? String(content.bytes) : ''])).toEqual([
+      ['application/apps/db/deep/b.yaml', 'replicas: 2'],
+      ['application/apps/web/a.yaml', 'replicas: 1'],
+    ]);
+    expect(warnings).toEqual([expect.stringMatching(/^application\/apps\/db\/alert\.tmpl:1: .*left as it is$/)]);
+  });
+
   it('may bring kubeadm documents, as a template too', async () => {
     const plain = { name: 'k8s', rootfs: imageRootfs([layer({ 'etc/kubeadm.yml': 'kind: A\n---\nkind: B\n---\n' })]) };
     expect(await imageDocuments(plain, {})).toEqual([{ kind: 'A' }, { kind: 'B' }]);

@@ -16,6 +16,8 @@ describe('templates', () => {
     ['{{ `back\\tick` }}', 'back\\tick'],
     ['{{ "a\\nb\\"" }}', 'a\nb"'],
     ['[{{ .Empty }}]', '[]'],
+    ['{{ b64enc .HostIP }} {{ .HostIP | b64enc }}', 'MTAuMC4wLjI= MTAuMC4wLjI='],
+    ['{{ .Empty|b64dec }}', ''],
     ['no action, $HostIP, ${HostIP}, { {', 'no action, $HostIP, ${HostIP}, { {'],
   ])('%j gives %j', (text, expected) => {
     expect(render(text)).toBe(expected);
