@@ -3,7 +3,8 @@ import { MEDIA } from '../image/media-types.js';
 import type { Metadata } from '../image/metadata.js';
 import { type Descriptor, encodeJson, type ImageConfig, type Manifest } from '../image/oci.js';
 import type { Store } from '../store/store.js';
-import type { StageState } from './stage.js';
+import { DEFAULT_SHELL, type StageState } from './stage.js';
+import { DEFAULT_PATH } from './variables.js';
 
 export interface CommitOptions {
   /** A ClusterImage of this type, or `image`: an ordinary container image. */
@@ -42,7 +43,9 @@ function imageConfig(
   labels: Readonly<Record<string, string>>,
   { created, type }: CommitOptions,
 ): ImageConfig {
-  const { platform, env, user, workdir, entrypoint, cmd, author } = state;
+  const { platform, user, workdir, shell, entrypoint, cmd, author } = state;
+  // As Docker makes sure of: a container started from the image finds its programs.
+  const env = type === 'image' && state.env.PATH === undefined ? { PATH: DEFAULT_PATH, ...state.env } : state.env;
   return {
     created,
     ...(author === undefined ? {} : { author }),
@@ -55,6 +58,7 @@ function imageConfig(
       ...(entrypoint === undefined ? {} : { Entrypoint: [...entrypoint] }),
       ...(type === 'image' && cmd !== undefined ? { Cmd: [...cmd] } : {}),
       ...(workdir === '/' ? {} : { WorkingDir: workdir }),
+      ...(shell.join('\0') === DEFAULT_SHELL.join('\0') ? {} : { Shell: [...shell] }),
       ...(Object.keys(labels).length === 0 ? {} : { Labels: sorted(labels) }),
     },
     rootfs: { type: 'layers', diff_ids: state.layers.map(({ diffId }) => diffId) },

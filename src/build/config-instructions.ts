@@ -5,13 +5,13 @@ import type {
   EnvInstruction,
   Instruction,
   LabelInstruction,
-  WorkdirInstruction,
 } from '../kubefile-parser/ast.js';
 import type { CommandLine } from '../kubefile-parser/parts.js';
 import { refuseAfterLaunch } from './apps/launch.js';
 import type { ExpandWord } from './expand.js';
 import type { BuildJob } from './job.js';
 import type { StageState } from './stage.js';
+import { own } from './variables.js';
 
 /**
  * What an instruction changes that makes no layer.
@@ -32,8 +32,6 @@ export function configChange(
       return { labels: { ...state.labels, ...pairs(instruction, expand) } };
     case 'MAINTAINER':
       return { author: instruction.name };
-    case 'WORKDIR':
-      return { workdir: workdir(state, instruction, expand) };
     case 'USER':
       return { user: expand(instruction.user) };
     case 'SHELL':
@@ -58,28 +56,17 @@ function declareArgs(
   { args }: ArgInstruction,
   expand: ExpandWord,
 ): Record<string, string> {
-  const declared: Record<string, string> = { ...state.args };
+  const declared = new Map(Object.entries(state.args));
   for (const { name: word, default: fallback } of args) {
     const name = expand(word);
-    const value = buildArgs[name] ?? (fallback === undefined ? state.globalArgs[name] : expand(fallback));
-    if (value !== undefined) declared[name] = value;
+    const value = own(buildArgs, name) ?? (fallback === undefined ? own(state.globalArgs, name) : expand(fallback));
+    if (value !== undefined) declared.set(name, value);
   }
-  return declared;
+  return Object.fromEntries(declared);
 }
 
 function pairs({ pairs: list }: EnvInstruction | LabelInstruction, expand: ExpandWord): Record<string, string> {
   return Object.fromEntries(list.map(({ key, value }) => [expand(key), expand(value)]));
-}
-
-/** A relative WORKDIR continues the one before; `.` and `..` are resolved as text, as Docker does. */
-function workdir({ workdir: current }: StageState, { path }: WorkdirInstruction, expand: ExpandWord): string {
-  const wanted = expand(path);
-  const parts: string[] = [];
-  for (const part of (wanted.startsWith('/') ? wanted : `${current}/${wanted}`).split('/')) {
-    if (part === '..') parts.pop();
-    else if (part !== '' && part !== '.') parts.push(part);
-  }
-  return `/${parts.join('/')}`;
 }
 
 /** As in Docker: a new ENTRYPOINT takes the CMD of the base image away. */

@@ -7,6 +7,7 @@ import type { ExpandWord } from './expand.js';
 import type { BuildJob } from './job.js';
 import { at } from './place.js';
 import { emptyStage, type StageState, stageFrom } from './stage.js';
+import { DEFAULT_PATH } from './variables.js';
 
 /**
  * FROM: `scratch`, an earlier stage, an image of the store, or one that is pulled. `--pull always` asks the registry first, `never`
@@ -18,7 +19,10 @@ export async function runFrom(job: BuildJob, from: FromInstruction, expand: Expa
     const name = expand(from.image);
     const stage = from.stage ?? findStage(job.kubefile.stages, name, from.index);
     if (stage !== undefined) return { ...(await job.stages.stage(stage)), args: {} };
-    if (name === 'scratch') return emptyStage(platform);
+    if (name === 'scratch') {
+      const nothing = emptyStage(platform);
+      return job.kubefile.directives.dialect === 'docker' ? { ...nothing, env: { PATH: DEFAULT_PATH } } : nothing;
+    }
     if (name === '')
       throw new SlipwayError('E_INVALID_REFERENCE', `FROM ${from.image.raw}: the image name is empty`, {
         hint: 'give the variable a value with --build-arg',

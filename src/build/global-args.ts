@@ -2,18 +2,19 @@ import { expandWord } from '../kubefile-parser/expand.js';
 import type { Word } from '../kubefile-parser/parts.js';
 import { expander } from './expand.js';
 import type { BuildJob } from './job.js';
-import { PROXY_VARIABLES, platformVariables } from './variables.js';
+import { own, PROXY_VARIABLES, platformVariables } from './variables.js';
 
 type GlobalJob = Pick<BuildJob, 'kubefile' | 'reporter' | 'platform' | 'buildArgs'>;
 
 /** ARGs before the first FROM, each seeing those before it. */
 export function declareGlobalArgs(job: GlobalJob): Record<string, string> {
   const values: Record<string, string> = {};
+  const lookup = globalLookup(job, values);
   for (const { args } of job.kubefile.globalArgs) {
     for (const { name: word, default: fallback } of args) {
-      const expand = expander(job, (name) => values[name] ?? platformVariables(job.platform)[name]);
+      const expand = expander(job, lookup);
       const name = expand(word);
-      const value = job.buildArgs[name] ?? (fallback === undefined ? undefined : expand(fallback));
+      const value = own(job.buildArgs, name) ?? (fallback === undefined ? undefined : expand(fallback));
       if (value !== undefined) values[name] = value;
     }
   }
@@ -26,7 +27,7 @@ export function globalLookup(
   globalArgs: Readonly<Record<string, string>>,
 ): (name: string) => string | undefined {
   const predefined = platformVariables(platform);
-  return (name) => globalArgs[name] ?? predefined[name];
+  return (name) => own(globalArgs, name) ?? own(predefined, name);
 }
 
 /** The value of a word, without a warning about what is not set; undefined when it has none. */

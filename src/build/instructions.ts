@@ -14,6 +14,7 @@ import { at } from './place.js';
 import { runRun } from './run.js';
 import type { StageState } from './stage.js';
 import { lookupIn } from './variables.js';
+import { runWorkdir } from './workdir.js';
 
 /**
  * Executes one instruction of a stage.
@@ -48,6 +49,8 @@ async function execute(
       return runAdd(job, state, instruction, expand, step);
     case 'RUN':
       return runRun(job, state, instruction, step);
+    case 'WORKDIR':
+      return runWorkdir(job, state, instruction, expand, step);
     case 'APP':
     case 'CNI':
     case 'CSI':

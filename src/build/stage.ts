@@ -17,6 +17,8 @@ export interface StageState {
   readonly env: Readonly<Record<string, string>>;
   /** ARGs declared so far in this stage; they end with it. */
   readonly args: Readonly<Record<string, string>>;
+  /** Variables that instructions see without declaring them. */
+  readonly predefined: Readonly<Record<string, string>>;
   /** ARGs from before the first FROM; a stage sees one only when it declares the name again. */
   readonly globalArgs: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
@@ -46,6 +48,7 @@ export function emptyStage(platform: Platform): StageState {
     history: [],
     env: {},
     args: {},
+    predefined: {},
     globalArgs: {},
     labels: {},
     workdir: '/',

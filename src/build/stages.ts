@@ -7,6 +7,7 @@ import { runInstruction } from './instructions.js';
 import type { BuildJob } from './job.js';
 import type { StageState } from './stage.js';
 import { neededStages, runStages, stageSource } from './stage-graph.js';
+import { stageVariables } from './variables.js';
 
 /** The stages of one platform, built. */
 export interface BuiltStages {
@@ -22,6 +23,7 @@ export async function buildStages(given: Omit<BuildJob, 'stages'>, target: Stage
   const stop = new AbortController();
   const globalArgs = declareGlobalArgs(given);
   const lookup = globalLookup(given, globalArgs);
+  const { predefined, declarable } = stageVariables(given.platform, given.kubefile.directives.dialect);
   const needed = neededStages(given.kubefile, target, ({ image }) => quietValue(given, image, lookup));
   const signal = AbortSignal.any([given.signal, stop.signal]);
   const job: BuildJob = {
@@ -33,7 +35,11 @@ export async function buildStages(given: Omit<BuildJob, 'stages'>, target: Stage
       run: async (stage) => {
         const { from, instructions } = stage;
         job.reporter.info(from.source);
-        let state: StageState = { ...(await runFrom(job, from, expander(job, lookup))), globalArgs };
+        let state: StageState = {
+          ...(await runFrom(job, from, expander(job, lookup))),
+          predefined,
+          globalArgs: { ...declarable, ...globalArgs },
+        };
         for (const [index, instruction] of instructions.entries())
           state = await runInstruction(job, state, instruction, stepName(stage, index, needed.length > 1));
         return state;

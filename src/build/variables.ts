@@ -1,4 +1,5 @@
 import { formatPlatform, type Platform, thisPlatform } from '../image/platform.js';
+import type { Dialect } from '../kubefile-parser/ast.js';
 import type { StageState } from './stage.js';
 
 /** Passed to RUN when set on this machine; never part of a cache key, an image or a history (Docker's predefined ARGs). */
@@ -10,7 +11,10 @@ export const PROXY_VARIABLES: readonly string[] = [
   'ALL_PROXY',
 ].flatMap((name) => [name, name.toLowerCase()]);
 
-/** Variables every instruction sees without declaring them. `ARCH` is sealer's; the others are BuildKit's global platform ARGs. */
+/** What a container without a PATH of its own gets (BuildKit and the OCI runtimes agree). */
+export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Variables that say what is built for and where. `ARCH`, `OS` and `VARIANT` are sealer's; the others are BuildKit's global platform ARGs. */
 export function platformVariables(target: Platform): Record<string, string> {
   const build = thisPlatform();
   return {
@@ -28,25 +32,32 @@ export function platformVariables(target: Platform): Record<string, string> {
   };
 }
 
+/**
+ * How a stage comes to the platform variables: it sees them all, or, with Docker's rules, those of BuildKit once it has declared them.
+ */
+export function stageVariables(
+  platform: Platform,
+  dialect: Dialect,
+): { readonly predefined: Record<string, string>; readonly declarable: Record<string, string> } {
+  const all = platformVariables(platform);
+  if (dialect === 'kubefile') return { predefined: all, declarable: all };
+  const { ARCH: _arch, OS: _os, VARIANT: _variant, ...declarable } = all;
+  return { predefined: {}, declarable };
+}
+
+type Variables = Pick<StageState, 'env' | 'args' | 'predefined'>;
+
 /** What a name stands for in an instruction of a stage: ENV beats ARG, ARG beats what is predefined. */
-export function lookupIn({
-  env,
-  args,
-  platform,
-}: Pick<StageState, 'env' | 'args' | 'platform'>): (name: string) => string | undefined {
-  const predefined = platformVariables(platform);
+export function lookupIn({ env, args, predefined }: Variables): (name: string) => string | undefined {
   return (name) => own(env, name) ?? own(args, name) ?? own(predefined, name);
 }
 
 /** The variables a RUN command gets, without the proxies. */
-export function runVariables({
-  env,
-  args,
-  platform,
-}: Pick<StageState, 'env' | 'args' | 'platform'>): Record<string, string> {
-  return { ...platformVariables(platform), ...args, ...env };
+export function runVariables({ env, args, predefined }: Variables): Record<string, string> {
+  return { ...predefined, ...args, ...env };
 }
 
-function own(map: Readonly<Record<string, string>>, name: string): string | undefined {
+/** The value a map has under a name, however the name is called (`constructor`). */
+export function own(map: Readonly<Record<string, string>>, name: string): string | undefined {
   return Object.hasOwn(map, name) ? map[name] : undefined;
 }
