@@ -1,20 +1,19 @@
 import { isSlipwayError, SlipwayError } from '../base/errors.js';
-import type { Digest } from '../image/digest.js';
 import type { CopyInstruction } from '../kubefile-parser/ast.js';
-import type { PackEntry, TocEntry } from '../layers/toc.js';
-import type { StoredLayer } from '../store/layer-store.js';
-import { type CopyPlan, planCopy } from './copy-plan.js';
+import { readChanges } from './copy/changes.js';
+import { heredocSource } from './copy/heredoc-source.js';
+import { type NamedSource, type Pick, pickSources } from './copy/pick.js';
+import type { SourceTree } from './copy/source-tree.js';
+import { stageSource } from './copy/stage-source.js';
+import { runTransfer } from './copy/transfer.js';
+import { planCopy } from './copy-plan.js';
 import type { ExpandWord } from './expand.js';
-import { type BuildJob, createdTime } from './job.js';
-import { makeLayer } from './make-layer.js';
-import { instructionDone, type Outcome } from './outcome.js';
+import type { BuildJob } from './job.js';
+import type { Outcome } from './outcome.js';
 import { at } from './place.js';
-import { nextKey, type StageState, stageTree } from './stage.js';
+import { type StageState, stageTree } from './stage.js';
 
-/**
- * COPY from the build context. The cache key is the content: names, types, modes, link targets and the sha256 of every file. Files are
- * hashed ahead only when this instruction has run on this parent before; else they are read once, while they are packed.
- */
+/** COPY: from the build context, a stage or an image, and heredocs. */
 export async function runCopy(
   job: BuildJob,
   state: StageState,
@@ -22,94 +21,38 @@ export async function runCopy(
   expand: ExpandWord,
   step: string,
 ): Promise<Outcome> {
-  return at(job, instruction.sources[0]?.position ?? instruction.position, async () => {
-    const sources = instruction.sources.map((word) => expand(word));
-    const destination = expand(instruction.destination);
+  const { from, position, link, parents } = instruction;
+  return at(job, from?.position ?? instruction.sources[0]?.position ?? position, async () => {
     const { dialect } = job.kubefile.directives;
     const base = await stageTree(job.store, state);
-    const plan = planWithHint(job, instruction, {
-      sources,
-      destination,
-      workdir: state.workdir,
-      context: job.context,
-      base,
-      dialect,
-    });
-    for (const warning of plan.warnings) job.reporter.warn(`${instruction.source}: ${warning}`);
-
-    const scope = nextKey(
-      state.key,
-      'COPY',
-      dialect,
-      state.workdir,
-      sources,
-      destination,
-      job.compression,
-      job.compressionLevel,
-      job.epoch,
-    );
-    if (job.useCache && (await job.cache.knows(scope))) {
-      const key = nextKey(scope, await hashAhead(job, plan));
-      const record = await job.cache.get(scope, key);
-      if (record !== undefined)
-        return instructionDone(state, instruction, record.layers, key, { cached: true, created: record.created });
-    }
-    const created = createdTime(job);
-    let layers: readonly StoredLayer[] = [];
-    let contents = new Map<string, Digest>();
-    if (plan.entries.length > 0) {
-      const { layer, packed } = await makeLayer(job, plan.entries, { title: `${step} layer` });
-      layers = [layer];
-      contents = new Map(
-        packed.toc.entries.flatMap(({ path, digest }) => (digest === undefined ? [] : [[path, digest]])),
-      );
-      remember(job, plan, contents);
-    }
-    const key = nextKey(
-      scope,
-      contentKey(plan.entries, (entry) => contents.get(entry.path)),
-    );
-    await job.cache.put(scope, key, { layers, created });
-    return instructionDone(state, instruction, layers, key, { cached: false, created });
+    const tree = from === undefined ? job.context : await sourceOf(job, from);
+    const sources: NamedSource[] = [
+      ...instruction.sources.map((word) => ({ tree, name: expand(word) })),
+      ...instruction.heredocs.map((heredoc) => heredocSource(job, state, heredoc)),
+    ];
+    const destination = expand(instruction.destination);
+    const { changes, facts: flags } = await readChanges(job, state, base, instruction, expand);
+    const { picks, warnings } = pickWithHint(job, instruction, () => pickSources(sources, { dialect, parents }));
+    for (const warning of warnings) job.reporter.warn(`${instruction.source}: ${warning}`);
+    const planned = planCopy({ picks, destination, workdir: state.workdir, base, link, parents, changes });
+    const names = sources.map(({ name }) => name);
+    const facts = [dialect, state.workdir, names, destination, link, parents, flags];
+    return runTransfer(job, state, { instruction, facts, link, planned }, step);
   });
 }
 
-/** The content key made from digests that are remembered, or computed now. */
-async function hashAhead({ digests }: BuildJob, { entries, stats }: CopyPlan): Promise<unknown> {
-  const contents = new Map<string, Digest>();
-  for (const { path, content } of entries) {
-    if (content === undefined || !('file' in content)) continue;
-    const found = stats.get(content.file);
-    if (found !== undefined) contents.set(path, await digests.digest(content.file, found));
-  }
-  return contentKey(entries, (entry) => contents.get(entry.path));
+async function sourceOf(job: BuildJob, from: NonNullable<CopyInstruction['from']>): Promise<SourceTree> {
+  const state = await job.stages.from(from);
+  const what = `${from.stage === undefined ? 'the image' : 'stage'} ${from.name}`;
+  return stageSource(await stageTree(job.store, state), state.layers, what);
 }
 
-/** Everything of the entries that makes a difference: not the times, so that a touched file is no change. */
-function contentKey(entries: readonly PackEntry[], digestOfEntry: (entry: PackEntry) => Digest | undefined): unknown {
-  return entries.map((entry) => {
-    const { path, type, mode, uid, gid, size, linkTarget, xattrs }: Omit<TocEntry, 'offset' | 'mtime'> = entry;
-    return [path, type, mode, uid, gid, size, linkTarget, xattrs, digestOfEntry(entry)];
-  });
-}
-
-function remember({ digests }: BuildJob, { entries, stats }: CopyPlan, contents: ReadonlyMap<string, Digest>): void {
-  for (const { path, content } of entries) {
-    if (content === undefined || !('file' in content)) continue;
-    const found = stats.get(content.file);
-    const digest = contents.get(path);
-    if (found !== undefined && digest !== undefined) digests.record(content.file, found, digest);
-  }
-}
+type Picked = { readonly picks: readonly Pick[]; readonly warnings: readonly string[] };
 
 /** A source that comes from the platform is missing for another reason than a spelling mistake. */
-function planWithHint(
-  { platform }: BuildJob,
-  { sources }: CopyInstruction,
-  request: Parameters<typeof planCopy>[0],
-): CopyPlan {
+function pickWithHint({ platform }: BuildJob, { sources }: CopyInstruction, pick: () => Picked): Picked {
   try {
-    return planCopy(request);
+    return pick();
   } catch (error) {
     const arch = sources.find(({ raw }) => /\$\{?(?:TARGET)?ARCH\b/.test(raw));
     if (!isSlipwayError(error, 'E_COPY') || error.hint !== undefined || arch === undefined) throw error;

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, type Stats } from 'node:fs';
+import type { Stats } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { type Digest, sha256Digest } from '../image/digest.js';
-import { fsPath } from '../layers/path-bytes.js';
+import { readUnchanged } from '../layers/read-unchanged.js';
 import { replaceFile } from '../store/durable.js';
 import type { Store } from '../store/store.js';
 
@@ -64,13 +64,15 @@ export class FileDigests {
     return sha256Digest(row[4]);
   }
 
-  /** The digest of a file, read if need be. */
+  /**
+   * The digest of a regular file, read if need be.
+   * @throws SlipwayError E_FILE_CHANGED when it is another file by now, or is written to meanwhile; E_PERMISSION.
+   */
   async digest(file: string, stats: Stats): Promise<Digest> {
     const known = this.lookup(file, stats);
     if (known !== undefined) return known;
     const hash = createHash('sha256');
-    for await (const chunk of createReadStream(fsPath(file), { highWaterMark: 1024 * 1024 }))
-      hash.update(chunk as Buffer);
+    for await (const chunk of readUnchanged(file, stats)) hash.update(chunk);
     const digest = sha256Digest(hash.digest('hex'));
     this.record(file, stats, digest);
     return digest;

@@ -18,7 +18,8 @@ export interface IgnoreRules {
   mayExceptBelow(dir: string): boolean;
 }
 
-interface Rule {
+/** One line of an ignore file. */
+export interface Rule {
   /** A line that begins with `!`. */
   readonly exception: boolean;
   readonly pattern: IgnorePattern;
@@ -76,7 +77,8 @@ export function parseIgnoreRules(text: string, file: string): IgnoreRules {
   return { file, ...ignoreMatcher(rules) };
 }
 
-function ignoreMatcher(rules: readonly Rule[]): Omit<IgnoreRules, 'file'> {
+/** Asks rules in order: the last that names a path, or something above it, decides. */
+export function ignoreMatcher(rules: readonly Rule[]): Omit<IgnoreRules, 'file'> {
   const NONE = rules.map(() => false);
   // Of directories only: their answers are those of everything below.
   const known = new Map<string, readonly boolean[]>();

@@ -79,13 +79,17 @@ export async function* tarBlocks(entries: Iterable<PackEntry>, options: TarBlock
         digest = sha256Digest(hash('sha256', bytes, 'hex'));
         yield* put(bytes);
       } else {
-        const { file, mtimeMs } = entry.content;
+        const { file, mtimeMs, identity, start } = entry.content;
         const fd = openSource(file);
         try {
-          // A time from the walk through the directory saves asking twice.
-          const before = mtimeMs === undefined ? checkedStats(fd, file, entry) : undefined;
+          // A time from the walk through the directory saves asking twice; another file must not even be read.
+          const ask = start === undefined && (mtimeMs === undefined || identity !== undefined);
+          const before = ask ? checkedStats(fd, file, entry) : undefined;
+          if (identity !== undefined && before !== undefined && !isSame(before, identity)) {
+            throw changed(file, 'another file is in its place now');
+          }
           if (entry.size <= SMALL_FILE && entry.size <= blockSize - used) {
-            const got = entry.size === 0 ? 0 : readWhole(fd, block, used, entry.size);
+            const got = entry.size === 0 ? 0 : readWhole(fd, block, used, entry.size, start);
             if (got !== entry.size) throw changed(file, 'it became shorter');
             digest = sha256Digest(hash('sha256', block.subarray(used, used + got), 'hex'));
             used += got;
@@ -93,21 +97,25 @@ export async function* tarBlocks(entries: Iterable<PackEntry>, options: TarBlock
           } else {
             const hashing = createHash('sha256');
             let left = entry.size;
+            let position = start;
             while (left > 0) {
               signal?.throwIfAborted();
-              const { bytesRead } = await readInto(fd, block, used, Math.min(left, blockSize - used), null);
+              const wanted = Math.min(left, blockSize - used);
+              const { bytesRead } = await readInto(fd, block, used, wanted, position ?? null);
               if (bytesRead === 0) throw changed(file, 'it became shorter');
               hashing.update(block.subarray(used, used + bytesRead));
               left -= bytesRead;
               used += bytesRead;
+              if (position !== undefined) position += bytesRead;
               if (used === blockSize) yield turn();
             }
             digest = sha256Digest(hashing.digest('hex'));
           }
-          const after = checkedStats(fd, file, entry);
+          const after = start === undefined ? checkedStats(fd, file, entry) : undefined;
           if (
-            after.mtimeMs !== (before?.mtimeMs ?? mtimeMs) ||
-            (before !== undefined && after.ctimeMs !== before.ctimeMs)
+            after !== undefined &&
+            (after.mtimeMs !== (mtimeMs ?? before?.mtimeMs) ||
+              (before !== undefined && after.ctimeMs !== before.ctimeMs))
           ) {
             throw changed(file, 'it was written to');
           }
@@ -169,11 +177,11 @@ function openSource(file: string): number {
   }
 }
 
-/** Reads until `size` bytes are there or the file ends. */
-function readWhole(fd: number, target: Buffer, at: number, size: number): number {
+/** Reads until `size` bytes are there or the file ends; from `start`, or from where the file is. */
+function readWhole(fd: number, target: Buffer, at: number, size: number, start: number | undefined): number {
   let got = 0;
   while (got < size) {
-    const piece = readSync(fd, target, at + got, size - got, null);
+    const piece = readSync(fd, target, at + got, size - got, start === undefined ? null : start + got);
     if (piece === 0) break;
     got += piece;
   }
@@ -185,6 +193,10 @@ function checkedStats(fd: number, file: string, entry: PackEntry): Stats {
   if (!stats.isFile()) throw changed(file, 'it is no regular file now');
   if (stats.size !== entry.size) throw changed(file, `it had ${entry.size} bytes and now has ${stats.size}`);
   return stats;
+}
+
+function isSame(stats: Stats, { dev, ino }: { readonly dev: number; readonly ino: number }): boolean {
+  return stats.dev === dev && stats.ino === ino;
 }
 
 function changed(file: string, how: string, cause?: unknown): SlipwayError {

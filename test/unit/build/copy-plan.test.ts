@@ -3,6 +3,9 @@ import { linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { BuildContext } from '../../../src/build/context.js';
+import { pickSources } from '../../../src/build/copy/pick.js';
+import type { Changes } from '../../../src/build/copy/place.js';
+import type { SourceTree } from '../../../src/build/copy/source-tree.js';
 import { planCopy } from '../../../src/build/copy-plan.js';
 import { digestOf } from '../../../src/image/digest.js';
 import { mergeTocs } from '../../../src/layers/merge.js';
@@ -42,15 +45,26 @@ interface Options {
   readonly base?: ReturnType<typeof image>;
   readonly workdir?: string;
   readonly dialect?: 'kubefile' | 'docker';
+  readonly parents?: boolean;
+  readonly link?: boolean;
+  readonly changes?: Partial<Changes>;
 }
 
+/** Seconds that entries of the context get. */
+const TIME = 946684800;
+
 function copy(
-  from: BuildContext,
+  from: SourceTree,
   sources: readonly string[],
   destination: string,
-  { base = image(), workdir = '/', dialect = 'kubefile' }: Options = {},
+  { base = image(), workdir = '/', dialect = 'kubefile', parents = false, link = false, changes = {} }: Options = {},
 ) {
-  return planCopy({ sources, destination, workdir, context: from, base, dialect });
+  const { picks, warnings } = pickSources(
+    sources.map((name) => ({ tree: from, name })),
+    { dialect, parents },
+  );
+  const entries = planCopy({ picks, destination, workdir, base, link, parents, changes: { time: TIME, ...changes } });
+  return { entries, warnings };
 }
 
 const paths = (plan: ReturnType<typeof copy>): string[] =>
@@ -183,7 +197,7 @@ describe('mistakes', () => {
   it('a wildcard without a match is only a warning beside one that has some', async () => {
     const from = await context({ a: '' });
     const plan = copy(from, ['a', 'b*'], '/');
-    expect(plan.warnings).toEqual([`b* matches nothing in the build context`]);
+    expect(plan.warnings).toEqual([`b* matches nothing in the build context ${from.root}`]);
     expect(paths(plan)).toEqual(['a']);
   });
 

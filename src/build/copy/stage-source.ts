@@ -1,0 +1,71 @@
+import { joinPath, nameOf, parentOf } from '../../layers/layer-names.js';
+import type { MergedEntry, MergedTree } from '../../layers/merge.js';
+import type { StoredLayer } from '../../store/layer-store.js';
+import type { SourceEntry, SourceTree } from './source-tree.js';
+
+/**
+ * A finished stage or an image as a source of COPY, known from the tables of contents of its layers: names, owners, times and digests need
+ * no reading. `..` stops at the root, as in a container.
+ * @param layers those that `tree` was merged from. @param what for messages: `stage build`.
+ */
+export function stageSource(tree: MergedTree, layers: readonly StoredLayer[], what: string): SourceTree {
+  const shown = (path: string, { entry, source }: MergedEntry): SourceEntry => {
+    const { type, mode, uid, gid, mtime, linkTarget, xattrs, devMajor, devMinor } = entry;
+    const common = { path, mode, uid, gid, mtime, ...(xattrs === undefined ? {} : { xattrs }) };
+    if (source !== undefined) {
+      const layer = layers[source.layer];
+      const { size, digest, offset } = source.entry;
+      return {
+        ...common,
+        type: 'file',
+        size,
+        inode: `${source.layer}/${offset}/${source.entry.path}`,
+        ...(digest === undefined ? {} : { digest }),
+        ...(layer === undefined ? {} : { content: { in: 'layer', layer, offset } }),
+      };
+    }
+    return {
+      ...common,
+      type: type as SourceEntry['type'],
+      size: 0,
+      ...(linkTarget === undefined ? {} : { linkTarget }),
+      ...(devMajor === undefined ? {} : { devMajor }),
+      ...(devMinor === undefined ? {} : { devMinor }),
+    };
+  };
+  const find = (path: string): SourceEntry | undefined => {
+    const found = tree.resolve(path).found;
+    return found === undefined ? undefined : shown(path, found);
+  };
+
+  const last = (path: string): MergedEntry | undefined =>
+    tree.get(joinPath(tree.resolve(parentOf(path)).path, nameOf(path)));
+
+  return {
+    what,
+    find,
+    isLink: (path) => last(path)?.entry.type === 'symlink',
+    findMatch(path) {
+      try {
+        const found = find(path);
+        if (found !== undefined) return found;
+      } catch {
+        // links in a circle: the entry itself
+      }
+      const link = last(path);
+      return link === undefined ? undefined : shown(path, link);
+    },
+    names: (dir) => tree.children(tree.resolve(dir).path).map(({ entry }) => nameOf(entry.path)),
+    *walk(dir) {
+      const todo = [{ path: dir, real: tree.resolve(dir).path }];
+      for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+        const { path, real } = next;
+        for (const child of tree.children(real)) {
+          const below = joinPath(path, nameOf(child.entry.path));
+          yield shown(below, child);
+          if (child.entry.type === 'dir') todo.push({ path: below, real: child.entry.path });
+        }
+      }
+    },
+  };
+}
