@@ -23,6 +23,8 @@ export const ERROR_CODES = {
   E_SIZE_MISMATCH: 1,
   /** An image, tag, layer, blob or file that was asked for and is not there. */
   E_NOT_FOUND: 1,
+  /** imageList.lock does not have an image, or is no lock file. */
+  E_STALE_LOCK: 1,
   /** COPY, ADD: source missing, hidden or outside the context; file over directory … */
   E_COPY: 1,
   /** A RUN command failed; the message carries its exit code and last lines. */

@@ -15,6 +15,7 @@ import { BuildCache } from '../store/build-cache.js';
 import type { Store } from '../store/store.js';
 import type { CacheTarget } from './cache/cache-spec.js';
 import { type ImportedCache, type KeyedRecord, trackedCache } from './cache/instruction-cache.js';
+import { ImageLock, type LockMode } from './collect/image-lock.js';
 import { BuildContext } from './context.js';
 import { FileDigests } from './file-digests.js';
 import { type FinishOptions, finishImage } from './finish.js';
@@ -46,6 +47,8 @@ export interface BuildOptions extends FinishOptions {
   /** Where the cache of this build is stored when it has succeeded. */
   readonly cacheTo: readonly CacheTarget[];
   readonly registry: RegistryOptions;
+  /** How the lock file of the context is used. */
+  readonly lock: LockMode;
   readonly reporter: Reporter;
   readonly signal: AbortSignal;
 }
@@ -72,6 +75,7 @@ export async function buildImage(store: Store, options: BuildOptions): Promise<D
       context,
       digests,
       cache,
+      lock: await ImageLock.open(context.root, options.lock),
       heavy: slots(availableParallelism()),
       compressionLevel: options.compressionLevel,
       epoch: options.epoch,
@@ -92,6 +96,7 @@ export async function buildImage(store: Store, options: BuildOptions): Promise<D
     }
     warnUnusedArgs({ ...shared });
     options.signal.throwIfAborted();
+    await finishLock(store, shared.lock, options.reporter);
     const [only] = images;
     const image = several || only === undefined ? await putIndex(store, images) : only;
     for (const name of options.tags) await store.tag(name, image);
@@ -126,6 +131,15 @@ async function exportCaches(
   const least = used.filter(({ record }) => record.layers.every(({ diffId }) => diffIds.has(diffId)));
   for (const { name, mode } of cacheTo)
     await exportCache(store, name, mode === 'max' ? used : least, { registry, reporter, signal });
+}
+
+/** Writes the lock file when that was asked for, or says what is in it for nothing. */
+async function finishLock(store: Store, lock: ImageLock, reporter: Reporter): Promise<void> {
+  const written = await lock.save(store);
+  if (written !== undefined) reporter.info(`wrote ${written}`);
+  const unused = lock.unused();
+  if (unused.length > 0)
+    reporter.warn(`${lock.file}: nothing asks for ${unused.join(', ')} any more; --lock update takes it out`);
 }
 
 /** The index over the images of several platforms, in the order they were asked for. */

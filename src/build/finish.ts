@@ -2,7 +2,8 @@ import type { ClusterImageType } from '../image/cluster-image.js';
 import type { Descriptor } from '../image/oci.js';
 import type { Stage } from '../kubefile-parser/ast.js';
 import type { StoredLayer } from '../store/layer-store.js';
-import { collectContainerImages } from './base.js';
+import { collectContainerImages } from './collect/base.js';
+import type { ImageCollection } from './collect/collection.js';
 import { commitImage } from './commit.js';
 import { type BuildJob, createdTime } from './job.js';
 import { finishMetadata } from './metadata.js';
@@ -15,8 +16,7 @@ export interface FinishOptions {
   readonly mode: 'all' | 'lite';
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
-  /** Further image lists, as paths on this machine. */
-  readonly imageLists: readonly string[];
+  readonly images: ImageCollection;
   /** The version of this program. */
   readonly version: string;
 }
@@ -39,9 +39,10 @@ export async function finishImage(
   let metadata: Awaited<ReturnType<typeof finishMetadata>>['metadata'];
   if (cluster) {
     const asked = stages.some(({ instructions }) => instructions.some(({ kind }) => kind === 'BASE'));
-    if (options.imageLists.length > 0 || (!asked && options.mode === 'all')) {
-      state = (await collectContainerImages(job, state, { source: 'BASE rootfs cache', dir: '/' }, options.imageLists))
-        .state;
+    if (options.images.lists.length > 0 || (!asked && options.mode === 'all')) {
+      state = (
+        await collectContainerImages(job, state, { source: 'BASE rootfs cache', dir: '/' }, options.images.lists)
+      ).state;
     }
     ({ state, metadata } = await finishMetadata(job, state, options.type ?? 'kube-installer'));
   }

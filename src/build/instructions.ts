@@ -4,7 +4,7 @@ import type { Instruction } from '../kubefile-parser/ast.js';
 import { runAdd } from './add.js';
 import { runApplication } from './apps/application.js';
 import { launchChange } from './apps/launch.js';
-import { collectContainerImages } from './base.js';
+import { collectContainerImages } from './collect/base.js';
 import { configChange } from './config-instructions.js';
 import { runCopy } from './copy.js';
 import { type ExpandWord, expander } from './expand.js';

@@ -6,6 +6,8 @@ import type { Kubefile } from '../kubefile-parser/ast.js';
 import type { RegistryOptions } from '../registry/options.js';
 import type { Store } from '../store/store.js';
 import type { InstructionCache } from './cache/instruction-cache.js';
+import type { ImageCollection } from './collect/collection.js';
+import type { ImageLock } from './collect/image-lock.js';
 import type { BuildContext } from './context.js';
 import type { FileDigests } from './file-digests.js';
 import type { StageState } from './stage.js';
@@ -30,6 +32,9 @@ export interface BuildJob {
   readonly isolation: 'auto' | 'host' | 'container';
   readonly network: 'host' | 'none';
   readonly registry: RegistryOptions;
+  readonly images: ImageCollection;
+  /** Of the build context, for all platforms. */
+  readonly lock: ImageLock;
   readonly compression: Compression;
   readonly compressionLevel: number | undefined;
   /** SOURCE_DATE_EPOCH in seconds: no time in the image is later. */

@@ -8,10 +8,11 @@ import type { Compression } from '../image/media-types.js';
 import { type Platform, parsePlatform, samePlatform, thisPlatform } from '../image/platform.js';
 import { parseReference } from '../image/reference.js';
 import { action, addGlobalFlags, examples, repeatable } from './action.js';
+import { addImageFlags, type ImageFlags, imageCollection } from './image-flags.js';
 import { addConnectionFlags, addCredentialFlags, type RegistryFlags, registryOptions } from './registry-flags.js';
 import { slipwayVersion } from './version.js';
 
-interface Flags extends RegistryFlags {
+interface Flags extends RegistryFlags, ImageFlags {
   readonly tag?: readonly string[];
   readonly file?: string;
   readonly buildArg?: readonly string[];
@@ -26,7 +27,6 @@ interface Flags extends RegistryFlags {
   readonly buildMode: 'all' | 'lite';
   readonly isolation: 'auto' | 'host' | 'container';
   readonly network: 'host' | 'none';
-  readonly imageList?: readonly string[];
   readonly pull: 'missing' | 'always' | 'never';
   readonly compression: string;
   readonly metadataFile?: string;
@@ -72,20 +72,15 @@ export function define(program: Command): void {
         .default('auto'),
     )
     .addOption(new Option('--network <mode>', 'the network of RUN').choices(['host', 'none']).default('host'))
-    .option(
-      '--image-list <file>',
-      'container images to carry along, one name a line; may be given several times',
-      repeatable,
-    )
     .addOption(
-      new Option('--pull <policy>', 'when to ask the registry for a base image')
+      new Option('--pull <policy>', 'when to ask registries for base images and container images')
         .choices(['missing', 'always', 'never'])
         .default('missing'),
     )
     .option('--compression <kind[:level]>', 'gzip, zstd or none', 'gzip')
     .option('--metadata-file <file>', 'write name and digest of the result to this file, as JSON')
     .option('--iidfile <file>', 'write the digest of the result to this file');
-  addGlobalFlags(addCredentialFlags(addConnectionFlags(command)))
+  addGlobalFlags(addCredentialFlags(addConnectionFlags(addImageFlags(command))))
     .addHelpText(
       'after',
       examples(
@@ -123,7 +118,8 @@ export function define(program: Command): void {
           network: flags.network,
           labels: assignments(flags.label ?? [], '--label'),
           annotations: assignments(flags.annotation ?? [], '--annotation'),
-          imageLists: flags.imageList ?? [],
+          images: imageCollection(flags),
+          lock: flags.lock,
           compression,
           ...(level === undefined ? {} : { compressionLevel: level }),
           ...(epoch === undefined ? {} : { epoch }),

@@ -60,18 +60,50 @@ export async function pullImage(store: Store, text: string, options: PullOptions
 export async function fetchImage(store: Store, text: string, options: FetchOptions = {}): Promise<FetchedImage> {
   const reference = parseReference(text);
   const { reporter = silentReporter } = options;
-  const places = placesToPullFrom(reference, options);
-  return store.use(async () => {
-    for (const [index, place] of places.entries()) {
-      try {
-        return await fetchFrom(store, place, reference, options, reporter);
-      } catch (error) {
-        if (index === places.length - 1 || !mayTryNext(error)) throw error;
-        reporter.warn(`${messageOf(error)}; trying the next place`);
-      }
-    }
-    throw new SlipwayError('E_INTERNAL', 'there is no place to pull from');
+  return store.use(() =>
+    firstPlace(reference, options, (place) => fetchFrom(store, place, reference, options, reporter)),
+  );
+}
+
+/** What a name stands for, without the content. */
+export interface ResolvedName {
+  /** The manifest for the platform. */
+  readonly document: ContentDocument;
+  /** The indexes that led to it, the asked one first. */
+  readonly through: readonly ContentDocument[];
+}
+
+/**
+ * What a name stands for at its registry, for one platform. Manifests are read, no blob is; nothing is stored.
+ * @throws SlipwayError as {@link pullImage}.
+ */
+export async function resolveImage(store: Store, text: string, options: FetchOptions = {}): Promise<ResolvedName> {
+  const reference = parseReference(text);
+  return firstPlace(reference, options, async (repository) => {
+    const found = await repository.resolve(reference.digest ?? reference.tag ?? 'latest');
+    const source = withKnownDocuments(remoteSource(repository), storeSource(store));
+    const through: ContentDocument[] = [];
+    const chosen = await choose(source, found, options.platform, reference.name, through);
+    return { document: await source.document(chosen), through };
   });
+}
+
+/** Asks the mirrors in turn, then the registry itself. */
+async function firstPlace<T>(
+  reference: Reference,
+  options: FetchOptions,
+  ask: (repository: Repository) => Promise<T>,
+): Promise<T> {
+  const places = placesToPullFrom(reference, options);
+  for (const [index, place] of places.entries()) {
+    try {
+      return await ask(place);
+    } catch (error) {
+      if (index === places.length - 1 || !mayTryNext(error)) throw error;
+      (options.reporter ?? silentReporter).warn(`${messageOf(error)}; trying the next place`);
+    }
+  }
+  throw new SlipwayError('E_INTERNAL', 'there is no place to pull from');
 }
 
 async function fetchFrom(

@@ -7,6 +7,7 @@ import { successors } from '../image/graph.js';
 import { isIndexType, isManifestType } from '../image/media-types.js';
 import { CONFIG_LIMIT, type Descriptor, parseImageConfig } from '../image/oci.js';
 import { cachedLayers, removeCacheRecords } from './build-cache.js';
+import { allKnownImages, forgetKnownImages } from './known-images.js';
 import { readDocument } from './local-image.js';
 import { mountedImages } from './mounts.js';
 import type { Store } from './store.js';
@@ -19,20 +20,20 @@ export interface Collected {
 }
 
 export interface CollectOptions {
-  /** Forget the build cache too. */
+  /** Forget the build cache and the container images of builds too. */
   readonly buildCache?: boolean;
   /** How long to wait for others that use the store; default 0. */
   readonly waitSeconds?: number;
 }
 
-/** What the names, the build cache and the mounts of a store reach. */
+/** What the names, the mounts, the build cache and the remembered container images of a store reach. */
 interface Reached {
   readonly blobs: Set<Digest>;
   readonly diffIds: Set<Digest>;
 }
 
 /**
- * Removes every blob, table of contents and unpacked layer that no name, mount or cache record reaches.
+ * Removes every blob, table of contents and unpacked layer that no name, mount, cache record or remembered container image reaches.
  * @returns undefined, and removes nothing, when another process uses the store at this moment.
  */
 export function collect(
@@ -41,7 +42,10 @@ export function collect(
 ): Promise<Collected | undefined> {
   return store.exclusively(
     async () => {
-      if (buildCache) await removeCacheRecords(store);
+      if (buildCache) {
+        await removeCacheRecords(store);
+        await forgetKnownImages(store);
+      }
       const reached = await reach(store);
       const swept = { blobs: 0, layers: 0, bytes: 0 };
       for (const algorithm of ['sha256', 'sha512'] as const) {
@@ -72,6 +76,10 @@ async function reach(store: Store): Promise<Reached> {
   const reached: Reached = { blobs: new Set(), diffIds: new Set() };
   for (const { descriptor } of await store.images()) await reachFrom(store, descriptor, reached);
   for (const descriptor of await mountedImages(store)) await reachFrom(store, descriptor, reached);
+  for (const { descriptor, indexes } of await allKnownImages(store)) {
+    await reachFrom(store, descriptor, reached);
+    for (const { digest } of indexes) reached.blobs.add(digest); // other platforms that they name are not here
+  }
   for (const { descriptor, diffId } of await cachedLayers(store)) {
     reached.blobs.add(descriptor.digest);
     reached.diffIds.add(diffId);

@@ -46,3 +46,52 @@ export async function readLayerFile(
   }
   return Buffer.concat(pieces);
 }
+
+/** Something whose content is in a layer. */
+export interface LayerFile {
+  readonly entry: { readonly offset: number; readonly size: number };
+}
+
+/**
+ * Reads several small files of a layer in one pass over it, in the order of their offsets. Each is in memory whole: leave out those that are too
+ * large before. Several items may share one content.
+ */
+export async function* readLayerFiles<Item extends LayerFile>(
+  store: Store,
+  { descriptor }: StoredLayer,
+  items: readonly Item[],
+): AsyncGenerator<{ readonly item: Item; readonly bytes: Buffer }> {
+  const todo = [...items].sort((a, b) => b.entry.offset - a.entry.offset);
+  const take = function* (): Generator<{ item: Item; bytes: Buffer }> {
+    for (let item = todo.at(-1); item !== undefined && item.entry.size === 0; item = todo.at(-1)) {
+      todo.pop();
+      yield { item, bytes: Buffer.alloc(0) };
+    }
+  };
+  yield* take();
+  if (todo.length === 0) return;
+  let position = 0;
+  let pieces: Buffer[] = [];
+  const compression = compressionOf(descriptor.mediaType) ?? 'none';
+  for await (const chunk of decompress(store.openBlob(descriptor.digest), compression)) {
+    for (let item = todo.at(-1); item !== undefined; item = todo.at(-1)) {
+      const { offset, size } = item.entry;
+      const from = Math.max(0, offset - position);
+      const to = Math.min(chunk.length, offset + size - position);
+      if (from < to) pieces.push(Buffer.from(chunk.subarray(from, to)));
+      if (position + chunk.length < offset + size) break;
+      const bytes = Buffer.concat(pieces);
+      pieces = [];
+      todo.pop();
+      yield { item, bytes };
+      // Hard links and links to one file share its content.
+      for (let twin = todo.at(-1); twin?.entry.offset === offset && twin.entry.size === size; twin = todo.at(-1)) {
+        todo.pop();
+        yield { item: twin, bytes };
+      }
+      yield* take();
+    }
+    position += chunk.length;
+    if (todo.length === 0) break;
+  }
+}
