@@ -22,7 +22,39 @@ function context(kubefile: string, files: Readonly<Record<string, string>> = {})
   return writeTree(join(home, 'contexts', String(count++)), { Kubefile: kubefile, ...files });
 }
 
+// What RUN writes is different each time: equal digests mean that the second builder did not run it.
+const STAGES =
+  'FROM scratch AS made\nRUN date +%s%N > time; echo > other\nFROM scratch\nCOPY etc etc/\nRUN date +%s%N > here\nCOPY --from=made time .\n';
+
 describe('a build cache in a registry', () => {
+  it('saves another machine the work of all stages with mode=max', async () => {
+    const dir = context(STAGES, { 'etc/a': '1' });
+    const ref = `${registry.address}/cache/max:v1`;
+    const first = await mustSlipway(
+      ['build', '-q', '-t', 'x', '--cache-to', `type=registry,ref=${ref},mode=max`, dir],
+      {
+        root: newStore(),
+      },
+    );
+    const root = newStore();
+    const second = await slipway(['build', '-t', 'x', '--cache-from', `type=registry,ref=${ref}`, dir], { root });
+    expect(second.stdout).toContain(first.trim());
+    expect(second.stderr.match(/\] cached$/gm)).toHaveLength(4);
+    // what came from the registry is this machine's own now
+    const third = await slipway(['build', dir], { root });
+    expect(third.stdout).toContain(first.trim());
+  });
+
+  it('holds only what made the image with mode=min', async () => {
+    const dir = context(STAGES, { 'etc/a': '2' });
+    const ref = `${registry.address}/cache/min:v1`;
+    await mustSlipway(['build', '-t', 'x', '--cache-to', `type=registry,ref=${ref}`, dir], { root: newStore() });
+    const { stderr } = await slipway(['build', '--cache-from', ref, dir], { root: newStore() });
+    expect(stderr).not.toContain('[made 1/1] cached');
+    expect(stderr).toContain('[stage-1 1/3] cached');
+    expect(stderr).toContain('[stage-1 2/3] cached');
+  });
+
   it('is an OCI artifact that skopeo copies whole', async () => {
     const dir = context('FROM scratch\nCOPY a a\n', { a: '1' });
     const ref = `${registry.address}/cache/copied:v1`;
