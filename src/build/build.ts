@@ -1,14 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
-import { errnoOf, messageOf, SlipwayError } from '../base/errors.js';
 import type { Reporter } from '../base/reporter.js';
 import { slots } from '../base/slots.js';
 import type { Digest } from '../image/digest.js';
 import { type Compression, MEDIA } from '../image/media-types.js';
 import { type Descriptor, encodeJson, type Index } from '../image/oci.js';
 import { formatPlatform, type Platform } from '../image/platform.js';
-import type { Kubefile } from '../kubefile-parser/ast.js';
 import { parseKubefile } from '../kubefile-parser/parse.js';
 import type { RegistryOptions } from '../registry/options.js';
 import { BuildCache } from '../store/build-cache.js';
@@ -20,13 +16,14 @@ import { BuildContext } from './context.js';
 import { FileDigests } from './file-digests.js';
 import { type FinishOptions, finishImage } from './finish.js';
 import { warnUnusedArgs } from './global-args.js';
+import { readKubefile } from './read-kubefile.js';
 import { buildStages } from './stages.js';
 import { targetStage } from './target-stage.js';
 
 export interface BuildOptions extends FinishOptions {
   /** The build context. */
   readonly context: string;
-  /** Path of the Kubefile; default `Kubefile` in the context. */
+  /** Path of the Kubefile, `-` for standard input; default `Kubefile` in the context. */
   readonly kubefile?: string;
   /** One image for each; more than one makes an index. */
   readonly platforms: readonly Platform[];
@@ -60,7 +57,8 @@ export interface BuildOptions extends FinishOptions {
  * @throws SlipwayError E_KUBEFILE_SYNTAX with all mistakes of the file; whatever an instruction throws, with its place in the file.
  */
 export async function buildImage(store: Store, options: BuildOptions): Promise<Descriptor> {
-  const kubefile = await readKubefile(options);
+  const { file, bytes } = await readKubefile(options.context, options.kubefile);
+  const kubefile = parseKubefile(bytes, file);
   const target = targetStage(kubefile, options.target);
   for (const { line, column, message } of kubefile.warnings)
     options.reporter.warn(`${kubefile.file}:${line}:${column}: ${message}`);
@@ -147,19 +145,4 @@ async function putIndex(store: Store, images: readonly Descriptor[]): Promise<De
   const index: Index = { schemaVersion: 2, mediaType: MEDIA.index, manifests: [...images] };
   const { digest, size } = await store.putBlob(encodeJson(index));
   return { mediaType: MEDIA.index, digest, size };
-}
-
-async function readKubefile({ kubefile, context }: BuildOptions): Promise<Kubefile> {
-  const file = kubefile ?? join(context, 'Kubefile');
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(file);
-  } catch (cause) {
-    const missing = errnoOf(cause) === 'ENOENT';
-    throw new SlipwayError('E_NOT_FOUND', `cannot read ${file}: ${missing ? 'no such file' : messageOf(cause)}`, {
-      hint: 'a build needs a Kubefile in its context, or one given with -f',
-      cause,
-    });
-  }
-  return parseKubefile(bytes, file);
 }

@@ -39,7 +39,7 @@ export function define(program: Command): void {
     .description('Build a ClusterImage from a Kubefile.')
     .argument('<context>', 'the directory that COPY takes from')
     .option('-t, --tag <name>', 'a name for the image; may be given several times', repeatable)
-    .option('-f, --file <path>', 'the Kubefile (default: Kubefile in the context)')
+    .option('-f, --file <path>', 'the Kubefile, - for standard input (default: Kubefile in the context)')
     .option('--build-arg <name=value>', 'a value for an ARG; may be given several times', repeatable)
     .option(
       '--platform <os/arch[,…]>',

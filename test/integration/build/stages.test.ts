@@ -46,6 +46,25 @@ describe('stages', () => {
   });
 });
 
+describe('the Kubefile', () => {
+  it('comes from standard input with -f -', async () => {
+    const dir = context('FROM scratch\nCOPY b b\n', { a: '1' });
+    const { code, stderr } = await slipway(['build', '-f', '-', dir], { root, stdin: 'FROM scratch\nCOPY a a\n' });
+    expect(stderr).toContain('COPY a a');
+    expect(code).toBe(0);
+    const wrong = await slipway(['build', '-f', '-', dir], { root, stdin: 'FROM scratch\nCOPI a a\n' });
+    expect(wrong.stderr).toContain('(stdin):2:1: ');
+    expect(wrong.code).toBe(2);
+  });
+
+  it('is not a Dockerfile unless somebody says so', async () => {
+    const dir = writeTree(join(home, 'contexts', 'docker'), { Dockerfile: 'FROM scratch\nCOPY a a\n', a: '1' });
+    const { code, stderr } = await slipway(['build', dir], { root });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/Kubefile: no such file[\s\S]*-f \S*Dockerfile/);
+  });
+});
+
 describe('several platforms', () => {
   const files = { 'amd64/bin/tool': 'for amd64', 'arm64/bin/tool': 'for arm64', 'etc/same': 'x' };
 
