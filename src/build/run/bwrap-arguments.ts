@@ -8,12 +8,12 @@ export const SANDBOX_HOST_NAME = 'slipway';
 
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
 
-/** A mount whose place has been found, and whose secret lies where the launch script puts it. */
+/** A mount whose place has been found. */
 export interface PlacedMount {
   readonly mount: SandboxMount;
   /** Absolute, as the command sees it, without links. */
   readonly place: string;
-  /** What to bind there; empty for a tmpfs. */
+  /** What to bind there; empty for a tmpfs, and for a secret until it is known where the launch script puts it. */
   readonly source: string;
 }
 

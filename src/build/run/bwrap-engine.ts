@@ -9,6 +9,7 @@ import { containerEnvironment, hostEnvironment } from './environment.js';
 import { HOST_HOME, HOST_ROOTFS, hostView, PRIVATE_DIRECTORIES } from './host-view.js';
 import { BWRAP_SCRIPT } from './launch-script.js';
 import { launch } from './launcher.js';
+import { rootsFile } from './memory-files.js';
 import { networkFileMounts } from './network-files.js';
 import { requireProgram } from './programs.js';
 import type { SandboxUser } from './rootfs-user.js';
@@ -22,15 +23,15 @@ import { seccompProgram } from './seccomp-filter.js';
 export async function runWithBwrap(run: EngineRun): Promise<EngineResult> {
   const { program, request, placement, runDirectory, timeoutMs } = run;
   const inside = (name: string): string => join(runDirectory, name);
-  const { mounts, scriptArguments } = keepSecretsInMemory(placement.mounts, runDirectory);
+  const { mounts, files } = keepSecretsInMemory(placement.mounts, runDirectory);
   const { argv, options } = request.isolation === 'host' ? amongHost(run, mounts) : inContainer(run, mounts);
   const words = [...options, '--chdir', placement.cwd];
-  await writeFile(inside('arguments'), words.map((word) => `${word}\0`).join(''), { mode: 0o600 });
   await writeFile(inside('seccomp'), seccompProgram());
   const ending = await launch({
     runDirectory,
     script: BWRAP_SCRIPT,
-    scriptArguments: [...scriptArguments, '--', program, '--args', '5', '--', ...argv],
+    files: [...files, rootsFile('arguments', words.map((word) => `${word}\0`).join(''))],
+    command: [program, '--args', '5', '--', ...argv],
     onOutput: request.onOutput,
     timeoutMs,
     signal: request.signal,

@@ -48,7 +48,7 @@ read -r pid name state parent rest </proc/self/stat
 }
 printf '%s\\n' "$pid" >"$run/pid"
 mount -t tmpfs -o mode=0755,nosuid,noexec slipway "$run/private"
-mkdir "$run/private/dev"
+mkdir "$run/private/dev" "$run/private/bundle"
 # Nodes of our own: changing the mode of a bound /dev/null would change the machine's. In a user namespace nodes cannot be
 # made, and the machine's are not ours to change either.
 node() {
@@ -63,24 +63,26 @@ node full 1 7
 node random 1 8
 node urandom 1 9
 node tty 5 0
-while [ "$1" = secret ]; do
-  # name mode uid gid source; the file is empty and closed until it has its owner
-  (umask 077 && cat <"$6" >"$run/private/$2")
+while [ "$1" = file ]; do
+  # name mode uid gid size; the file is closed until it has its owner
+  (umask 077 && head -c "$6" <&3 >"$run/private/$2")
   [ "$4:$5" = 0:0 ] || chown "$4:$5" "$run/private/$2"
   chmod "$3" "$run/private/$2"
   shift 6
 done
+exec 3<&-
 mount -t proc proc /proc
 exec <"$run/stdin"
 `;
 
 /**
- * Arguments: pid of the outer shell, run directory, then `secret NAME MODE UID GID SOURCE` any number of times, then `--` and bwrap with
- * its arguments. bwrap finds its status file, arguments and seccomp program at descriptors 4, 5 and 6, and closes them.
+ * Arguments: pid of the outer shell, run directory, then `file NAME MODE UID GID SIZE` for each file that is to be in memory, whose contents
+ * come one after the other through descriptor 3, then `--` and bwrap with its arguments. bwrap finds its status file, arguments and seccomp
+ * program at descriptors 4, 5 and 6, and closes them. Its arguments hold the environment, which may hold a secret.
  */
 export const BWRAP_SCRIPT = `${PREPARE}
 shift
-exec "$@" 4>"$run/status" 5<"$run/arguments" 6<"$run/seccomp"
+exec "$@" 4>"$run/status" 5<"$run/private/arguments" 6<"$run/seccomp"
 `;
 
 /**

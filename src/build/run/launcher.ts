@@ -3,9 +3,11 @@ import { closeSync, constants, openSync, readdirSync, readFileSync } from 'node:
 import { Socket } from 'node:net';
 import { constants as osConstants } from 'node:os';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import { SlipwayError } from '../../base/errors.js';
 import { OUTER_SCRIPT, ROOTLESS_OUTER_SCRIPT } from './launch-script.js';
+import { type MemoryFile, memoryFileArguments } from './memory-files.js';
 import { programPath, requireProgram } from './programs.js';
 import type { OutputStream } from './sandbox-request.js';
 
@@ -17,8 +19,10 @@ export interface Launch {
   readonly runDirectory: string;
   /** {@link BWRAP_SCRIPT} or {@link RUNC_SCRIPT}. */
   readonly script: string;
-  /** Its arguments after the run directory. */
-  readonly scriptArguments: readonly string[];
+  /** What the sandbox finds in memory; nothing of it touches a disk. */
+  readonly files: readonly MemoryFile[];
+  /** The engine and its arguments. */
+  readonly command: readonly string[];
   readonly onOutput: (chunk: Buffer, stream: OutputStream) => void;
   /** Milliseconds from now, when everything is killed. */
   readonly timeoutMs: number | undefined;
@@ -58,7 +62,9 @@ export async function launch(request: Launch): Promise<Ending> {
       setpriv,
       ['--pdeathsig', 'KILL', '--', '/bin/sh', '-c', outer, 'sandbox', String(process.pid)].concat(
         [request.script, runDirectory],
-        request.scriptArguments,
+        memoryFileArguments(request.files),
+        '--',
+        request.command,
       ),
       // A session of its own: an interrupt typed at the terminal is for slipway, which then ends the sandbox.
       { detached: true, cwd: '/', env: { PATH: programPath() }, stdio: descriptors(pipes.write, shield) },
@@ -70,7 +76,16 @@ export async function launch(request: Launch): Promise<Ending> {
     closeSync(shield);
     pipes.closeWriters();
   }
+  sendFiles(child, request.files);
   return await follow(child, pipes.read, request);
+}
+
+/** Writes the contents to descriptor 3 of the child. One that ends before it has read them says elsewhere why. */
+function sendFiles({ stdio }: ChildProcess, files: readonly MemoryFile[]): void {
+  const pipe = stdio[3];
+  if (!(pipe instanceof Writable)) return;
+  pipe.on('error', () => {});
+  pipe.end(Buffer.concat(files.map(({ content }) => content)));
 }
 
 function follow(child: ChildProcess, read: ReadEnds, request: Launch): Promise<Ending> {
@@ -214,12 +229,12 @@ function drain(descriptor: number, take: (chunk: Buffer) => void, fail: (error: 
  * The stdio of the child. Descriptors that slipway itself got from whoever started it and that would be inherited are covered with
  * `shield`, an open file of the run: Node closes only those it opened itself.
  */
-function descriptors(write: ReadEnds, shield: number): (number | 'ignore')[] {
+function descriptors(write: ReadEnds, shield: number): (number | 'ignore' | 'pipe')[] {
   const inherited = inheritable();
-  const stdio = Array.from({ length: Math.max(2, ...inherited) + 1 }, (_, number) =>
+  const stdio = Array.from({ length: Math.max(3, ...inherited) + 1 }, (_, number): number | 'ignore' | 'pipe' =>
     inherited.includes(number) ? shield : 'ignore',
   );
-  stdio.splice(0, 3, shield, write.stdout, write.stderr);
+  stdio.splice(0, 4, shield, write.stdout, write.stderr, 'pipe');
   return stdio;
 }
 

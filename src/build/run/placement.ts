@@ -137,10 +137,10 @@ function targetsOf({ mounts, cwd }: SandboxRequest, rootfs: string): readonly Ta
 /** Looks at the source of a mount; the place must be of the same kind. */
 function kindOf(mount: SandboxMount): MountPointKind {
   if (mount.type === 'tmpfs') return 'directory';
+  if (mount.type === 'secret') return 'file';
   const stats = statOf(mount.source);
-  const doing = `cannot mount on ${mount.target}: the ${mount.type === 'secret' ? 'secret' : 'source'} ${mount.source}`;
-  if (stats === undefined) throw new SlipwayError('E_NOT_FOUND', `${doing} does not exist`);
-  if (mount.type === 'secret' && !stats.isFile()) throw new SlipwayError('E_MOUNT', `${doing} is not a regular file`);
+  if (stats === undefined)
+    throw new SlipwayError('E_NOT_FOUND', `cannot mount on ${mount.target}: ${mount.source} does not exist`);
   return stats.isDirectory() ? 'directory' : 'file';
 }
 
@@ -150,7 +150,7 @@ function wanted({ mount, kind }: Target, path: string): WantedMountPoint {
 }
 
 function placed(mount: SandboxMount, place: string): PlacedMount {
-  return { mount, place, source: mount.type === 'tmpfs' ? '' : realpathSync(mount.source) };
+  return { mount, place, source: mount.type === 'bind' ? realpathSync(mount.source) : '' };
 }
 
 function checkPlace(place: string, target: string, needed: readonly string[]): string {

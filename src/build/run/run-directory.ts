@@ -3,6 +3,7 @@ import { chmod, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { PlacedMount } from './bwrap-arguments.js';
+import { inMemory, type MemoryFile } from './memory-files.js';
 import { networkFiles } from './network-files.js';
 import type { SandboxRequest } from './sandbox-request.js';
 
@@ -35,22 +36,22 @@ export async function inRunDirectory<T>(
 
 /**
  * Secrets are bound from a tmpfs that only the sandbox's mount namespace has.
- * @returns the mounts with such sources, and the arguments that make the launch script put the secrets there
+ * @returns the mounts with such sources, and the files that the launch script must put there
  */
 export function keepSecretsInMemory(
   mounts: readonly PlacedMount[],
   runDirectory: string,
-): { readonly mounts: readonly PlacedMount[]; readonly scriptArguments: readonly string[] } {
-  const scriptArguments: string[] = [];
+): { readonly mounts: readonly PlacedMount[]; readonly files: readonly MemoryFile[] } {
+  const files: MemoryFile[] = [];
   const moved = mounts.map((placed, index) => {
     const { mount } = placed;
     if (mount.type !== 'secret') return placed;
+    const { content, uid = 0, gid = 0, mode = 0o400 } = mount;
     const name = `secret-${index}`;
-    const mode = ((mount.mode ?? 0o400) & 0o777).toString(8);
-    scriptArguments.push('secret', name, mode, String(mount.uid ?? 0), String(mount.gid ?? 0), placed.source);
-    return { ...placed, source: join(runDirectory, 'private', name) };
+    files.push({ name, content, mode: mode & 0o777, uid, gid });
+    return { ...placed, source: inMemory(runDirectory, name) };
   });
-  return { mounts: moved, scriptArguments };
+  return { mounts: moved, files };
 }
 
 /** The text of a file that an engine writes, or undefined when it has not. */

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { containerCapabilities } from './capabilities.js';
 import { type EngineResult, type EngineRun, NOT_EXECUTABLE, NOT_FOUND } from './engine.js';
 import { containerEnvironment } from './environment.js';
 import { RUNC_SCRIPT } from './launch-script.js';
 import { launch } from './launcher.js';
+import { inMemory, rootsFile } from './memory-files.js';
 import { networkFileMounts } from './network-files.js';
 import { ociConfig } from './oci-bundle.js';
 import { keepSecretsInMemory, readResult } from './run-directory.js';
@@ -21,7 +21,7 @@ export async function runWithRunc({
   const { user, cwd, networkPlaces } = placement;
   const { rootfs, argv, network } = request;
   const inside = (name: string): string => join(runDirectory, name);
-  const { mounts, scriptArguments } = keepSecretsInMemory(placement.mounts, runDirectory);
+  const { mounts, files } = keepSecretsInMemory(placement.mounts, runDirectory);
   const config = ociConfig({
     rootfs,
     argv,
@@ -32,8 +32,6 @@ export async function runWithRunc({
     capabilities: containerCapabilities(network),
     mounts: [...networkFileMounts(runDirectory, networkPlaces), ...mounts],
   });
-  await mkdir(inside('bundle'));
-  await writeFile(inside('bundle/config.json'), JSON.stringify(config), { mode: 0o600 });
   // The state is in the memory of the mount namespace: nothing of a killed run is left for the next one to trip over.
   const options = [
     '--rootless=true',
@@ -44,12 +42,13 @@ export async function runWithRunc({
     '--log-format',
     'json',
   ];
-  const run = ['run', '--bundle', inside('bundle'), '--pid-file', inside('started')];
+  const run = ['run', '--bundle', inMemory(runDirectory, 'bundle'), '--pid-file', inside('started')];
   const name = `slipway-${randomBytes(8).toString('hex')}`;
   const ending = await launch({
     runDirectory,
     script: RUNC_SCRIPT,
-    scriptArguments: [...scriptArguments, '--', program, ...options, ...run, name],
+    files: [...files, rootsFile('bundle/config.json', JSON.stringify(config))],
+    command: [program, ...options, ...run, name],
     onOutput: request.onOutput,
     timeoutMs,
     signal: request.signal,

@@ -15,8 +15,8 @@ export type SandboxMount =
   | { readonly type: 'tmpfs'; readonly target: string; readonly sizeBytes?: number }
   | {
       readonly type: 'secret';
-      /** A regular file; its content is copied to memory, never to a disk. */
-      readonly source: string;
+      /** Reaches the command through memory, never through a disk. */
+      readonly content: Uint8Array;
       readonly target: string;
       /** Permission bits; 0400 when not given. */
       readonly mode?: number;

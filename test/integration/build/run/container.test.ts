@@ -92,12 +92,10 @@ describe.each(engines)('a container mode command under $engine', ({ engine, prep
     mkdirSync(inRootfs('etc'));
     execFileSync('touch', ['-d', '2001-02-03 04:05:06', inRootfs('etc'), fixture.rootfs]);
     const before = listing();
-    const token = join(fixture.home, 'token');
-    writeFileSync(token, 'hush');
     const { code } = await fixture.run('true', {
       network: 'host',
       mounts: [
-        { type: 'secret', source: token, target: '/run/secrets/token' },
+        { type: 'secret', content: Buffer.from('hush'), target: '/run/secrets/token' },
         { type: 'tmpfs', target: 'build/cache' },
         { type: 'bind', source: fixture.home, target: '/mnt/x', readonly: true },
       ],
@@ -134,10 +132,10 @@ describe.each(engines)('a container mode command under $engine', ({ engine, prep
     const outside = join(fixture.home, 'outside/secrets');
     mkdirSync(outside, { recursive: true });
     writeFileSync(join(outside, 'token'), '');
-    const source = join(fixture.home, 'token');
-    writeFileSync(source, 'hush');
     const swap = `mv /run /moved && ln -s ${join(fixture.home, 'outside')} /run && echo swapped`;
-    const { stdout } = await fixture.run(swap, { mounts: [{ type: 'secret', source, target: '/run/secrets/token' }] });
+    const { stdout } = await fixture.run(swap, {
+      mounts: [{ type: 'secret', content: Buffer.from('hush'), target: '/run/secrets/token' }],
+    });
     expect(stdout).toBe('swapped\n');
     expect(existsSync(join(outside, 'token'))).toBe(true);
   });
@@ -163,10 +161,8 @@ describe.each(engines)('a container mode command under $engine', ({ engine, prep
   });
 
   it('sees a secret as 0400 and leaves nothing of it', async () => {
-    const source = join(fixture.home, 'token');
-    writeFileSync(source, 'hush', { mode: 0o644 });
     const { stdout } = await fixture.run('stat -c "%a %u" /run/secrets/token; cat /run/secrets/token', {
-      mounts: [{ type: 'secret', source, target: '/run/secrets/token' }],
+      mounts: [{ type: 'secret', content: Buffer.from('hush'), target: '/run/secrets/token' }],
     });
     expect(stdout).toBe('400 0\nhush');
     expect(readdirSync(fixture.rootfs)).toEqual(['bin']);

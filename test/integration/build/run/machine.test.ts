@@ -91,13 +91,12 @@ describe('a user who is not root', () => {
       env: {},
       cwd: '/',
       network: 'none',
-      mounts: [{ type: 'secret', source: join(fixture.home, 'token'), target: '/run/secrets/token' }],
     };
-    writeFileSync(join(fixture.home, 'token'), 'hush ');
     writeFileSync(
       program,
       `import { runSandboxed } from ${JSON.stringify(compiled)};
-       const result = await runSandboxed({ ...${JSON.stringify(request)}, onOutput: (chunk) => process.stdout.write(chunk) });
+       const secret = { type: 'secret', content: Buffer.from('hush '), target: '/run/secrets/token' };
+       const result = await runSandboxed({ ...${JSON.stringify(request)}, mounts: [secret], onOutput: (chunk) => process.stdout.write(chunk) });
        console.log(JSON.stringify(result));`,
     );
     if (isolation === 'container') {
