@@ -1,14 +1,28 @@
 import { spawn } from 'node:child_process';
-import { errnoOf, SlipwayError } from './errors.js';
+import { errnoOf, isSlipwayError, SlipwayError } from './errors.js';
+import { userNamespace } from './user-namespace.js';
 
 /**
  * Removes a directory with everything in it; one that is not there is no error. By the program `rm`: Node's own `fs.rm` cannot name files whose
  * names are not UTF-8, which unpacked layers may have, and would go on into whatever is still mounted below.
  * @throws SlipwayError E_PERMISSION with what `rm` said.
  */
-export function removeTree(dir: string): Promise<void> {
+export async function removeTree(dir: string): Promise<void> {
+  try {
+    await remove([], dir);
+  } catch (error) {
+    if (!isSlipwayError(error, 'E_PERMISSION') || process.getuid?.() === 0) throw error;
+    // An unprivileged build has left what only its user namespace can remove: directories closed to everybody, files of subordinate users.
+    const namespace = await userNamespace();
+    if ('missing' in namespace) throw error;
+    await remove(namespace.command, dir);
+  }
+}
+
+function remove(before: readonly string[], dir: string): Promise<void> {
+  const [program = 'rm', ...args] = [...before, 'rm', '-rf', '--one-file-system', '--', dir];
   return new Promise((resolve, reject) => {
-    const child = spawn('rm', ['-rf', '--one-file-system', '--', dir], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     child.stderr.on('data', (text: Buffer) => {
       if (said.length < 2000) said += text.toString();

@@ -17,6 +17,7 @@ import { FileDigests } from './file-digests.js';
 import { type FinishOptions, finishImage } from './finish.js';
 import { warnUnusedArgs } from './global-args.js';
 import { readKubefile } from './read-kubefile.js';
+import { refuseInsecure } from './run-security.js';
 import { buildStages } from './stages.js';
 import { targetStage } from './target-stage.js';
 
@@ -43,6 +44,10 @@ export interface BuildOptions extends FinishOptions {
   readonly cacheFrom: readonly string[];
   /** Where the cache of this build is stored when it has succeeded. */
   readonly cacheTo: readonly CacheTarget[];
+  /** What `RUN --mount=type=secret` may ask for, by id. */
+  readonly secrets: ReadonlyMap<string, Uint8Array>;
+  /** No RUN may take longer, in milliseconds. */
+  readonly runTimeoutMs?: number;
   readonly registry: RegistryOptions;
   /** How the lock file of the context is used. */
   readonly lock: LockMode;
@@ -59,6 +64,7 @@ export interface BuildOptions extends FinishOptions {
 export async function buildImage(store: Store, options: BuildOptions): Promise<Descriptor> {
   const { file, bytes } = await readKubefile(options.context, options.kubefile);
   const kubefile = parseKubefile(bytes, file);
+  refuseInsecure(kubefile);
   const target = targetStage(kubefile, options.target);
   for (const { line, column, message } of kubefile.warnings)
     options.reporter.warn(`${kubefile.file}:${line}:${column}: ${message}`);
@@ -76,6 +82,7 @@ export async function buildImage(store: Store, options: BuildOptions): Promise<D
       lock: await ImageLock.open(context.root, options.lock),
       heavy: slots(availableParallelism()),
       compressionLevel: options.compressionLevel,
+      runTimeoutMs: options.runTimeoutMs,
       epoch: options.epoch,
     };
     const several = options.platforms.length > 1;

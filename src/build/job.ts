@@ -31,6 +31,10 @@ export interface BuildJob {
   readonly pull: 'missing' | 'always' | 'never';
   readonly isolation: 'auto' | 'host' | 'container';
   readonly network: 'host' | 'none';
+  /** What `RUN --mount=type=secret` may ask for, by id. */
+  readonly secrets: ReadonlyMap<string, Uint8Array>;
+  /** No RUN may take longer, in milliseconds. */
+  readonly runTimeoutMs: number | undefined;
   readonly registry: RegistryOptions;
   readonly images: ImageCollection;
   /** Of the build context, for all platforms. */

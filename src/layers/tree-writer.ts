@@ -14,6 +14,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { errnoOf, fileSystemError, isSlipwayError, SlipwayError } from '../base/errors.js';
+import { canOwn } from './id-map.js';
 import { joinPath, nameOf, parentOf } from './layer-names.js';
 import { makeNode } from './make-node.js';
 import { namesIn } from './names-in.js';
@@ -33,8 +34,10 @@ export interface TreeWriterOptions {
   readonly chown: boolean;
   readonly setuid: boolean;
   readonly allowDevices: boolean;
-  /** Set `security.*`, `trusted.*` and `system.*` attributes as well as `user.*`. */
+  /** Set `security.*` (but for capabilities), `trusted.*` and `system.*` attributes as well as `user.*`. */
   readonly allXattrs: boolean;
+  /** Set file capabilities, which root of a user namespace may do too. */
+  readonly capabilities: boolean;
   readonly specialFiles?: number;
 }
 
@@ -80,6 +83,7 @@ export async function writeTar(
 
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const SETID = 0o6000;
+const CAPABILITY = 'security.capability';
 
 /**
  * Writes the entries of one layer, in the order of its tar, into a directory. File operations are synchronous: for the small files that
@@ -139,7 +143,7 @@ class TreeWriter {
     const { fd, entry } = this.#open;
     try {
       // The kernel takes setuid and setgid bits away when the owner changes.
-      if (this.#options.chown) fchownSync(fd, entry.uid, entry.gid);
+      if (this.#givesAway(entry)) fchownSync(fd, entry.uid, entry.gid);
       fchmodSync(fd, this.#modeOf(entry));
       futimesSync(fd, fileTime(entry), fileTime(entry));
     } catch (error) {
@@ -163,7 +167,7 @@ class TreeWriter {
       if (resolved === undefined || this.#root.stat(resolved)?.isDirectory() !== true) continue;
       const file = fsPath(this.#root.absolute(resolved));
       try {
-        if (this.#options.chown) lchownSync(file, entry.uid, entry.gid);
+        if (this.#givesAway(entry)) lchownSync(file, entry.uid, entry.gid);
         chmodSync(file, entry.mode);
         lutimesSync(file, fileTime(entry), fileTime(entry));
       } catch (error) {
@@ -276,9 +280,14 @@ class TreeWriter {
   /** Owner, mode and time of something that is no file and no directory. */
   #dress(entry: Entry, file: string): void {
     const path = fsPath(file);
-    if (this.#options.chown) lchownSync(path, entry.uid, entry.gid);
+    if (this.#givesAway(entry)) lchownSync(path, entry.uid, entry.gid);
     if (entry.type !== 'symlink') chmodSync(path, this.#modeOf(entry));
     lutimesSync(path, fileTime(entry), fileTime(entry));
+  }
+
+  /** In a user namespace there are owners that nobody in it can be; what they have stays ours. */
+  #givesAway({ uid, gid }: Entry): boolean {
+    return this.#options.chown && canOwn(uid, gid);
   }
 
   #modeOf({ mode }: Entry): number {
@@ -286,10 +295,10 @@ class TreeWriter {
   }
 
   #keepXattrs({ path, type, xattrs }: Entry): void {
-    const { allXattrs, setuid } = this.#options;
+    const { allXattrs, capabilities, setuid } = this.#options;
     // A file capability is a finer setuid bit.
-    const kept = Object.entries(xattrs ?? {}).filter(
-      ([name]) => (allXattrs || name.startsWith('user.')) && (setuid || name !== 'security.capability'),
+    const kept = Object.entries(xattrs ?? {}).filter(([name]) =>
+      name === CAPABILITY ? capabilities && setuid : allXattrs || name.startsWith('user.'),
     );
     if (kept.length > 0 && type !== 'hardlink') this.#xattrs.set(path, Object.fromEntries(kept));
     else this.#xattrs.delete(path);

@@ -2,6 +2,7 @@ import { realpath, stat } from 'node:fs/promises';
 import { SlipwayError } from '../base/errors.js';
 import type { Digest } from '../image/digest.js';
 import type { Compression } from '../image/media-types.js';
+import { possibleOwners } from './id-map.js';
 import { openLayerStream } from './layer-stream.js';
 import { fsPath, pathFromBytes } from './path-bytes.js';
 import { canWriteRemotely, RemoteWriter, type WriterTask } from './remote-writer.js';
@@ -29,7 +30,7 @@ export interface UnpackOptions {
   readonly limits?: Partial<TarLimits>;
   /** Make device nodes; without it, or without root, a layer that has some is refused. Default false. */
   readonly allowDevices?: boolean;
-  /** Give files to the owners the layer names. Default: true for root, but not for root of a user namespace. */
+  /** Give files to the owners the layer names. Default: where that is possible; see possibleOwners. */
   readonly chown?: boolean;
   /** Keep the setuid and setgid bits of files. Default: only with `whiteouts: 'overlay'`, where the files are a rootfs of their own. */
   readonly setuid?: boolean;
@@ -57,10 +58,11 @@ export async function unpackLayer(stream: AsyncIterable<Buffer>, options: Unpack
   const root = await rootOf(dir);
   const how: TreeWriterOptions = {
     whiteouts,
-    chown: options.chown ?? isRoot,
+    chown: options.chown ?? possibleOwners() !== 'single',
     setuid: options.setuid ?? whiteouts === 'overlay',
     allowDevices: isRoot && options.allowDevices === true,
     allXattrs: isRoot,
+    capabilities: process.getuid?.() === 0,
     ...(limits?.specialFiles === undefined ? {} : { specialFiles: limits.specialFiles }),
   };
   const layer = openLayerStream(stream, compression, limits, progress);

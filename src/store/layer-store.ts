@@ -5,6 +5,7 @@ import { removeTree } from '../base/remove-tree.js';
 import { type Digest, hexOf } from '../image/digest.js';
 import { compressionOf } from '../image/media-types.js';
 import type { Descriptor } from '../image/oci.js';
+import { possibleOwners } from '../layers/id-map.js';
 import { indexLayer } from '../layers/index-layer.js';
 import type { LayerToc } from '../layers/toc.js';
 import { decodeToc, encodeToc } from '../layers/toc-file.js';
@@ -68,9 +69,27 @@ export async function unpackedLayers(store: Store, layers: readonly StoredLayer[
   return unpacked;
 }
 
-/** Where a layer is, or would be, unpacked. */
+/** Where a layer is, or would be, unpacked: by whom it is decides who owns the files, and where overlayfs keeps its marks. */
 export function layerDirectory(store: Store, diffId: Digest): string {
-  return join(store.root, 'data', 'overlay2', hexOf(diffId));
+  const owners = possibleOwners();
+  return join(store.root, 'data', 'overlay2', `${hexOf(diffId)}${owners === 'all' ? '' : `.${owners}`}`);
+}
+
+/** Unpacks layers upon each other into an empty directory, where overlayfs cannot show them merged. */
+export async function unpackMerged(store: Store, layers: readonly StoredLayer[], dir: string): Promise<void> {
+  try {
+    for (const layer of layers) {
+      await unpackLayer(openLayer(store, layer), {
+        compression: layerCompression(layer),
+        dir,
+        whiteouts: 'apply',
+        setuid: true,
+        expect: { diffId: layer.diffId },
+      });
+    }
+  } catch (error) {
+    throw fileSystemError(error, `unpacking layers into ${dir}`);
+  }
 }
 
 async function unpackedLayer(store: Store, layer: StoredLayer): Promise<UnpackedLayer> {

@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { sha256Digest } from '../image/digest.js';
+import { canOwn } from './id-map.js';
+import { joinPath, nameOf, parentOf } from './layer-names.js';
+import type { MergedTree } from './merge.js';
+import { fsPath } from './path-bytes.js';
+import { comparePaths, type PackEntry } from './toc.js';
+import type { Xattrs } from './xattrs.js';
+
+/** Something that a command made, changed, or had to touch, and what is known about it. */
+export interface Found {
+  /** Of type `whiteout` for what is gone. */
+  readonly entry: PackEntry;
+  readonly xattrs: Xattrs | undefined;
+  /** It, or a directory it is in, hides everything that the layers below have there. */
+  readonly opaque: boolean;
+}
+
+/**
+ * What a layer must hold to turn the tree `lower` into what was found: what is new or changed, and whiteouts for what is gone, each
+ * directory's whiteouts before its other children.
+ *
+ * - Whiteouts that hide nothing are left out.
+ * - An opaque directory becomes explicit whiteouts of what `lower` has in it and was not found; so do the directories in it.
+ * - A directory that is there only because something in it changed is kept, with its real attributes, as the parent of that; it is left
+ *   out when nothing is left in it. One whose mode, owner or extended attributes changed stays.
+ * - What is just as it is in `lower` is left out, content and time included: a file that was only opened for writing, say.
+ * - Where this user cannot give files away, somebody else's file looks like root's; one that was only changed keeps its owner.
+ * - There is never an entry for the root.
+ *
+ * @param found parents before children.
+ */
+export async function layerChanges(found: readonly Found[], lower: MergedTree): Promise<PackEntry[]> {
+  const present = new Set(found.map(({ entry }) => entry.path));
+  const linked = new Set(found.flatMap(({ entry }) => (entry.type === 'hardlink' ? [entry.linkTarget] : [])));
+  const layer: PackEntry[] = [];
+  const parents = new Set<string>();
+  // Backwards, so that everything in a directory has been seen before the directory itself.
+  for (const seen of [...found].reverse()) {
+    const item = { ...seen, entry: withOwner(seen.entry, lower) };
+    const { path } = item.entry;
+    if (!linked.has(path) && (await isUnchanged(item, lower))) continue;
+    const changes = changesOf(item, lower, present, parents.has(path));
+    if (changes.length === 0) continue;
+    layer.push(...changes);
+    parents.add(parentOf(path));
+  }
+  return layer.sort((a, b) => comparePaths(orderOf(a), orderOf(b)));
+}
+
+/** The entries that the layer needs because of one thing in the upper directory. */
+function changesOf(
+  { entry, xattrs, opaque }: Found,
+  lower: MergedTree,
+  present: ReadonlySet<string>,
+  isParent: boolean,
+): PackEntry[] {
+  const { path, type } = entry;
+  if (type === 'whiteout') return lower.get(path) === undefined ? [] : [whiteoutOf(path)];
+  const changed = xattrs === undefined || type === 'hardlink' ? entry : { ...entry, xattrs };
+  if (type !== 'dir') return [changed];
+  const hidden = opaque ? lower.children(path).filter((child) => !present.has(child.entry.path)) : [];
+  const below = lower.get(path);
+  if (below?.entry.type === 'dir' && hidden.length === 0 && !isParent && sameAttributes(changed, below.entry))
+    return [];
+  return [changed, ...hidden.map((child) => whiteoutOf(child.entry.path))];
+}
+
+function withOwner(entry: PackEntry, lower: MergedTree): PackEntry {
+  const below = lower.get(entry.path)?.entry;
+  if (below === undefined || canOwn(below.uid, below.gid) || entry.uid !== 0 || entry.gid !== 0) return entry;
+  // Of several names another one may have become the file.
+  const same = below.type === entry.type || (below.type === 'hardlink' && entry.type === 'file');
+  return same ? { ...entry, uid: below.uid, gid: below.gid } : entry;
+}
+
+async function isUnchanged({ entry, xattrs }: Found, lower: MergedTree): Promise<boolean> {
+  const below = lower.get(entry.path)?.entry;
+  if (below === undefined || below.type !== entry.type || entry.mtime !== below.mtime) return false;
+  if (!sameAttributes({ ...entry, ...(xattrs === undefined ? {} : { xattrs }) }, below)) return false;
+  if (entry.type === 'symlink') return entry.linkTarget === below.linkTarget;
+  if (entry.type !== 'file' || entry.size !== below.size || below.digest === undefined) return false;
+  return (
+    entry.content !== undefined && 'file' in entry.content && (await digestOf(entry.content.file)) === below.digest
+  );
+}
+
+async function digestOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const piece of createReadStream(fsPath(file), { highWaterMark: 1024 * 1024 }))
+    hash.update(piece as Buffer);
+  return sha256Digest(hash.digest('hex'));
+}
+
+/** Mode, owner and extended attributes. Directories' times change with what is in them; they are no change of their own. */
+function sameAttributes(a: PackEntry, b: Omit<PackEntry, 'content'>): boolean {
+  return (
+    a.mode === b.mode &&
+    a.uid === b.uid &&
+    a.gid === b.gid &&
+    JSON.stringify(sorted(a.xattrs)) === JSON.stringify(sorted(b.xattrs))
+  );
+}
+
+function sorted(xattrs: Xattrs = {}): [string, string][] {
+  return Object.entries(xattrs).sort(([a], [b]) => comparePaths(a, b));
+}
+
+/** Nothing of a whiteout but its name means anything, so nothing else varies. */
+function whiteoutOf(path: string): PackEntry {
+  return { path, type: 'whiteout', mode: 0, uid: 0, gid: 0, size: 0, mtime: 0 };
+}
+
+/** Whiteouts come right after their directory: no name begins with a NUL. */
+function orderOf({ path, type }: PackEntry): string {
+  if (type !== 'whiteout') return path;
+  const dir = parentOf(path);
+  return joinPath(dir, `\0${nameOf(path)}`);
+}
