@@ -1,15 +1,19 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { SlipwayError } from '../base/errors.js';
 import { buildImage } from '../build/build.js';
 import { parseCacheFrom, parseCacheTo } from '../build/cache/cache-spec.js';
+import { parseSecretFlag, readSecret } from '../build/mounts/secrets.js';
 import { type ClusterImageType, IMAGE_TYPES } from '../image/cluster-image.js';
 import type { Compression } from '../image/media-types.js';
 import { type Platform, parsePlatform, samePlatform, thisPlatform } from '../image/platform.js';
 import { parseReference } from '../image/reference.js';
 import { action, addGlobalFlags, examples, repeatable } from './action.js';
+import { parseDuration } from './duration.js';
 import { addImageFlags, type ImageFlags, imageCollection } from './image-flags.js';
 import { addConnectionFlags, addCredentialFlags, type RegistryFlags, registryOptions } from './registry-flags.js';
+import { asRootFor } from './rootless.js';
 import { slipwayVersion } from './version.js';
 
 interface Flags extends RegistryFlags, ImageFlags {
@@ -27,6 +31,8 @@ interface Flags extends RegistryFlags, ImageFlags {
   readonly buildMode: 'all' | 'lite';
   readonly isolation: 'auto' | 'host' | 'container';
   readonly network: 'host' | 'none';
+  readonly secret?: readonly string[];
+  readonly runTimeout?: string;
   readonly pull: 'missing' | 'always' | 'never';
   readonly compression: string;
   readonly metadataFile?: string;
@@ -72,6 +78,12 @@ export function define(program: Command): void {
         .default('auto'),
     )
     .addOption(new Option('--network <mode>', 'the network of RUN').choices(['host', 'none']).default('host'))
+    .option(
+      '--secret <id=name[,src=file|,env=variable]>',
+      'what RUN --mount=type=secret may ask for; may be given several times',
+      repeatable,
+    )
+    .option('--run-timeout <duration>', 'end a RUN that takes longer, such as 90s or 10m (default: no limit)')
     .addOption(
       new Option('--pull <policy>', 'when to ask registries for base images and container images')
         .choices(['missing', 'always', 'never'])
@@ -90,53 +102,80 @@ export function define(program: Command): void {
           'another Kubefile, with a build argument',
         ],
         [
+          'slipway build -t k8s:v1 --secret id=token,src=token.txt --run-timeout 10m .',
+          'with a secret for RUN --mount=type=secret,id=token, and ten minutes for each RUN at most',
+        ],
+        [
           'slipway build -t k8s:v1 --platform linux/amd64,linux/arm64 .',
           'for two architectures: an index with two images',
         ],
       ),
     )
     .action(
-      action<[string], Flags>(async (context, flags, directory) => {
-        const names = (flags.tag ?? []).map((text) => tagName(text));
-        const { compression, level } = parseCompression(flags.compression);
-        const epoch = readEpoch(process.env.SOURCE_DATE_EPOCH);
-        const store = await context.store();
-        const descriptor = await buildImage(store, {
-          context: directory,
-          ...(flags.file === undefined ? {} : { kubefile: flags.file }),
-          platforms: platforms(flags.platform ?? []),
-          tags: names,
-          buildArgs: buildArgs(flags.buildArg ?? []),
-          ...(flags.target === undefined ? {} : { target: flags.target }),
-          ...(flags.type === undefined ? {} : { type: flags.type }),
-          mode: flags.buildMode,
-          useCache: flags.cache,
-          cacheFrom: (flags.cacheFrom ?? []).map(parseCacheFrom),
-          cacheTo: (flags.cacheTo ?? []).map(parseCacheTo),
-          pull: flags.pull,
-          isolation: flags.isolation,
-          network: flags.network,
-          labels: assignments(flags.label ?? [], '--label'),
-          annotations: assignments(flags.annotation ?? [], '--annotation'),
-          images: imageCollection(flags),
-          lock: flags.lock,
-          compression,
-          ...(level === undefined ? {} : { compressionLevel: level }),
-          ...(epoch === undefined ? {} : { epoch }),
-          registry: await registryOptions(context, flags),
-          reporter: context.reporter,
-          signal: context.signal,
-          version: slipwayVersion(),
-        });
-        const result = { digest: descriptor.digest, mediaType: descriptor.mediaType, size: descriptor.size, names };
-        if (flags.iidfile !== undefined) await writeFile(flags.iidfile, descriptor.digest);
-        if (flags.metadataFile !== undefined)
-          await writeFile(flags.metadataFile, `${JSON.stringify(result, null, 2)}\n`);
-        if (context.json) context.out.json(result);
-        else if (context.quiet) context.out.line(descriptor.digest);
-        else context.out.line([`Built ${descriptor.digest}`, ...names.map((name) => `Tagged ${name}`)].join('\n'));
-      }),
+      asRootFor(
+        hasRun,
+        action<[string], Flags>(async (context, flags, directory) => {
+          const names = (flags.tag ?? []).map((text) => tagName(text));
+          const { compression, level } = parseCompression(flags.compression);
+          const epoch = readEpoch(process.env.SOURCE_DATE_EPOCH);
+          const store = await context.store();
+          const descriptor = await buildImage(store, {
+            context: directory,
+            ...(flags.file === undefined ? {} : { kubefile: flags.file }),
+            platforms: platforms(flags.platform ?? []),
+            tags: names,
+            buildArgs: buildArgs(flags.buildArg ?? []),
+            ...(flags.target === undefined ? {} : { target: flags.target }),
+            ...(flags.type === undefined ? {} : { type: flags.type }),
+            mode: flags.buildMode,
+            useCache: flags.cache,
+            cacheFrom: (flags.cacheFrom ?? []).map(parseCacheFrom),
+            cacheTo: (flags.cacheTo ?? []).map(parseCacheTo),
+            pull: flags.pull,
+            isolation: flags.isolation,
+            network: flags.network,
+            secrets: await readSecrets(flags.secret ?? []),
+            ...(flags.runTimeout === undefined
+              ? {}
+              : { runTimeoutMs: parseDuration('--run-timeout', flags.runTimeout) }),
+            labels: assignments(flags.label ?? [], '--label'),
+            annotations: assignments(flags.annotation ?? [], '--annotation'),
+            imageLists: flags.imageList ?? [],
+            compression,
+            ...(level === undefined ? {} : { compressionLevel: level }),
+            ...(epoch === undefined ? {} : { epoch }),
+            registry: await registryOptions(context, flags),
+            reporter: context.reporter,
+            signal: context.signal,
+            version: slipwayVersion(),
+          });
+          const result = { digest: descriptor.digest, mediaType: descriptor.mediaType, size: descriptor.size, names };
+          if (flags.iidfile !== undefined) await writeFile(flags.iidfile, descriptor.digest);
+          if (flags.metadataFile !== undefined)
+            await writeFile(flags.metadataFile, `${JSON.stringify(result, null, 2)}\n`);
+          if (context.json) context.out.json(result);
+          else if (context.quiet) context.out.line(descriptor.digest);
+          else context.out.line([`Built ${descriptor.digest}`, ...names.map((name) => `Tagged ${name}`)].join('\n'));
+        }),
+      ),
     );
+}
+
+/** True when the Kubefile may have a RUN: a wrong yes costs a process. What cannot be read is for the build to say. */
+async function hasRun({ file }: Pick<Flags, 'file'>, directory: string): Promise<boolean> {
+  const text = await readFile(file ?? join(directory, 'Kubefile'), 'utf8').catch(() => '');
+  return /^\s*RUN\b/im.test(text);
+}
+
+/** `--secret`, read at once: what is missing is said before anything is built. */
+async function readSecrets(list: readonly string[]): Promise<ReadonlyMap<string, Uint8Array>> {
+  const secrets = new Map<string, Uint8Array>();
+  for (const text of list) {
+    const [id, source] = parseSecretFlag(text, process.env);
+    if (secrets.has(id)) throw new SlipwayError('E_USAGE', `--secret: there are two with the id ${id}`);
+    secrets.set(id, await readSecret(id, source));
+  }
+  return secrets;
 }
 
 function tagName(text: string): string {

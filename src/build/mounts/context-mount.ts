@@ -1,11 +1,11 @@
-import { constants, type Stats } from 'node:fs';
-import { chmod, copyFile, lstat, lutimes, mkdir, readlink, symlink } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { chmod, copyFile, lstat, lutimes, mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileSystemError, SlipwayError } from '../../base/errors.js';
 import { type Digest, digestOf } from '../../image/digest.js';
 import { makeNode } from '../../layers/make-node.js';
 import { fsPath } from '../../layers/path-bytes.js';
-import type { ContextEntry } from '../context.js';
+import type { SourceEntry } from '../copy/source-tree.js';
 import type { BuildJob } from '../job.js';
 import { neutralTime } from '../times.js';
 
@@ -17,13 +17,13 @@ export interface ContextSource {
   readonly copyTo: (path: string) => Promise<void>;
 }
 
-/** COPY takes them off too. */
-const SETID = 0o6000;
+/** What a command can find; sockets and devices of this machine are none of its business. */
+const KEPT: readonly SourceEntry['type'][] = ['file', 'dir', 'symlink', 'fifo'];
 
 /**
  * Looks at what a bind mount names in the build context.
  * @param source relative to the context, links followed inside it
- * @throws SlipwayError E_NOT_FOUND when there is no such thing or it is hidden, E_COPY when it leaves the context
+ * @throws SlipwayError E_NOT_FOUND when there is no such thing or it is hidden, E_COPY when it leaves the context, E_UNSUPPORTED
  */
 export async function contextSource(job: BuildJob, source: string): Promise<ContextSource> {
   const { context } = job;
@@ -31,40 +31,36 @@ export async function contextSource(job: BuildJob, source: string): Promise<Cont
     .split('/')
     .filter((part) => part !== '' && part !== '.')
     .join('/');
-  const top = context.find(path);
-  // A link that is not hidden must not show what is.
-  const hidden = context.hiddenBy(path) ?? (top && context.hiddenBy(top.file.slice(context.root.length + 1)));
-  const shown = top?.stats.isDirectory() === true && context.walk(path).next().done !== true;
-  if (top === undefined || (hidden !== undefined && !shown))
+  const found = context.find(path);
+  // The mode of the context itself depends on who made it; a command of any user may look into it.
+  const top = found?.path === '' ? { ...found, mode: 0o755 } : found;
+  const below = top?.type === 'dir' ? [...context.walk(path)].filter(({ type }) => KEPT.includes(type)) : [];
+  const hidden = top?.hiddenBy;
+  if (top === undefined || (hidden !== undefined && below.length === 0))
     throw new SlipwayError(
       'E_NOT_FOUND',
-      `there is no ${JSON.stringify(source)} in the build context${hidden === undefined ? '' : ` (${hidden} hides it)`}`,
+      `there is no ${JSON.stringify(source)} in the build context${hidden === undefined ? '' : `: ${hidden} hides it`}`,
+      { hint: 'a bind mount without from= is taken from the build context' },
     );
-  const below = top.stats.isDirectory() ? [...context.walk(path)].filter(({ stats }) => isKept(stats)) : [];
-  if (!isKept(top.stats))
+  if (top.type !== 'dir' && top.type !== 'file')
     throw new SlipwayError('E_UNSUPPORTED', `cannot mount ${JSON.stringify(source)}: it is neither file nor directory`);
+  const entries = [top, ...below];
   const rows: unknown[] = [];
-  for (const entry of [top, ...below]) rows.push(await rowOf(job, entry, nameBelow(path, entry)));
+  for (const entry of entries) rows.push(await rowOf(job, entry, nameBelow(path, entry)));
   return {
     digest: digestOf(JSON.stringify(rows)),
-    copyTo: (target) => copyEntries(job, path, [top, ...below], target),
+    copyTo: (target) => copyEntries(job, path, entries, target),
   };
 }
 
-/** Sockets and devices of this machine are none of the command's business. */
-function isKept(stats: Stats): boolean {
-  return stats.isFile() || stats.isDirectory() || stats.isSymbolicLink() || stats.isFIFO();
-}
-
-function nameBelow(source: string, { path }: ContextEntry): string {
+function nameBelow(source: string, { path }: SourceEntry): string {
   return source === '' ? path : path.slice(source.length + 1);
 }
 
-async function rowOf({ digests }: BuildJob, { file, stats }: ContextEntry, name: string): Promise<unknown[]> {
-  const mode = stats.mode & 0o7777 & ~SETID;
-  if (stats.isSymbolicLink()) return [name, 'link', (await readlink(fsPath(file), 'buffer')).toString('latin1')];
-  if (stats.isFile()) return [name, 'file', mode, stats.size, await digests.digest(file, stats)];
-  return [name, stats.isDirectory() ? 'dir' : 'fifo', mode];
+async function rowOf({ digests }: BuildJob, entry: SourceEntry, name: string): Promise<unknown[]> {
+  const { type, mode, size, linkTarget, content } = entry;
+  const digest = content?.in === 'directory' ? await digests.digest(content.file, content.stats) : undefined;
+  return [name, type, mode, size, linkTarget, digest];
 }
 
 /**
@@ -74,15 +70,14 @@ async function rowOf({ digests }: BuildJob, { file, stats }: ContextEntry, name:
 async function copyEntries(
   job: BuildJob,
   source: string,
-  entries: readonly ContextEntry[],
+  entries: readonly SourceEntry[],
   target: string,
 ): Promise<void> {
   const time = neutralTime(job);
-  const placeOf = (entry: ContextEntry): string => {
+  const placeOf = (entry: SourceEntry): string => {
     const name = nameBelow(source, entry);
     return name === '' ? target : join(target, name);
   };
-  const doing = `copying the build context for a mount`;
   try {
     for (const entry of entries) {
       job.signal.throwIfAborted();
@@ -91,18 +86,20 @@ async function copyEntries(
     // What is inside comes first: it changes the time of its directory, which may be closed to writing.
     for (const entry of [...entries].reverse()) {
       const place = fsPath(placeOf(entry));
-      if (!entry.stats.isSymbolicLink()) await chmod(place, entry.stats.mode & 0o7777 & ~SETID);
+      if (entry.type !== 'symlink') await chmod(place, entry.mode);
       await lutimes(place, time, time);
     }
   } catch (error) {
-    throw fileSystemError(error, doing);
+    throw fileSystemError(error, 'copying the build context for a mount');
   }
 }
 
-async function copyEntry({ file, stats }: ContextEntry, place: string): Promise<void> {
-  if (stats.isDirectory()) return mkdir(fsPath(place), { mode: 0o700 });
-  if (stats.isSymbolicLink()) return symlink(await readlink(fsPath(file), 'buffer'), fsPath(place));
-  if (stats.isFIFO()) return makeNode(place, 'fifo');
+async function copyEntry({ type, linkTarget = '', content }: SourceEntry, place: string): Promise<void> {
+  if (type === 'dir') return mkdir(fsPath(place), { mode: 0o700 });
+  if (type === 'symlink') return symlink(fsPath(linkTarget), fsPath(place));
+  if (type === 'fifo') return makeNode(place, 'fifo');
+  if (content?.in !== 'directory') return;
+  const { file, stats } = content;
   await copyFile(fsPath(file), fsPath(place), constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
   const now = await lstat(fsPath(file));
   if (
