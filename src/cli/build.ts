@@ -140,7 +140,8 @@ export function define(program: Command): void {
               : { runTimeoutMs: parseDuration('--run-timeout', flags.runTimeout) }),
             labels: assignments(flags.label ?? [], '--label'),
             annotations: assignments(flags.annotation ?? [], '--annotation'),
-            imageLists: flags.imageList ?? [],
+            images: imageCollection(flags),
+            lock: flags.lock,
             compression,
             ...(level === undefined ? {} : { compressionLevel: level }),
             ...(epoch === undefined ? {} : { epoch }),
@@ -163,6 +164,7 @@ export function define(program: Command): void {
 
 /** True when the Kubefile may have a RUN: a wrong yes costs a process. What cannot be read is for the build to say. */
 async function hasRun({ file }: Pick<Flags, 'file'>, directory: string): Promise<boolean> {
+  if (file === '-') return true;
   const text = await readFile(file ?? join(directory, 'Kubefile'), 'utf8').catch(() => '');
   return /^\s*RUN\b/im.test(text);
 }

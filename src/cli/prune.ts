@@ -18,7 +18,7 @@ export function define(program: Command): void {
         if (context.json) context.out.json(collected);
         else
           context.out.line(
-            `Freed: ${formatBytes(collected.bytes)} (${collected.blobs} blobs, ${collected.layers} unpacked layers)`,
+            `Freed: ${formatBytes(collected.bytes)} (${collected.blobs} blobs, ${collected.layers} unpacked layers, ${collected.caches} cache mounts)`,
           );
       }),
     );

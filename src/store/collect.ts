@@ -7,6 +7,7 @@ import { successors } from '../image/graph.js';
 import { isIndexType, isManifestType } from '../image/media-types.js';
 import { CONFIG_LIMIT, type Descriptor, parseImageConfig } from '../image/oci.js';
 import { cachedLayers, removeCacheRecords } from './build-cache.js';
+import { removeCacheMounts } from './cache-mounts.js';
 import { allKnownImages, forgetKnownImages } from './known-images.js';
 import { readDocument } from './local-image.js';
 import { mountedImages } from './mounts.js';
@@ -16,11 +17,13 @@ import type { Store } from './store.js';
 export interface Collected {
   readonly blobs: number;
   readonly layers: number;
+  /** Caches of `RUN --mount=type=cache`. */
+  readonly caches: number;
   readonly bytes: number;
 }
 
 export interface CollectOptions {
-  /** Forget the build cache and the container images of builds too. */
+  /** Forget the build cache, the container images of builds, and what `RUN --mount=type=cache` has kept. */
   readonly buildCache?: boolean;
   /** How long to wait for others that use the store; default 0. */
   readonly waitSeconds?: number;
@@ -47,7 +50,8 @@ export function collect(
         await forgetKnownImages(store);
       }
       const reached = await reach(store);
-      const swept = { blobs: 0, layers: 0, bytes: 0 };
+      const { caches, bytes } = buildCache ? await removeCacheMounts(store) : { caches: 0, bytes: 0 };
+      const swept = { blobs: 0, layers: 0, caches, bytes };
       for (const algorithm of ['sha256', 'sha512'] as const) {
         for (const hex of await names(join(store.root, 'blobs', algorithm))) {
           const digest = `${algorithm}:${hex}`;
