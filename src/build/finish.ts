@@ -2,6 +2,7 @@ import type { ClusterImageType } from '../image/cluster-image.js';
 import type { Descriptor } from '../image/oci.js';
 import type { Stage } from '../kubefile-parser/ast.js';
 import type { StoredLayer } from '../store/layer-store.js';
+import { checkApplications } from './apps/launch.js';
 import { collectContainerImages } from './collect/base.js';
 import type { ImageCollection } from './collect/collection.js';
 import { commitImage } from './commit.js';
@@ -38,6 +39,7 @@ export async function finishImage(
   let state = built;
   let metadata: Awaited<ReturnType<typeof finishMetadata>>['metadata'];
   if (cluster) {
+    checkApplications(state.applications);
     const asked = stages.some(({ instructions }) => instructions.some(({ kind }) => kind === 'BASE'));
     if (options.images.lists.length > 0 || (!asked && options.mode === 'all')) {
       state = (

@@ -1,17 +1,203 @@
+import { rm } from 'node:fs/promises';
 import { SlipwayError } from '../../base/errors.js';
-import type { AppInstruction } from '../../kubefile-parser/ast.js';
+import { applicationDir, CNI_LABEL, CSI_LABEL, isApplicationName, startCommands } from '../../image/applications.js';
+import type { Application } from '../../image/cluster-image.js';
+import type { AppInstruction, Kubefile } from '../../kubefile-parser/ast.js';
+import { locationOf } from '../../kubefile-parser/caret.js';
+import { type MergedTree, mergeTocs } from '../../layers/merge.js';
+import type { TocEntry } from '../../layers/toc.js';
+import { readToc } from '../../store/layer-store.js';
+import type { PlannedEntry } from '../copy/image-view.js';
+import { type NamedSource, pickSources } from '../copy/pick.js';
+import { runTransfer } from '../copy/transfer.js';
+import { planCopy } from '../copy-plan.js';
 import type { ExpandWord } from '../expand.js';
 import type { BuildJob } from '../job.js';
 import type { Outcome } from '../outcome.js';
-import type { StageState } from '../stage.js';
+import { at } from '../place.js';
+import { nextKey, type StageState, stageTree } from '../stage.js';
+import { neutralTime } from '../times.js';
+import { type DetectedApplication, detectApplication } from './detect.js';
+import { noCommands } from './launch.js';
+import { parseAppSource } from './source.js';
+import { namedSources } from './sources.js';
 
-/** APP, CNI and CSI. */
+/**
+ * APP, CNI and CSI: brings the files of an application into its directory of the rootfs, in one layer, and notes how it is started. An
+ * application of the base image with the same name is replaced, its files too.
+ * @throws SlipwayError E_USAGE for a name that is none, an application declared twice, or one that nothing says how to start; what
+ * finding and fetching the sources throws.
+ */
 export async function runApplication(
-  _job: BuildJob,
-  _state: StageState,
+  job: BuildJob,
+  state: StageState,
   instruction: AppInstruction,
-  _expand: ExpandWord,
-  _step: string,
+  expand: ExpandWord,
+  step: string,
 ): Promise<Outcome> {
-  throw new SlipwayError('E_UNSUPPORTED', `${instruction.kind} is not supported by this version`);
+  const name = await at(job, instruction.name.position, async () => declaredName(job, instruction, expand));
+  return at(job, instruction.sources[0]?.position ?? instruction.position, async () => {
+    const sources = instruction.sources.map((word) => parseAppSource(expand(word)));
+    const staging = await job.store.temp.path('application');
+    try {
+      const base = await withoutDirectory(job, state, applicationDir(name));
+      const plan: SourcePlan[] = [];
+      for (const [index, source] of sources.entries()) {
+        const named = await namedSources(job, source, `${staging}/${index}`);
+        plan.push({ ...named, files: filesOf(job, name, named.sources) });
+      }
+      const detected = detectApplication(
+        name,
+        plan.map(({ files }) => files),
+      );
+      checkStart(job.kubefile, instruction, name, plan, detected);
+      const planned = planFiles(job, instruction, name, plan, base);
+      const facts = [name, plan.map(({ facts: own }) => own)];
+      const done = await runTransfer(job, state, { instruction, facts, link: false, planned }, step);
+      return { ...done, state: declare(done.state, instruction, describe(name, detected)) };
+    } finally {
+      await rm(staging, { recursive: true, force: true });
+    }
+  });
+}
+
+interface SourcePlan {
+  readonly sources: readonly NamedSource[];
+  /** What identifies the source apart from its content. */
+  readonly facts: readonly unknown[];
+  /** The files it brings, relative to the directory of the application, sorted. */
+  readonly files: readonly string[];
+}
+
+function declaredName({ kubefile }: BuildJob, instruction: AppInstruction, expand: ExpandWord): string {
+  if (kubefile.directives.dialect === 'docker')
+    throw new SlipwayError('E_USAGE', `Docker has no instruction ${instruction.kind}`, {
+      hint: 'take the line "# dialect=docker" away',
+    });
+  const name = expand(instruction.name);
+  if (!isApplicationName(name))
+    throw new SlipwayError('E_USAGE', `${JSON.stringify(name)} cannot be the name of an application`, {
+      hint: 'letters, digits, ".", "_" and "-", a letter or digit first: it becomes a directory',
+    });
+  const stage = kubefile.stages.find(({ instructions }) => instructions.includes(instruction));
+  const same = stage?.instructions.find(
+    (one) => isApp(one) && one !== instruction && one.name.raw === instruction.name.raw,
+  );
+  if (same !== undefined && same.position.line < instruction.position.line)
+    throw new SlipwayError(
+      'E_USAGE',
+      `the application ${name} is declared a second time; the first is ${locationOf(kubefile.file, same.position)}`,
+      { hint: `name all its sources in one ${instruction.kind}` },
+    );
+  return name;
+}
+
+/** The image as it is, without what a directory of it holds. */
+async function withoutDirectory({ store }: BuildJob, state: StageState, dir: string): Promise<MergedTree> {
+  const tree = await stageTree(store, state);
+  if (tree.get(dir)?.entry.type !== 'dir') return tree;
+  const tocs = [];
+  for (const layer of state.layers) tocs.push(await readToc(store, layer));
+  const emptied: TocEntry = { path: dir, type: 'opaque', mode: 0o755, uid: 0, gid: 0, size: 0, mtime: 0, offset: 0 };
+  return mergeTocs([...tocs, { diffId: state.key, unpackedSize: 0, entries: [emptied] }]);
+}
+
+const EMPTY_IMAGE = mergeTocs([]);
+
+/** The files that sources bring, by themselves. */
+function filesOf(job: BuildJob, name: string, sources: readonly NamedSource[]): string[] {
+  const { dialect } = job.kubefile.directives;
+  const { picks } = pickSources(sources, { dialect, parents: false });
+  const dir = `${applicationDir(name)}/`;
+  const planned = planCopy({
+    picks,
+    destination: `/${dir}`,
+    workdir: '/',
+    base: EMPTY_IMAGE,
+    link: false,
+    parents: false,
+    changes: { time: 0 },
+  });
+  return planned
+    .filter(({ type, path }) => (type === 'file' || type === 'symlink' || type === 'hardlink') && path.startsWith(dir))
+    .map(({ path }) => path.slice(dir.length));
+}
+
+/** All sources laid upon each other in the directory of the application, which holds nothing else. */
+function planFiles(
+  job: BuildJob,
+  { source }: AppInstruction,
+  name: string,
+  plan: readonly SourcePlan[],
+  base: MergedTree,
+): PlannedEntry[] {
+  const { dialect } = job.kubefile.directives;
+  const { picks, warnings } = pickSources(
+    plan.flatMap(({ sources }) => sources),
+    { dialect, parents: false },
+  );
+  for (const warning of warnings) job.reporter.warn(`${source}: ${warning}`);
+  const dir = applicationDir(name);
+  const planned = planCopy({
+    picks,
+    destination: `/${dir}/`,
+    workdir: '/',
+    base,
+    link: false,
+    parents: false,
+    changes: { time: neutralTime(job) },
+  });
+  const below = base.get(dir)?.entry;
+  if (below === undefined) return planned;
+  const { mode, uid, gid, mtime } = below;
+  const at = planned.findIndex(({ path }) => path === dir) + 1;
+  return planned.toSpliced(at, 0, { path: dir, type: 'opaque', mode, uid, gid, mtime, size: 0 });
+}
+
+/** An application that nobody can start is told here, unless an APPCMDS for it is still to come. */
+function checkStart(
+  { stages }: Kubefile,
+  { name: word, kind }: AppInstruction,
+  name: string,
+  plan: readonly SourcePlan[],
+  detected: DetectedApplication,
+): void {
+  if (plan.every(({ files }) => files.length === 0))
+    throw new SlipwayError('E_COPY', `${kind} ${name}: its sources hold no file`);
+  if (startCommands(describe(name, detected)).length > 0) return;
+  const told = stages.some(({ instructions }) =>
+    instructions.some(
+      (one) =>
+        one.kind === 'APPCMDS' && (one.name.raw === word.raw || one.name.raw === name || /[$"'\\]/.test(one.name.raw)),
+    ),
+  );
+  if (!told) throw noCommands({ name });
+}
+
+/** sealer's v1 application. */
+function describe(name: string, { type, files, cmds }: DetectedApplication): Application {
+  return {
+    name,
+    ...(type === undefined ? {} : { type }),
+    ...(files.length === 0 ? {} : { files: [...files] }),
+    version: 'v1',
+    ...(cmds === undefined ? {} : { cmds: [...cmds] }),
+  };
+}
+
+/** Notes the application, in the place of one with its name, and the label that CNI and CSI give it. */
+function declare(state: StageState, { kind, source }: AppInstruction, app: Application): StageState {
+  const others = state.applications.some(({ name }) => name === app.name)
+    ? state.applications.map((one) => (one.name === app.name ? app : one))
+    : [...state.applications, app];
+  const labels = { ...state.labels };
+  delete labels[CNI_LABEL + app.name];
+  delete labels[CSI_LABEL + app.name];
+  if (kind === 'CNI') labels[CNI_LABEL + app.name] = 'true';
+  if (kind === 'CSI') labels[CSI_LABEL + app.name] = 'true';
+  return { ...state, applications: others, labels, key: nextKey(state.key, kind, source, app) };
+}
+
+function isApp(instruction: { readonly kind: string }): instruction is AppInstruction {
+  return instruction.kind === 'APP' || instruction.kind === 'CNI' || instruction.kind === 'CSI';
 }

@@ -118,8 +118,14 @@ function findApplication(applications: readonly Application[], name: string, ins
   });
 }
 
+/** @throws SlipwayError E_USAGE for an application of a finished image that nothing says how to start, as in sealer. */
+export function checkApplications(applications: readonly Application[]): void {
+  const mute = applications.find((app) => startCommands(app).length === 0);
+  if (mute !== undefined) throw noCommands(mute);
+}
+
 /** The error for an application that nobody knows how to start. */
-export function noCommands({ name }: Application): SlipwayError {
+export function noCommands({ name }: Pick<Application, 'name'>): SlipwayError {
   return new SlipwayError(
     'E_USAGE',
     `nothing says how to start the application ${name}: ${applicationDir(name)} is no chart, and not all YAML or all shell scripts`,

@@ -1,5 +1,5 @@
 import { type Digest, digestOf } from '../../image/digest.js';
-import type { AddInstruction, CopyInstruction } from '../../kubefile-parser/ast.js';
+import type { AddInstruction, AppInstruction, CopyInstruction } from '../../kubefile-parser/ast.js';
 import type { StoredLayer } from '../../store/layer-store.js';
 import type { BuildJob } from '../job.js';
 import { createdTime } from '../job.js';
@@ -12,9 +12,9 @@ import type { PlannedEntry } from './image-view.js';
 /** Changes when what COPY makes of the same facts changes. */
 const LINEAGE = digestOf('COPY and ADD 1');
 
-/** What a COPY or ADD does, as far as it is known without reading content. */
+/** What a COPY, ADD or APP does, as far as it is known without reading content. */
 export interface Transfer {
-  readonly instruction: CopyInstruction | AddInstruction;
+  readonly instruction: CopyInstruction | AddInstruction | AppInstruction;
   /** Everything of the instruction that makes a difference, expanded. */
   readonly facts: readonly unknown[];
   /** The result does not depend on the layers below (`--link`). */
