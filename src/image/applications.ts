@@ -52,7 +52,7 @@ export function applicationDir(name: string): string {
 
 /** The name of the application that a path of the rootfs belongs to; undefined when it belongs to none. */
 export function applicationAt(path: string): string | undefined {
-  return /^application\/apps\/([^/]+)\//.exec(path)?.[1];
+  return /^application\/apps\/([^/]+)(?:\/|$)/.exec(path)?.[1];
 }
 
 /** What the labels of an image say an application is besides. */

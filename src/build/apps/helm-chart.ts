@@ -3,9 +3,9 @@ import { createReadStream } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { errnoOf, SlipwayError } from '../../base/errors.js';
+import { SlipwayError } from '../../base/errors.js';
+import { findHelm } from '../collect/helm.js';
 import type { BuildJob } from '../job.js';
-import { programPath } from '../run/programs.js';
 import { unpackChart } from './chart.js';
 import type { AppSource } from './source.js';
 
@@ -24,9 +24,15 @@ export async function helmChart(
 ): Promise<string> {
   const { repository, chart, version } = source;
   const what = `the chart ${chart} of ${'url' in repository ? repository.url : repository.name}`;
+  const program = (await findHelm())?.program;
+  if (program === undefined)
+    throw new SlipwayError('E_MISSING_PROGRAM', `${what} is fetched with the program helm, and it is not installed`, {
+      hint: 'install helm (https://helm.sh), or bring the chart as a directory (local://), or from a registry (oci://)',
+    });
   const packed = join(dir, 'packed');
   await mkdir(packed, { recursive: true });
   await helm(
+    program,
     [
       'pull',
       ...('url' in repository ? [chart, '--repo', repository.url] : [`${repository.name}/${chart}`]),
@@ -43,21 +49,15 @@ export async function helmChart(
   return unpackChart(createReadStream(join(packed, name)), join(dir, 'chart'), what, signal);
 }
 
-async function helm(args: readonly string[], what: string, signal: AbortSignal): Promise<void> {
+async function helm(program: string, args: readonly string[], what: string, signal: AbortSignal): Promise<void> {
   try {
-    await promisify(execFile)('helm', args, {
-      env: { ...process.env, PATH: programPath() },
+    await promisify(execFile)(program, args, {
       timeout: TIMEOUT_MS,
       maxBuffer: MOST_OUTPUT,
       signal,
     });
   } catch (error) {
     signal.throwIfAborted();
-    if (errnoOf(error) === 'ENOENT')
-      throw new SlipwayError('E_MISSING_PROGRAM', `${what} is fetched with the program helm, and it is not installed`, {
-        hint: 'install helm (https://helm.sh), or bring the chart as a directory (local://), or from a registry (oci://)',
-        cause: error,
-      });
     const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim().split('\n').slice(-5) : [];
     throw new SlipwayError(
       'E_NOT_FOUND',

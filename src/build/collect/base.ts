@@ -1,5 +1,7 @@
+import { applicationAt } from '../../image/applications.js';
 import type { ContainerImage } from '../../image/cluster-image.js';
 import { digestOf } from '../../image/digest.js';
+import type { Platform } from '../../image/platform.js';
 import { canonicalName, parseReference } from '../../image/reference.js';
 import type { CarriedImage, DistributionLayer } from '../../registry/distribution-tree.js';
 import type { StoredLayer } from '../../store/layer-store.js';
@@ -8,7 +10,7 @@ import { makeLayer } from '../make-layer.js';
 import { instructionDone, type Outcome } from '../outcome.js';
 import { nextKey, type StageState, stageTree } from '../stage.js';
 import { fetchMissing, type ResolvedImage, resolveImages } from './resolve-images.js';
-import { firstPlace, missingImages, wantedImages } from './wanted-images.js';
+import { firstPlace, missingImages, type WantedImage, wantedImages } from './wanted-images.js';
 
 /**
  * BASE: brings the container images that the rootfs asks for into `registry/` of the rootfs, in the layout of Docker's registry, one layer
@@ -42,7 +44,7 @@ export async function collectContainerImages(
   const images = await resolveImages(job, wanted);
   const containerImages: ContainerImage[] = [
     ...state.containerImages,
-    ...wanted.map(({ name }) => ({ image: name, platform: { ...job.platform } })),
+    ...wanted.flatMap((image) => entriesOf(image, job.platform)),
   ];
   const contents = images.map(({ image, descriptor, indexes }) => [
     image.name,
@@ -66,6 +68,13 @@ export async function collectContainerImages(
   await job.cache.put(scope, scope, { layers, created, note: notes });
   const done = instructionDone(state, { source }, layers, key, { cached: false, created, notes });
   return { state: { ...done.state, containerImages }, cached: false };
+}
+
+/** One entry for each application that names the image, as sealer has it; one without a name when none does. */
+function entriesOf({ name, places }: WantedImage, platform: Platform): ContainerImage[] {
+  const apps = new Set(places.flatMap(({ file }) => applicationAt(file) ?? []));
+  const common = { image: name, platform: { ...platform } };
+  return apps.size === 0 ? [common] : [...apps].map((appName) => ({ ...common, appName }));
 }
 
 /** The canonical names of images that an image says it carries; a name that cannot be read is passed over: the image is a stranger's. */
