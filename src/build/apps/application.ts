@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { SlipwayError } from '../../base/errors.js';
+import { redact } from '../../base/redact.js';
 import { applicationDir, CNI_LABEL, CSI_LABEL, isApplicationName, startCommands } from '../../image/applications.js';
 import type { Application } from '../../image/cluster-image.js';
 import type { AppInstruction, Kubefile } from '../../kubefile-parser/ast.js';
@@ -53,7 +54,9 @@ export async function runApplication(
       checkStart(job.kubefile, instruction, name, plan, detected);
       const planned = planFiles(job, instruction, name, plan, base);
       const facts = [name, plan.map(({ facts: own }) => own)];
-      const done = await runTransfer(job, state, { instruction, facts, link: false, planned }, step);
+      // The text becomes history of the image: not with the password that a URL may have in it.
+      const shown = { ...instruction, source: redact(instruction.source) };
+      const done = await runTransfer(job, state, { instruction: shown, facts, link: false, planned }, step);
       return { ...done, state: declare(done.state, instruction, describe(name, detected)) };
     } finally {
       await rm(staging, { recursive: true, force: true });
@@ -186,7 +189,7 @@ function describe(name: string, { type, files, cmds }: DetectedApplication): App
 }
 
 /** Notes the application, in the place of one with its name, and the label that CNI and CSI give it. */
-function declare(state: StageState, { kind, source }: AppInstruction, app: Application): StageState {
+function declare(state: StageState, { kind }: AppInstruction, app: Application): StageState {
   const others = state.applications.some(({ name }) => name === app.name)
     ? state.applications.map((one) => (one.name === app.name ? app : one))
     : [...state.applications, app];
@@ -195,7 +198,7 @@ function declare(state: StageState, { kind, source }: AppInstruction, app: Appli
   delete labels[CSI_LABEL + app.name];
   if (kind === 'CNI') labels[CNI_LABEL + app.name] = 'true';
   if (kind === 'CSI') labels[CSI_LABEL + app.name] = 'true';
-  return { ...state, applications: others, labels, key: nextKey(state.key, kind, source, app) };
+  return { ...state, applications: others, labels, key: nextKey(state.key, kind, app) };
 }
 
 function isApp(instruction: { readonly kind: string }): instruction is AppInstruction {

@@ -42,7 +42,7 @@ export async function namedSources(job: BuildJob, source: AppSource, dir: string
       };
     }
     case 'http':
-      throw new SlipwayError('E_UNSUPPORTED', `${source.url}: not yet`);
+      throw new SlipwayError('E_UNSUPPORTED', `${source.url}: a URL is not supported by this version`);
   }
 }
 
