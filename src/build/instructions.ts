@@ -29,7 +29,14 @@ export async function runInstruction(
   job.signal.throwIfAborted();
   const started = Date.now();
   job.reporter.info(`${step} ${instruction.source}`);
-  const outcome = await execute(job, state, instruction, expander(job, lookupIn(state)), step);
+  const expand = expander(job, lookupIn(state));
+  if (job.dryRun !== undefined)
+    return job.dryRun.instruction(
+      instruction,
+      state,
+      async (given) => (await execute(job, state, given, expand, step)).state,
+    );
+  const outcome = await execute(job, state, instruction, expand, step);
   if (outcome.cached) job.reporter.info(`${step} cached`);
   else job.reporter.debug(`${step} ${formatDuration(Date.now() - started)}`);
   return outcome.state;

@@ -9,6 +9,7 @@ import type { InstructionCache } from './cache/instruction-cache.js';
 import type { ImageCollection } from './collect/collection.js';
 import type { ImageLock } from './collect/image-lock.js';
 import type { BuildContext } from './context.js';
+import type { DryRun } from './dry-run.js';
 import type { FileDigests } from './file-digests.js';
 import type { StageState } from './stage.js';
 import type { StageSource } from './stage-graph.js';
@@ -44,6 +45,8 @@ export interface BuildJob {
   /** SOURCE_DATE_EPOCH in seconds: no time in the image is later. */
   readonly epoch: number | undefined;
   readonly reporter: Reporter;
+  /** Only plan. */
+  readonly dryRun?: DryRun;
   /** Also aborted when another stage of the build has failed. */
   readonly signal: AbortSignal;
 }

@@ -3,6 +3,7 @@ import { type PackedLayer, packLayer } from '../layers/pack.js';
 import type { PackEntry } from '../layers/toc.js';
 import { type StoredLayer, saveToc } from '../store/layer-store.js';
 import type { BuildJob } from './job.js';
+import { planLayer } from './planned-layers.js';
 
 export interface MadeLayer {
   readonly layer: StoredLayer;
@@ -15,7 +16,19 @@ export function makeLayer(
   entries: readonly PackEntry[],
   options: { readonly title: string; readonly compression?: Compression },
 ): Promise<MadeLayer> {
+  if (job.dryRun !== undefined) return planned(entries);
   return job.heavy(() => packInto(job, entries, options));
+}
+
+async function planned(entries: readonly PackEntry[]): Promise<MadeLayer> {
+  const { layer, toc } = planLayer(
+    entries.map(({ content, ...entry }) =>
+      content !== undefined && 'bytes' in content
+        ? { ...entry, content: { in: 'memory', bytes: content.bytes } }
+        : entry,
+    ),
+  );
+  return { layer, packed: { ...layer.descriptor, toc } };
 }
 
 async function packInto(

@@ -7,6 +7,7 @@ import { type MergedTree, mergeTocs } from '../layers/merge.js';
 import { layersOf, readToc, type StoredLayer } from '../store/layer-store.js';
 import type { LocalImage } from '../store/local-image.js';
 import type { Store } from '../store/store.js';
+import { plannedLayer } from './planned-layers.js';
 
 /** A stage of a build after some of its instructions. Never changed in place: every instruction makes a new one. */
 export interface StageState {
@@ -110,7 +111,7 @@ export function stageTree(store: Store, { layers }: StageState): Promise<MergedT
   if (tree === undefined) {
     tree = (async () => {
       const tocs = [];
-      for (const layer of layers) tocs.push(await readToc(store, layer));
+      for (const layer of layers) tocs.push(plannedLayer(layer)?.toc ?? (await readToc(store, layer)));
       return mergeTocs(tocs);
     })();
     trees.set(layers, tree);

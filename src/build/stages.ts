@@ -31,7 +31,7 @@ export async function buildStages(given: Omit<BuildJob, 'stages'>, target: Stage
     signal,
     stages: stageSource(given.kubefile, {
       platform: given.platform,
-      image: (name, platform) => imageStage(given, name, platform),
+      image: (name, platform) => given.dryRun?.image(name, platform) ?? imageStage(given, name, platform),
       run: async (stage) => {
         const { from, instructions } = stage;
         job.reporter.info(from.source);

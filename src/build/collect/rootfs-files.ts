@@ -1,10 +1,11 @@
 import { open } from 'node:fs/promises';
 import type { MergedEntry, MergedTree } from '../../layers/merge.js';
+import { fsPath } from '../../layers/path-bytes.js';
 import type { TocEntry } from '../../layers/toc.js';
 import type { StoredLayer } from '../../store/layer-store.js';
-import { readLayerFiles } from '../../store/rootfs-file.js';
+import { readLayerFile, readLayerFiles } from '../../store/rootfs-file.js';
 import type { Store } from '../../store/store.js';
-import { plannedLayer } from '../dry-run.js';
+import { type PlannedLayer, plannedLayer } from '../planned-layers.js';
 
 /** A merged rootfs whose files can be read, whether its layers are packed or only planned. */
 export interface Rootfs {
@@ -88,22 +89,49 @@ export async function* readRootfsFiles(
       for await (const { item, bytes } of readLayerFiles(store, layer, wanted)) yield { file: item, bytes };
       continue;
     }
-    for (const file of wanted) {
-      const content = plan.entries.get(file.entry.path)?.content;
-      if (content === undefined) continue;
-      yield { file, bytes: 'bytes' in content ? Buffer.from(content.bytes) : await readUpTo(content.file, file.size) };
-    }
+    for (const file of wanted) yield { file, bytes: await readPlanned(store, plan, file.entry) };
   }
 }
 
+/** The content of a file of a layer that is only planned: it is where it will be taken from. */
+async function readPlanned(
+  store: Store,
+  { entries }: PlannedLayer,
+  { path, offset, size }: Pick<TocEntry, 'path' | 'offset' | 'size'>,
+): Promise<Buffer> {
+  const content = entries[offset]?.content;
+  switch (content?.in) {
+    case 'memory':
+      return Buffer.from(content.bytes);
+    case 'directory':
+      return readUpTo(content.file, 0, size);
+    case 'file':
+      return readUpTo(content.file, content.start, size);
+    case 'layer': {
+      const from = { path, offset: content.offset, size };
+      const plan = plannedLayer(content.layer);
+      return plan === undefined ? readLayerFile(store, content.layer, from, size) : readPlanned(store, plan, from);
+    }
+    default:
+      return Buffer.alloc(0);
+  }
+}
+
+/** Where a file of a planned layer is on this machine; undefined for anything else. */
+export function originOf({ layers }: Pick<Rootfs, 'layers'>, { layer, entry }: RootfsFile): string | undefined {
+  const at = layers[layer];
+  const content = at === undefined ? undefined : plannedLayer(at)?.entries[entry.offset]?.content;
+  return content?.in === 'directory' ? content.file : undefined;
+}
+
 /** A file of this machine that may have changed since it was measured: never more than was expected is read. */
-async function readUpTo(file: string, size: number): Promise<Buffer> {
-  const handle = await open(file, 'r');
+async function readUpTo(file: string, start: number, size: number): Promise<Buffer> {
+  const handle = await open(fsPath(file), 'r');
   try {
     const bytes = Buffer.alloc(size);
     let read = 0;
     while (read < size) {
-      const { bytesRead } = await handle.read(bytes, read, size - read, read);
+      const { bytesRead } = await handle.read(bytes, read, size - read, start + read);
       if (bytesRead === 0) break;
       read += bytesRead;
     }

@@ -5,6 +5,7 @@ import type { BuildJob } from '../job.js';
 import { createdTime } from '../job.js';
 import { makeLayer } from '../make-layer.js';
 import { instructionDone, type Outcome } from '../outcome.js';
+import { planLayer } from '../planned-layers.js';
 import { nextKey, type StageState } from '../stage.js';
 import { contentDigests, entryFacts, packedDigests, withContents } from './contents.js';
 import type { PlannedEntry } from './image-view.js';
@@ -41,6 +42,11 @@ export async function runTransfer(
   step: string,
 ): Promise<Outcome> {
   const { instruction, link } = transfer;
+  if (job.dryRun !== undefined) {
+    const { layer } = planLayer(transfer.planned);
+    const facts = { cached: false, created: createdTime(job) };
+    return instructionDone(state, instruction, [layer], nextKey(state.key, layer.diffId), facts);
+  }
   // Variables and settings that are not used here are no part of the key: only what is in the image counts.
   const below = link ? [] : state.layers.map(({ diffId }) => diffId);
   const scope = nextKey(
