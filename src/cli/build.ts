@@ -10,6 +10,7 @@ import type { Compression } from '../image/media-types.js';
 import { type Platform, parsePlatform, samePlatform, thisPlatform } from '../image/platform.js';
 import { parseReference } from '../image/reference.js';
 import { action, addGlobalFlags, examples, repeatable } from './action.js';
+import { buildArgs } from './build-args.js';
 import { parseDuration } from './duration.js';
 import { addImageFlags, type ImageFlags, imageCollection } from './image-flags.js';
 import { addConnectionFlags, addCredentialFlags, type RegistryFlags, registryOptions } from './registry-flags.js';
@@ -192,19 +193,6 @@ function platforms(list: readonly string[]): Platform[] {
   if (texts.length === 0) return [thisPlatform()];
   const found = texts.map(parsePlatform);
   return found.filter((platform, index) => found.findIndex((other) => samePlatform(other, platform)) === index);
-}
-
-/** `NAME=value`, or `NAME` alone for the value that this process has in its environment, as docker does. */
-function buildArgs(list: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    list.flatMap((text) => {
-      const equals = text.indexOf('=');
-      if (equals === 0) throw new SlipwayError('E_USAGE', `--build-arg ${text}: the name is missing`);
-      if (equals > 0) return [[text.slice(0, equals), text.slice(equals + 1)] as const];
-      const value = process.env[text];
-      return value === undefined ? [] : [[text, value] as const];
-    }),
-  );
 }
 
 function assignments(list: readonly string[], flag: string): Record<string, string> {

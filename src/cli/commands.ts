@@ -5,6 +5,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   { names: ['build'], summary: 'build a ClusterImage from a Kubefile', load: () => import('./build.js') },
   { names: ['images', 'ls'], summary: 'list the images of the store', load: () => import('./images.js') },
   { names: ['inspect'], summary: 'show what an image is and what is in it', load: () => import('./inspect.js') },
+  {
+    names: ['images-in'],
+    summary: 'show the container images that a context or an image needs',
+    load: () => import('./images-in.js'),
+  },
   { names: ['history'], summary: 'show how an image was made', load: () => import('./history.js') },
   { names: ['tag'], summary: 'give an image another name', load: () => import('./tag.js') },
   { names: ['rmi'], summary: 'remove images', load: () => import('./rmi.js') },

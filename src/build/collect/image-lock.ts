@@ -2,9 +2,9 @@ import { open, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
-import { errnoOf, messageOf, SlipwayError } from '../../base/errors.js';
+import { errnoOf, isSlipwayError, messageOf, SlipwayError } from '../../base/errors.js';
 import { zodProblems } from '../../base/zod-error.js';
-import { type Digest, isDigest } from '../../image/digest.js';
+import { type Digest, parseDigest } from '../../image/digest.js';
 import { formatPlatform, normalizePlatform, type Platform, parsePlatform } from '../../image/platform.js';
 import { canonicalName, parseReference } from '../../image/reference.js';
 import { replaceFile } from '../../store/durable.js';
@@ -41,21 +41,24 @@ export function parseImageLock(text: string, file: string): LockedImages {
       hint: 'write it anew with --lock update, or build without it: --lock ignore',
     });
   };
-  const document = parseDocument(text, { uniqueKeys: true });
-  const [error] = document.errors;
-  if (error !== undefined) fail(`not valid YAML: ${error.message.split('\n', 1)[0]}`);
-  const parsed = fileSchema.safeParse(document.toJS({ maxAliasCount: 0 }));
-  if (!parsed.success) return fail(`not a lock file: ${zodProblems(parsed.error)}`);
-  const locked = new Map<string, Map<string, Digest>>();
-  for (const [name, platforms] of Object.entries(parsed.data.images)) {
-    const digests = new Map<string, Digest>();
-    for (const [platform, digest] of Object.entries(platforms)) {
-      if (!isDigest(digest)) return fail(`${name}: ${JSON.stringify(digest.slice(0, 100))} is not a digest`);
-      digests.set(formatPlatform(parsePlatform(platform)), digest);
+  try {
+    const document = parseDocument(text, { uniqueKeys: true });
+    const [error] = document.errors;
+    if (error !== undefined) return fail(`not valid YAML: ${error.message.split('\n', 1)[0]}`);
+    const parsed = fileSchema.safeParse(document.toJS({ maxAliasCount: 0 }));
+    if (!parsed.success) return fail(`not a lock file: ${zodProblems(parsed.error)}`);
+    const locked = new Map<string, Map<string, Digest>>();
+    for (const [name, platforms] of Object.entries(parsed.data.images)) {
+      const digests = new Map<string, Digest>();
+      for (const [platform, digest] of Object.entries(platforms))
+        digests.set(formatPlatform(parsePlatform(platform)), parseDigest(digest));
+      locked.set(canonicalName(parseReference(name)), digests);
     }
-    locked.set(canonicalName(parseReference(name)), digests);
+    return locked;
+  } catch (error) {
+    if (isSlipwayError(error, 'E_STALE_LOCK')) throw error;
+    return fail(messageOf(error)); // a name, platform or digest that is none; an alias
   }
-  return locked;
 }
 
 /** The text of a lock file: sorted, one image and one platform a line, so that a change of one image is a change of one line. */

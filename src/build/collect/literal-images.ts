@@ -1,7 +1,7 @@
 import { addFound, type Findings } from './found-image.js';
 
 /** A line of a template that says its image without any template language: `image: nginx:1.25`, `"image": "nginx:1.25",`. */
-const LITERAL = /^\s*(?:-\s+)*(["']?)(image)\1\s*:\s*(["']?)([^\s"'{}]+)\3\s*,?\s*(?:#.*)?$/;
+const LITERAL = /^\s*(?:-\s+)*(["']?)(image)\1\s*:\s*(["']?)([^\s"'{}[\]&*!|>]+)\3\s*,?\s*(?:#.*)?$/;
 
 /**
  * Finds images in text that is no YAML (yet): templates, broken files. Only lines are looked at.

@@ -121,7 +121,9 @@ function dryRun(
 ): DryRun {
   const { kubefile, registry, reporter } = options;
   const skip = ({ position, source }: Instruction, why: string): void => {
-    unseen.push(`${kubefile.file}:${position.line}: ${source}: ${why}`);
+    unseen.push(
+      `${kubefile.file}:${position.line}: ${source.length > 60 ? `${source.slice(0, 59)}…` : source}: ${why}`,
+    );
   };
   return {
     async instruction(instruction, state, execute) {
