@@ -74,6 +74,8 @@ export async function surveyContext(store: Store, options: ContextSurveyOptions)
       pull: 'never',
       isolation: 'auto',
       network: 'none',
+      secrets: new Map(),
+      runTimeoutMs: undefined,
       compression: 'none',
       compressionLevel: undefined,
       epoch: undefined,
