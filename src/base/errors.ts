@@ -27,6 +27,8 @@ export const ERROR_CODES = {
   E_STALE_LOCK: 1,
   /** COPY, ADD: source missing, hidden or outside the context; file over directory … */
   E_COPY: 1,
+  /** What a URL names could not be downloaded. */
+  E_DOWNLOAD: 1,
   /** A RUN command failed; the message carries its exit code and last lines. */
   E_RUN_FAILED: 1,
   /** Understood, but not supported by this version. */

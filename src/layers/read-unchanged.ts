@@ -8,7 +8,7 @@ const CHUNK = 1024 * 1024;
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
- * The content of a regular file that its owner may change at any time, in pieces that are valid until the next one is asked for.
+ * The content of a regular file that its owner may change at any time.
  * @param expected what `lstat` said of it. Not a byte is read of a file that has come to its place since then.
  * @throws SlipwayError E_FILE_CHANGED when it is another one or is written to meanwhile, E_PERMISSION.
  */
@@ -17,8 +17,8 @@ export async function* readUnchanged(file: string, expected: Stats): AsyncGenera
   try {
     handle = await open(fsPath(file), FLAGS);
     checkSame(file, expected, await handle.stat());
-    const buffer = Buffer.allocUnsafe(Math.max(1, Math.min(CHUNK, expected.size)));
     for (;;) {
+      const buffer = Buffer.allocUnsafe(Math.max(1, Math.min(CHUNK, expected.size)));
       const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
       if (bytesRead === 0) break;
       yield buffer.subarray(0, bytesRead);

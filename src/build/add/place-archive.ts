@@ -17,14 +17,13 @@ export interface ArchivePick {
 /**
  * Unpacks an archive as `tar -x` does into the image: directories merge and get the archive's attributes, anything else replaces what is at
  * its place. Links of the image and of the archive are followed inside the image, except in the last component of a name. Owners, modes and
- * times are those of the archive, whatever `--chown` and `--chmod` say.
+ * times are those of the archive, whatever `--chown` and `--chmod` say, and `--exclude` leaves nothing of it out: as in Docker.
  * @throws SlipwayError E_BAD_ARCHIVE for a hard link to what the archive does not have, E_COPY for a file where a directory is needed.
  */
 export function placeArchive(view: ImageView, { members, what }: ArchivePick, target: string, changes: Changes): void {
   const placed = new Map<string, SourceEntry>();
   for (const member of members) {
     if (member.path === '') continue; // the destination itself stays as it is
-    if (changes.excludes?.(member.path) === true) continue;
     const entry = 'hardlinkTo' in member ? linkedEntry(member, placed, what) : member;
     placed.set(member.path, entry);
     const dir = view.resolve(joinPath(target, parentOf(member.path)));

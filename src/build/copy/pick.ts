@@ -29,6 +29,8 @@ export interface PickOptions {
   readonly dialect: 'kubefile' | 'docker';
   /** `--parents`. */
   readonly parents: boolean;
+  /** There are other sources, so that these need not match anything. */
+  readonly others?: boolean;
 }
 
 /**
@@ -48,7 +50,7 @@ export function pickSources(
     picks.push(...found);
   }
   const [first] = unmatched;
-  if (first !== undefined && picks.length === 0)
+  if (first !== undefined && picks.length === 0 && options.others !== true)
     throw new SlipwayError('E_COPY', `${first.name} matches nothing in ${first.tree.what}`);
   return { picks, warnings: unmatched.map(({ name, tree }) => `${name} matches nothing in ${tree.what}`) };
 }

@@ -20,14 +20,14 @@ export interface Transfer {
   readonly facts: readonly unknown[];
   /** The result does not depend on the layers below (`--link`). */
   readonly link: boolean;
-  /** The entries of the layer; without those of archives that have still to be read. */
+  /** The entries of the layer; without those of archives, downloads and checkouts, which have still to be read. */
   readonly planned: readonly PlannedEntry[];
-  /** Identities of archives that have still to be read. Called only when the cache may know the answer. */
-  readonly archives?: () => Promise<readonly unknown[]>;
-  /** Runs `work` with all entries, those of archives too, and what the archives turned out to be. Default: those of `planned`. */
-  readonly complete?: <T>(
-    work: (planned: readonly PlannedEntry[], archives: readonly unknown[]) => Promise<T>,
-  ) => Promise<T>;
+  /** Identities of what has still to be read. Called only when the cache may know the answer. */
+  readonly rest?: () => Promise<readonly unknown[]>;
+  /** Reads the rest and runs `work` with all entries, and the identities of the rest as they turned out to be. */
+  readonly complete?: (
+    work: (planned: readonly PlannedEntry[], rest: readonly unknown[]) => Promise<Outcome>,
+  ) => Promise<Outcome>;
 }
 
 /**
@@ -62,14 +62,14 @@ export async function runTransfer(
 
   if (job.useCache && (await job.cache.knows(scope))) {
     const digests = await contentDigests(job, transfer.planned);
-    const key = contentKey(scope, transfer.planned, digests, (await transfer.archives?.()) ?? []);
+    const key = contentKey(scope, transfer.planned, digests, (await transfer.rest?.()) ?? []);
     const record = await job.cache.get(scope, key);
     if (record !== undefined)
       return instructionDone(state, instruction, record.layers, chain(key), { cached: true, created: record.created });
   }
   const created = createdTime(job);
-  const complete = transfer.complete ?? ((work) => work(transfer.planned, []));
-  return complete(async (planned, archives) => {
+  const complete: NonNullable<Transfer['complete']> = transfer.complete ?? ((work) => work(transfer.planned, []));
+  return complete(async (planned, rest) => {
     let layers: readonly StoredLayer[] = [];
     let digests = new Map<string, Digest>();
     if (planned.length > 0) {
@@ -80,7 +80,7 @@ export async function runTransfer(
       digests = packedDigests(planned, packed);
       remember(job, planned, digests);
     }
-    const key = contentKey(scope, transfer.planned, digests, archives);
+    const key = contentKey(scope, transfer.planned, digests, rest);
     await job.cache.put(scope, key, { layers, created });
     return instructionDone(state, instruction, layers, chain(key), { cached: false, created });
   });
@@ -90,12 +90,12 @@ function contentKey(
   scope: Digest,
   planned: readonly PlannedEntry[],
   digests: ReadonlyMap<string, Digest>,
-  archives: readonly unknown[],
+  rest: readonly unknown[],
 ): Digest {
   return nextKey(
     scope,
     planned.map((entry) => entryFacts(entry, entry.content === undefined ? undefined : digests.get(entry.path))),
-    archives,
+    rest,
   );
 }
 
