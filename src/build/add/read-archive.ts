@@ -85,7 +85,7 @@ function archiveMember(member: TarMember, spool: string, devices: boolean): Arch
   return {
     path,
     type,
-    mode,
+    mode: type === 'symlink' ? 0o777 : mode, // Linux has no others
     uid,
     gid,
     size,
