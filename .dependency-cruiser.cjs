@@ -1,5 +1,5 @@
 // The arrows of the house. A room may import only the rooms named here (and src/base, which everyone may use).
-// cli → build, install → runtime → hosts;   build, install → registry → store → layers → image
+// cli → build, install → runtime → hosts;   build, install → registry → store → layers → image;   build → lint → kubefile-parser, image
 const MAY_IMPORT = {
   base: [],
   'kubefile-parser': [],
@@ -7,11 +7,12 @@ const MAY_IMPORT = {
   layers: ['image'],
   store: ['layers', 'image'],
   registry: ['store', 'layers', 'image'],
-  build: ['kubefile-parser', 'registry', 'store', 'layers', 'image'],
+  lint: ['kubefile-parser', 'image'],
+  build: ['lint', 'kubefile-parser', 'registry', 'store', 'layers', 'image'],
   hosts: [],
   runtime: ['hosts', 'image'],
   install: ['runtime', 'hosts', 'registry', 'store', 'layers', 'image'],
-  cli: ['build', 'install', 'runtime', 'hosts', 'registry', 'store', 'layers', 'image', 'kubefile-parser'],
+  cli: ['build', 'lint', 'install', 'runtime', 'hosts', 'registry', 'store', 'layers', 'image', 'kubefile-parser'],
 };
 
 const rooms = Object.keys(MAY_IMPORT);

@@ -16,6 +16,7 @@ import { BuildContext } from './context.js';
 import { FileDigests } from './file-digests.js';
 import { type FinishOptions, finishImage } from './finish.js';
 import { warnUnusedArgs } from './global-args.js';
+import { buildWarnings } from './lint/lint-kubefile.js';
 import { readKubefile } from './read-kubefile.js';
 import { refuseInsecure } from './run-security.js';
 import { buildStages } from './stages.js';
@@ -66,8 +67,10 @@ export async function buildImage(store: Store, options: BuildOptions): Promise<D
   const kubefile = parseKubefile(bytes, file);
   refuseInsecure(kubefile);
   const target = targetStage(kubefile, options.target);
-  for (const { line, column, message } of kubefile.warnings)
-    options.reporter.warn(`${kubefile.file}:${line}:${column}: ${message}`);
+  const [platform] = options.platforms;
+  if (platform !== undefined)
+    for (const { line, column, message, rule } of buildWarnings(kubefile, { ...options, platform }))
+      options.reporter.warn(`${kubefile.file}:${line}:${column}: ${message} (${rule})`);
   return store.use(async () => {
     const context = await BuildContext.open(options.context, kubefile.file);
     const digests = await FileDigests.open(store, context.root);

@@ -1,5 +1,6 @@
 import type { ClusterImageType } from '../image/cluster-image.js';
 import { completeMetadata, METADATA_PATH, type Metadata, parseMetadata } from '../image/metadata.js';
+import type { MergedTree } from '../layers/merge.js';
 import { readLayerFile } from '../store/rootfs-file.js';
 import { type BuildJob, createdTime } from './job.js';
 import { makeLayer } from './make-layer.js';
@@ -16,6 +17,11 @@ const EXPECTED: Readonly<Record<string, string>> = {
   [METADATA_PATH]: 'the version and the runtime (k8s, k0s or k3s) that "slipway run" installs',
 };
 
+/** What a kube-installer's rootfs lacks, and what looks for it. */
+export function missingFromRootfs(tree: MergedTree): readonly { readonly path: string; readonly use: string }[] {
+  return Object.entries(EXPECTED).flatMap(([path, use]) => (tree.get(path) === undefined ? [{ path, use }] : []));
+}
+
 /**
  * Checks the Metadata of a finished rootfs and completes it with what the build knows. When that changes the file, the new one is a
  * small last layer.
@@ -28,9 +34,9 @@ export async function finishMetadata(
 ): Promise<{ readonly state: StageState; readonly metadata: Metadata | undefined }> {
   const tree = await stageTree(job.store, state);
   if (type === 'kube-installer') {
-    const missing = Object.entries(EXPECTED).filter(([path]) => tree.get(path) === undefined);
+    const missing = missingFromRootfs(tree);
     if (missing.length > 0) {
-      job.reporter.warn(`the rootfs has no ${missing.map(([path, use]) => `${path} (${use})`).join('; no ')}`);
+      job.reporter.warn(`the rootfs has no ${missing.map(({ path, use }) => `${path} (${use})`).join('; no ')}`);
     }
   }
   const source = tree.resolve(METADATA_PATH).found?.source;

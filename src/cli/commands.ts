@@ -3,6 +3,7 @@ import type { CommandEntry } from './command-entry.js';
 /** Every command, in the order in which help shows them. A command's module is loaded only when it is called. */
 export const COMMANDS: readonly CommandEntry[] = [
   { names: ['build'], summary: 'build a ClusterImage from a Kubefile', load: () => import('./build.js') },
+  { names: ['lint'], summary: 'check a Kubefile without building it', load: () => import('./lint.js') },
   { names: ['images', 'ls'], summary: 'list the images of the store', load: () => import('./images.js') },
   { names: ['inspect'], summary: 'show what an image is and what is in it', load: () => import('./inspect.js') },
   {

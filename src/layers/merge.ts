@@ -54,16 +54,20 @@ interface Node {
  * root's directories with mode 0755.
  */
 export function mergeTocs(tocs: readonly LayerToc[]): MergedTree {
-  const root = newNode(impliedDirectory(''), 0);
-  let linked = false;
-  for (const [layer, toc] of tocs.entries()) {
-    for (const entry of toc.entries) hide(root, entry);
-    for (const entry of toc.entries) {
-      place(root, entry, layer);
-      linked ||= entry.type === 'hardlink';
-    }
-  }
-  return new Tree(root, linked ? firstPaths(root) : new Map());
+  const tree = growingTree();
+  for (const toc of tocs) tree.add(toc);
+  return tree;
+}
+
+/** A merged tree that layers are added to: what is asked for afterwards is answered with them. */
+export interface GrowingTree extends MergedTree {
+  /** Lays a layer on top. What it costs depends on that layer only. */
+  add(layer: Pick<LayerToc, 'entries'>): void;
+}
+
+/** The tree of no layers, to {@link GrowingTree.add} to; the rules are those of {@link mergeTocs}. */
+export function growingTree(): GrowingTree {
+  return new Tree();
 }
 
 function newNode(entry: TocEntry, layer: number): Node {
@@ -159,14 +163,23 @@ function directoryAt(root: Node, path: string, layer: number): Node {
   return node;
 }
 
-class Tree implements MergedTree {
-  readonly #root: Node;
-  readonly #firstPaths: ReadonlyMap<TocEntry, string>;
+class Tree implements GrowingTree {
+  readonly #root = newNode(impliedDirectory(''), 0);
+  #layers = 0;
+  #linked = false;
+  /** Both are made when they are first asked for. */
+  #firstPaths: ReadonlyMap<TocEntry, string> | undefined;
   #sorted: readonly MergedEntry[] | undefined;
 
-  constructor(root: Node, firstPaths: ReadonlyMap<TocEntry, string>) {
-    this.#root = root;
-    this.#firstPaths = firstPaths;
+  add({ entries }: Pick<LayerToc, 'entries'>): void {
+    const layer = this.#layers++;
+    this.#firstPaths = undefined;
+    this.#sorted = undefined;
+    for (const entry of entries) hide(this.#root, entry);
+    for (const entry of entries) {
+      place(this.#root, entry, layer);
+      this.#linked ||= entry.type === 'hardlink';
+    }
   }
 
   entries(): Iterable<MergedEntry> {
@@ -220,7 +233,8 @@ class Tree implements MergedTree {
   #show({ entry, layer, source }: Node): MergedEntry {
     if (source === undefined) return { entry, layer };
     const { path } = entry;
-    const first = this.#firstPaths.get(source.entry) ?? path;
+    if (this.#linked) this.#firstPaths ??= firstPaths(this.#root);
+    const first = this.#firstPaths?.get(source.entry) ?? path;
     const { size: _size, digest: _digest, ...facts } = source.entry;
     if (first !== path)
       return { entry: { ...facts, path, type: 'hardlink', size: 0, linkTarget: first }, layer, source };
