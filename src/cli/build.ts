@@ -13,7 +13,6 @@ import { action, addGlobalFlags, examples, repeatable } from './action.js';
 import { buildArgs } from './build-args.js';
 import { parseDuration } from './duration.js';
 import { addImageFlags, type ImageFlags, imageCollection } from './image-flags.js';
-import { buildArgs } from './build-args.js';
 import { addConnectionFlags, addCredentialFlags, type RegistryFlags, registryOptions } from './registry-flags.js';
 import { asRootFor } from './rootless.js';
 import { slipwayVersion } from './version.js';

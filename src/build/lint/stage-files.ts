@@ -1,6 +1,7 @@
 import type { Position } from '../../kubefile-parser/position.js';
 import { type GrowingTree, growingTree } from '../../layers/merge.js';
-import type { PackEntry, TocEntry } from '../../layers/toc.js';
+import type { TocEntry } from '../../layers/toc.js';
+import type { PlannedEntry } from '../copy/image-view.js';
 
 /** Entries that are kept account of in one run, counting again those of stages that others are built from. */
 const MOST_ENTRIES = 200_000;
@@ -53,7 +54,7 @@ export class StageFiles {
   }
 
   /** What an instruction brings. */
-  add(entries: readonly PackEntry[], at: Position): void {
+  add(entries: readonly PlannedEntry[], at: Position): void {
     const layer = { entries: entries.map((entry) => this.#sketch(entry)), at };
     this.tree.add(layer);
     this.#layers.push(layer);
@@ -75,9 +76,9 @@ export class StageFiles {
     return this.#sources.get(entry);
   }
 
-  #sketch({ content, ...facts }: PackEntry): TocEntry {
+  #sketch({ content, ...facts }: PlannedEntry): TocEntry {
     const entry: TocEntry = { ...facts, offset: 0 };
-    if (content !== undefined && 'file' in content) this.#sources.set(entry, content.file);
+    if (content?.in === 'directory') this.#sources.set(entry, content.file);
     return entry;
   }
 }
