@@ -1,11 +1,11 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SlipwayError } from '../base/errors.js';
+import { possibleOwners } from '../base/id-map.js';
 import { removeTree } from '../base/remove-tree.js';
 import { userNamespace } from '../base/user-namespace.js';
 import type { RunInstruction } from '../kubefile-parser/ast.js';
 import { type RunScript, runScript } from '../kubefile-parser/run-script.js';
-import { possibleOwners } from '../layers/id-map.js';
 import type { MergedTree } from '../layers/merge.js';
 import type { StoredLayer } from '../store/layer-store.js';
 import { expander } from './expand.js';

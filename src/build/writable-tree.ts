@@ -1,8 +1,8 @@
 import { chmod, chown, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSlipwayError } from '../base/errors.js';
+import { canOwn } from '../base/id-map.js';
 import type { Reporter } from '../base/reporter.js';
-import { canOwn } from '../layers/id-map.js';
 import type { MergedTree } from '../layers/merge.js';
 import { mountOverlay, unmount } from '../layers/overlay.js';
 import type { PackEntry } from '../layers/toc.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { canOwn } from '../base/id-map.js';
 import { sha256Digest } from '../image/digest.js';
-import { canOwn } from './id-map.js';
 import { joinPath, nameOf, parentOf } from './layer-names.js';
 import type { MergedTree } from './merge.js';
 import { fsPath } from './path-bytes.js';

@@ -14,7 +14,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { errnoOf, fileSystemError, isSlipwayError, SlipwayError } from '../base/errors.js';
-import { canOwn } from './id-map.js';
+import { canOwn } from '../base/id-map.js';
 import { joinPath, nameOf, parentOf } from './layer-names.js';
 import { makeNode } from './make-node.js';
 import { namesIn } from './names-in.js';

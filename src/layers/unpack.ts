@@ -1,8 +1,8 @@
 import { realpath, stat } from 'node:fs/promises';
 import { SlipwayError } from '../base/errors.js';
+import { possibleOwners } from '../base/id-map.js';
 import type { Digest } from '../image/digest.js';
 import type { Compression } from '../image/media-types.js';
-import { possibleOwners } from './id-map.js';
 import { openLayerStream } from './layer-stream.js';
 import { fsPath, pathFromBytes } from './path-bytes.js';
 import { canWriteRemotely, RemoteWriter, type WriterTask } from './remote-writer.js';

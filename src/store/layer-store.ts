@@ -1,11 +1,11 @@
 import { mkdir, readFile, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
+import { possibleOwners } from '../base/id-map.js';
 import { removeTree } from '../base/remove-tree.js';
 import { type Digest, hexOf } from '../image/digest.js';
 import { compressionOf } from '../image/media-types.js';
 import type { Descriptor } from '../image/oci.js';
-import { possibleOwners } from '../layers/id-map.js';
 import { indexLayer } from '../layers/index-layer.js';
 import type { LayerToc } from '../layers/toc.js';
 import { decodeToc, encodeToc } from '../layers/toc-file.js';

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { SlipwayError } from '../../base/errors.js';
+import { canOwn } from '../../base/id-map.js';
 import type { BindMount, Mount, SecretMount } from '../../kubefile-parser/mount-types.js';
-import { canOwn } from '../../layers/id-map.js';
 import type { ExpandWord } from '../expand.js';
 import type { BuildJob } from '../job.js';
 import { planCacheMount } from './cache-mount.js';

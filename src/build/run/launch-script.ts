@@ -17,6 +17,9 @@
  */
 export const OUTER_SCRIPT = outerScript('');
 
+/** The same in a user namespace: cgroup file systems can be mounted there only in a cgroup namespace that belongs to it. */
+export const NAMESPACE_OUTER_SCRIPT = outerScript('--cgroup ');
+
 /** The same for a user who is not root: inside a user namespace in which that user is root. */
 export const ROOTLESS_OUTER_SCRIPT = outerScript('--user --map-root-user ');
 

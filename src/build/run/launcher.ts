@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import { SlipwayError } from '../../base/errors.js';
-import { OUTER_SCRIPT, ROOTLESS_OUTER_SCRIPT } from './launch-script.js';
+import { possibleOwners } from '../../base/id-map.js';
+import { NAMESPACE_OUTER_SCRIPT, OUTER_SCRIPT, ROOTLESS_OUTER_SCRIPT } from './launch-script.js';
 import { type MemoryFile, memoryFileArguments } from './memory-files.js';
 import { programPath, requireProgram } from './programs.js';
 import type { OutputStream } from './sandbox-request.js';
@@ -54,7 +55,7 @@ export async function launch(request: Launch): Promise<Ending> {
     pipes.closeAll();
     return { code: 130, stopped: 'abort', errorTail: '' };
   }
-  const outer = process.getuid?.() === 0 ? OUTER_SCRIPT : ROOTLESS_OUTER_SCRIPT;
+  const outer = outerScript();
   const shield = openSync(join(runDirectory, 'stdin'), constants.O_RDONLY);
   let child: ChildProcess;
   try {
@@ -78,6 +79,11 @@ export async function launch(request: Launch): Promise<Ending> {
   }
   sendFiles(child, request.files);
   return await follow(child, pipes.read, request);
+}
+
+function outerScript(): string {
+  if (process.getuid?.() !== 0) return ROOTLESS_OUTER_SCRIPT;
+  return possibleOwners() === 'all' ? OUTER_SCRIPT : NAMESPACE_OUTER_SCRIPT;
 }
 
 /** Writes the contents to descriptor 3 of the child. One that ends before it has read them says elsewhere why. */

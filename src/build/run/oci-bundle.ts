@@ -1,3 +1,4 @@
+import { canOwn, possibleOwners } from '../../base/id-map.js';
 import { type PlacedMount, SANDBOX_HOST_NAME } from './bwrap-arguments.js';
 import { MASKED_PATHS, READONLY_PATHS } from './masked-paths.js';
 import type { SandboxUser } from './rootfs-user.js';
@@ -60,7 +61,15 @@ export function ociConfig(options: BundleOptions): Readonly<Record<string, unkno
         destination: '/dev/pts',
         type: 'devpts',
         source: 'devpts',
-        options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+        options: [
+          'nosuid',
+          'noexec',
+          'newinstance',
+          'ptmxmode=0666',
+          'mode=0620',
+          // Where there is a group tty.
+          ...(canOwn(0, 5) ? ['gid=5'] : []),
+        ],
       },
       {
         destination: '/dev/shm',
@@ -69,7 +78,7 @@ export function ociConfig(options: BundleOptions): Readonly<Record<string, unkno
         options: ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=65536k'],
       },
       { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
-      { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
+      systemFiles(),
       ...options.mounts.map(ociMount),
     ],
     linux: {
@@ -83,6 +92,14 @@ export function ociConfig(options: BundleOptions): Readonly<Record<string, unkno
       ...seccomp(process.arch),
     },
   };
+}
+
+/** In a user namespace sysfs can be mounted only by who has made the network namespace too. */
+function systemFiles(): unknown {
+  const safe = ['nosuid', 'noexec', 'nodev', 'ro'];
+  return possibleOwners() === 'all'
+    ? { destination: '/sys', type: 'sysfs', source: 'sysfs', options: safe }
+    : { destination: '/sys', type: 'bind', source: '/sys', options: ['rbind', ...safe] };
 }
 
 function ociMount({ mount, place, source }: PlacedMount): unknown {

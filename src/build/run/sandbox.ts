@@ -1,11 +1,13 @@
 import { resolve } from 'node:path';
 import { fileSystemError, SlipwayError } from '../../base/errors.js';
+import { canOwn } from '../../base/id-map.js';
 import { runWithBwrap } from './bwrap-engine.js';
 import type { EngineResult, EngineRun } from './engine.js';
 import { checkEnvironment } from './environment.js';
 import type { Ending } from './launcher.js';
 import { placeRequest } from './placement.js';
 import { findProgram, requireProgram } from './programs.js';
+import type { SandboxUser } from './rootfs-user.js';
 import { inRunDirectory } from './run-directory.js';
 import { runWithRunc } from './runc-engine.js';
 import type { SandboxRequest, SandboxResult } from './sandbox-request.js';
@@ -40,6 +42,7 @@ export async function runSandboxed(given: SandboxRequest): Promise<SandboxResult
   try {
     const placement = placeRequest(request);
     try {
+      checkUser(request, placement.user);
       let last: Ending | undefined;
       for (const { name, program, run } of engines) {
         const { ending, code } = await inRunDirectory(request, (runDirectory) =>
@@ -82,6 +85,18 @@ function checkArguments(argv: readonly string[]): void {
         hint: 'COPY it as a script file and RUN that',
       },
     );
+}
+
+/** In a user namespace there are only the users that it maps. */
+function checkUser({ user }: SandboxRequest, { uid, gid }: SandboxUser): void {
+  if (process.getuid?.() !== 0 || canOwn(uid, gid)) return;
+  throw new SlipwayError(
+    'E_UNSUPPORTED',
+    `cannot run as user ${user} (${uid}:${gid}): this user has no such id to use`,
+    {
+      hint: 'give the user subordinate ids (usermod --add-subuids and --add-subgids, package uidmap), build as root, or use USER root',
+    },
+  );
 }
 
 function checkDirectories({ rootfs, scratch }: SandboxRequest): void {
