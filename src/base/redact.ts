@@ -13,6 +13,7 @@ export function redact(text: string): string {
   let clean = text
     .replace(/(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/@:]+(?::[^\s/@]*)?@/gi, '$1***@')
     .replace(/\b(authorization:\s*)(basic|bearer)\s+\S+/gi, '$1$2 ***');
-  for (const secret of secrets) clean = clean.replaceAll(secret, '***');
+  // Longer ones first: of a secret that begins another one the rest would be left.
+  for (const secret of [...secrets].sort((a, b) => b.length - a.length)) clean = clean.replaceAll(secret, '***');
   return clean;
 }
