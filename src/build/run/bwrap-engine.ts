@@ -66,8 +66,8 @@ function inContainer({ request, placement, runDirectory }: EngineRun, mounts: re
   const { rootfs, network, argv } = request;
   const { user } = placement;
   if (user.uid !== 0 || user.gid !== 0)
-    throw new SlipwayError('E_UNSUPPORTED', `cannot run as user ${request.user} in a container without runc and root`, {
-      hint: 'build as root with runc (apt-get install runc), or use USER root',
+    throw new SlipwayError('E_UNSUPPORTED', `cannot run as user ${request.user} in a container without runc`, {
+      hint: 'install it (apt-get install runc), or use USER root',
     });
   const environment = containerEnvironment(request.env, process.env, user.home);
   const networkFiles = networkFileMounts(runDirectory, placement.networkPlaces);
