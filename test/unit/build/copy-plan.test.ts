@@ -3,6 +3,7 @@ import { linkSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { BuildContext } from '../../../src/build/context.js';
+import { compileExcludes } from '../../../src/build/copy/exclude.js';
 import { pickSources } from '../../../src/build/copy/pick.js';
 import type { Changes } from '../../../src/build/copy/place.js';
 import type { SourceTree } from '../../../src/build/copy/source-tree.js';
@@ -154,6 +155,135 @@ describe('what lands where', () => {
   });
 });
 
+describe('--exclude', () => {
+  const files = {
+    'dir/a.txt': '',
+    'dir/sub/b.txt': '',
+    'dir/sub/c.md': '',
+    'dir/keep/d.txt': '',
+    'hom.txt': '',
+    'hom.md': '',
+  };
+  const excluding = (...patterns: string[]) => {
+    const excludes = compileExcludes(patterns);
+    return excludes === undefined ? {} : { changes: { excludes } };
+  };
+
+  it('is about the path below the destination', async () => {
+    const from = await context(files);
+    expect(paths(copy(from, ['dir'], '/x/', excluding('*.txt')))).toEqual([
+      'x/',
+      'x/keep/',
+      'x/keep/d.txt',
+      'x/sub/',
+      'x/sub/b.txt',
+      'x/sub/c.md',
+    ]);
+    expect(paths(copy(from, ['dir'], '/', excluding('**/*.txt')))).toEqual(['keep/', 'sub/', 'sub/c.md']);
+    expect(paths(copy(from, ['dir'], '/', excluding('sub', 'keep/d*')))).toEqual(['a.txt', 'keep/']);
+    expect(paths(copy(from, ['dir'], '/', excluding('**', '!sub/b.txt')))).toEqual(['sub/', 'sub/b.txt']);
+    expect(paths(copy(from, ['hom*'], '/', excluding('*.txt')))).toEqual(['hom.md']);
+    expect(paths(copy(from, ['d*'], '/', excluding('dir/sub')))).toEqual([
+      'dir/',
+      'dir/a.txt',
+      'dir/keep/',
+      'dir/keep/d.txt',
+    ]);
+    expect(paths(copy(from, ['d*'], '/', { dialect: 'docker', ...excluding('sub') }))).toEqual([
+      'a.txt',
+      'keep/',
+      'keep/d.txt',
+    ]);
+  });
+
+  it('of everything leaves the destination', async () => {
+    expect(paths(copy(await context(files), ['dir'], '/6', excluding('*')))).toEqual(['6/']);
+  });
+});
+
+describe('--parents', () => {
+  const files = { 'x/a.txt': '', 'x/y/b.txt': '', 'x/y/deep/c.txt': '', 'z/y/d.txt': '', top: '' };
+  const parents = { parents: true };
+
+  it.each([
+    [['x/a.txt', './z/y/d.txt'], '/p', ['p/', 'p/x/', 'p/x/a.txt', 'p/z/', 'p/z/y/', 'p/z/y/d.txt']],
+    [['top'], '/p', ['p/', 'p/top']],
+    [['/x/y'], '/', ['x/', 'x/y/', 'x/y/b.txt', 'x/y/deep/', 'x/y/deep/c.txt']],
+    [['x/y/.'], '/', ['x/', 'x/y/', 'x/y/b.txt', 'x/y/deep/', 'x/y/deep/c.txt']],
+    [['./x/./y/*.txt'], '/p/', ['p/', 'p/y/', 'p/y/b.txt']],
+    [['x/./y/./deep'], '/', ['y/', 'y/deep/', 'y/deep/c.txt']],
+    [['*/./y/**/*.txt'], '/', ['y/', 'y/b.txt', 'y/d.txt', 'y/deep/', 'y/deep/c.txt']],
+    [['**/d.txt'], '/', ['z/', 'z/y/', 'z/y/d.txt']],
+  ])('%j %s', async (sources, destination, expected) => {
+    const from = await context(files);
+    expect(paths(copy(from, sources, destination, parents))).toEqual(expected);
+    expect(paths(copy(from, sources, destination, { ...parents, dialect: 'docker' }))).toEqual(expected);
+  });
+
+  it('gives new directories the modes they have, and leaves those that are there', async () => {
+    const from = await context(files);
+    execFileSync('chmod', ['700', join(from.root, 'x'), join(from.root, 'x/y')]);
+    expect(copy(from, ['x/y/b.txt'], '/', { ...parents, base: image('x/') }).entries).toMatchObject([
+      { path: 'x', mode: 0o750, uid: 7 },
+      { path: 'x/y', mode: 0o700, uid: 0 },
+      { path: 'x/y/b.txt' },
+    ]);
+  });
+
+  it('refuses ..', async () => {
+    const from = await context(files);
+    expect(() => copy(from, ['x/../z'], '/', parents)).toThrowError(/".." cannot be used together with --parents/);
+  });
+});
+
+describe('--link', () => {
+  const options = { link: true, base: image('lib->usr/lib', 'usr/', 'usr/lib/', 'file') };
+
+  it('does not follow links, and replaces what is no directory', async () => {
+    const from = await context({ f: '' });
+    expect(copy(from, ['f'], '/lib/', options).entries).toMatchObject([
+      { path: 'lib', type: 'dir', mode: 0o755, uid: 0 },
+      { path: 'lib/f', type: 'file' },
+    ]);
+    expect(copy(from, ['f'], '/file/f', options).entries).toMatchObject([
+      { path: 'file', type: 'dir', mode: 0o755 },
+      { path: 'file/f', type: 'file' },
+    ]);
+  });
+
+  it('leaves the attributes of directories that are there', async () => {
+    const from = await context({ f: '' });
+    expect(copy(from, ['f'], '/usr/lib/', options).entries).toMatchObject([
+      { path: 'usr', mode: 0o750, uid: 7 },
+      { path: 'usr/lib', mode: 0o750, uid: 7 },
+      { path: 'usr/lib/f' },
+    ]);
+    expect(() => copy(from, ['f'], '/usr', options)).toThrowError(
+      expect.objectContaining({ hint: expect.stringContaining('/usr/') }),
+    );
+  });
+});
+
+describe('hard links', () => {
+  it('do not lead to what a later source put in the place of their file', async () => {
+    const from = await context({ 'one/x': 'same', 'two/x': 'different' });
+    linkSync(join(from.root, 'one/x'), join(from.root, 'one/y'));
+    linkSync(join(from.root, 'one/x'), join(from.root, 'one/z'));
+    expect(copy(from, ['one', 'two'], '/').entries).toMatchObject([
+      { path: 'x', type: 'file', size: 9 },
+      { path: 'y', type: 'file', size: 4 },
+      { path: 'z', type: 'hardlink', linkTarget: 'y' },
+    ]);
+  });
+});
+
+describe('times', () => {
+  it('of the context are no part of an image, nor those of new directories', async () => {
+    const from = await context({ 'd/f': '' });
+    for (const { mtime } of copy(from, ['d'], '/new/').entries) expect(mtime).toBe(TIME);
+  });
+});
+
 describe('mistakes', () => {
   it.each([
     [['nofile'], '/', 'nofile is not in the build context', undefined],
@@ -220,5 +350,50 @@ describe('mistakes', () => {
       { path: 'x/etc', type: 'symlink', linkTarget: '/etc' },
       { path: 'x/file' },
     ]);
+  });
+
+  it('a link that leads nowhere is named as such', async () => {
+    const from = await context({ current: '->releases/v2', 'releases/v1': '' });
+    expect(() => copy(from, ['current'], '/')).toThrowError(
+      /current is a symbolic link to releases\/v2, and that is not in the build context/,
+    );
+  });
+
+  it('what no machine could unpack is refused', async () => {
+    const deep = Array.from({ length: 300 }, () => 'd').join('/');
+    const from = await context({ [`deep/${deep}/f`]: '', f: '' });
+    expect(() => copy(from, ['deep'], '/')).toThrowError(/cannot be in an image: it is \d+ directories deep/);
+    expect(() => copy(from, ['f'], `/${'n'.repeat(256)}`)).toThrowError(/is longer than 255 bytes/);
+    expect(() => copy(from, ['f'], `/${'long-name/'.repeat(450)}`)).toThrowError(/its path has \d+ bytes/);
+  });
+
+  it('a path that is too long for this machine is named relative to the context', async () => {
+    const from = await context({});
+    const name = 'n'.repeat(250);
+    // made step by step, as no path leads there
+    execFileSync('perl', ['-e', 'for (1..20) { mkdir $ARGV[0]; chdir $ARGV[0] or die }', name], { cwd: from.root });
+    try {
+      expect(() => copy(from, ['.'], '/')).toThrowError(
+        expect.objectContaining({
+          code: 'E_COPY',
+          message: expect.stringMatching(/^n{100}….* of the build context .*too long/),
+        }),
+      );
+    } finally {
+      execFileSync('rm', ['-rf', join(from.root, name)]);
+    }
+  });
+
+  it('a FIFO is never opened, and names of any bytes are kept', async () => {
+    const from = await context({ 'd/new\nline': '', 'd/…': '' });
+    execFileSync('mkfifo', [join(from.root, 'd/fifo')]);
+    execFileSync('sh', ['-c', 'touch "$(printf \'d/latin\\351\')"'], { cwd: from.root });
+    expect(paths(copy(from, ['d'], '/'))).toEqual(['fifo', 'latin\udce9', 'new\nline', '…'].sort());
+    expect(copy(from, ['d/fifo'], '/').entries).toMatchObject([{ path: 'fifo', type: 'fifo' }]);
+  });
+
+  it('** does not go round in circles', async () => {
+    const from = await context({ 'd/f': '', 'd/self': '->.', 'd/up': '->..' });
+    expect(paths(copy(from, ['**/f'], '/'))).toEqual(['f']);
   });
 });
