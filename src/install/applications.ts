@@ -1,6 +1,6 @@
 import { SlipwayError } from '../base/errors.js';
 import { suggest } from '../base/suggest.js';
-import { allowsKubeVersion, startCommands } from '../image/applications.js';
+import { allowsKubeVersion, applicationDir, startCommands } from '../image/applications.js';
 import type { ClusterSpec } from './cluster-spec.js';
 import type { InstallImage } from './install-image.js';
 import type { PreflightReport } from './preflight.js';
@@ -62,6 +62,14 @@ export function applicationFindings(
       host: undefined,
       problem: `the applications of the image need Kubernetes ${wanted} (KUBEVERSION), and it installs ${version}`,
       hint: 'build it FROM a base image with such a version, or with applications for this one',
+    });
+  }
+  for (const name of new Set(launched.flatMap(({ application }) => application ?? []))) {
+    if (rootfs.entries.some(({ path, type }) => path === applicationDir(name) && type === 'dir')) continue;
+    problems.push({
+      host: undefined,
+      problem: `the image launches the application ${name} and has no ${applicationDir(name)}`,
+      hint: `build it again with APP ${name}`,
     });
   }
   const charts = applications.filter(

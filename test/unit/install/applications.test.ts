@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { isSlipwayError } from '../../../src/base/errors.js';
 import { checkApplicationNames } from '../../../src/image/applications.js';
+import { digestOf } from '../../../src/image/digest.js';
 import { applicationFindings, launchCommands } from '../../../src/install/applications.js';
 import { applicationVariables } from '../../../src/install/host-env.js';
 
@@ -66,7 +67,8 @@ describe('what is launched', () => {
 });
 
 describe('what applications need', () => {
-  const rootfs = { entries: [], digest: 'sha256:x', skipped: [] } as never;
+  const dir = { path: 'application/apps/chart', type: 'dir', mode: 0o755, uid: 0, gid: 0, mtime: 0 } as const;
+  const rootfs = { entries: [dir], digest: digestOf(''), skipped: [] };
   const findings = (kubeConstraint: string | undefined, version = 'v1.29.2') =>
     applicationFindings(
       { version, kubeConstraint, applications: image.applications, rootfs },
@@ -88,6 +90,18 @@ describe('what applications need', () => {
     const { problems, warnings } = findings('newest');
     expect(problems).toEqual([]);
     expect(warnings[0]).toMatch(/"newest".*not checked/);
+  });
+
+  it('is its directory', () => {
+    const launched = launchCommands({}, image);
+    const { problems } = applicationFindings(
+      { ...image, version: 'v1.29.2', kubeConstraint: undefined, rootfs },
+      launched,
+    );
+    expect(problems.map(({ problem }) => problem)).toEqual([
+      'the image launches the application web and has no application/apps/web',
+      'the image launches the application tool and has no application/apps/tool',
+    ]);
   });
 
   it('is helm for a chart that is launched', () => {
