@@ -1,6 +1,7 @@
-import { rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { SlipwayError } from '../../base/errors.js';
 import { redact } from '../../base/redact.js';
+import { removeTree } from '../../base/remove-tree.js';
 import { applicationDir, CNI_LABEL, CSI_LABEL, isApplicationName, startCommands } from '../../image/applications.js';
 import type { Application } from '../../image/cluster-image.js';
 import type { AppInstruction, Kubefile } from '../../kubefile-parser/ast.js';
@@ -21,7 +22,7 @@ import { neutralTime } from '../times.js';
 import { type DetectedApplication, detectApplication } from './detect.js';
 import { noCommands } from './launch.js';
 import { parseAppSource } from './source.js';
-import { namedSources } from './sources.js';
+import { type NamedSources, namedSources } from './sources.js';
 
 /**
  * APP, CNI and CSI: brings the files of an application into its directory of the rootfs, in one layer, and notes how it is started. An
@@ -40,9 +41,9 @@ export async function runApplication(
   return at(job, instruction.sources[0]?.position ?? instruction.position, async () => {
     const sources = instruction.sources.map((word) => parseAppSource(expand(word)));
     const staging = await job.store.temp.path('application');
+    const plan: SourcePlan[] = [];
     try {
       const base = await withoutDirectory(job, state, applicationDir(name));
-      const plan: SourcePlan[] = [];
       for (const [index, source] of sources.entries()) {
         const named = await namedSources(job, source, `${staging}/${index}`);
         plan.push({ ...named, files: filesOf(job, name, named.sources) });
@@ -59,15 +60,13 @@ export async function runApplication(
       const done = await runTransfer(job, state, { instruction: shown, facts, link: false, planned }, step);
       return { ...done, state: declare(done.state, instruction, describe(name, detected)) };
     } finally {
-      await rm(staging, { recursive: true, force: true });
+      for (const { dispose } of plan) await dispose?.();
+      if (existsSync(staging)) await removeTree(staging);
     }
   });
 }
 
-interface SourcePlan {
-  readonly sources: readonly NamedSource[];
-  /** What identifies the source apart from its content. */
-  readonly facts: readonly unknown[];
+interface SourcePlan extends NamedSources {
   /** The files it brings, relative to the directory of the application, sorted. */
   readonly files: readonly string[];
 }

@@ -1,7 +1,10 @@
 import { realpath } from 'node:fs/promises';
 import { SlipwayError } from '../../base/errors.js';
+import { urlRemote } from '../add/url-remote.js';
+import { parseUrlSource } from '../add/url-source.js';
 import { DirectorySource } from '../copy/directory-source.js';
 import type { NamedSource } from '../copy/pick.js';
+import { singleSource } from '../copy/single-source.js';
 import { stageSource } from '../copy/stage-source.js';
 import type { BuildJob } from '../job.js';
 import { stageTree } from '../stage.js';
@@ -13,6 +16,8 @@ import type { AppSource } from './source.js';
 export interface NamedSources {
   readonly sources: readonly NamedSource[];
   readonly facts: readonly unknown[];
+  /** Removes what is not in the directory that was given. */
+  readonly dispose?: () => Promise<void>;
 }
 
 /**
@@ -42,7 +47,28 @@ export async function namedSources(job: BuildJob, source: AppSource, dir: string
       };
     }
     case 'http':
-      throw new SlipwayError('E_UNSUPPORTED', `${source.url}: a URL is not supported by this version`);
+      return urlFile(job, source.url);
+  }
+}
+
+/** A file of a web server, under the name that its URL has; readable for all, as it would be in a build context. */
+async function urlFile(job: BuildJob, text: string): Promise<NamedSources> {
+  const url = parseUrlSource(text);
+  if (url?.name === undefined)
+    throw new SlipwayError('E_USAGE', `${url?.shown ?? text} has no file name`, {
+      hint: 'an application needs the URL of one file: https://HOST/PATH/FILE',
+    });
+  const remote = urlRemote(job, url, undefined);
+  const dispose = (): Promise<void> => remote.dispose();
+  try {
+    const { tree } = (await remote.fetch()).source;
+    const entry = tree.find(url.name);
+    if (entry === undefined) throw new SlipwayError('E_INTERNAL', `${url.shown} was downloaded and is not there`);
+    const source = { tree: singleSource(tree.what, { ...entry, mode: 0o644 }), name: url.name, literal: true };
+    return { sources: [source], facts: ['http', url.name], dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
   }
 }
 

@@ -1,5 +1,7 @@
 // Applications from registries and chart repositories: charts as "helm push" makes them, files as "oras push" does, images.
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -193,6 +195,60 @@ describe('oci://', () => {
     expect(await failure(await artifact('bad:v2', EMPTY, damaged))).toMatch(/Kubefile:2:9: /);
     expect(await failure(`oci://${registry.address}/absent:v1`)).toMatch(/has no absent:v1/);
     expect(await failure('oci://UPPER/x')).toMatch(/invalid image name|cannot/);
+  });
+});
+
+describe('https:// and http://', () => {
+  let server: Server;
+  let address: string;
+  const asked: (string | undefined)[] = [];
+  beforeAll(async () => {
+    server = createServer((request, response) => {
+      asked.push(request.headers.authorization);
+      if (request.url?.startsWith('/absent') === true) response.writeHead(404);
+      response.end(KUBE);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+  afterAll(() => new Promise((resolve) => server.close(resolve)));
+
+  it('a file comes under its name, with what else the application has, and is cached by content', async () => {
+    const kubefile = `FROM scratch\nAPP web local://ns.yaml http://${address}/v1/deploy%20it.yaml?token=x\nLAUNCH web\n`;
+    const dir = context(kubefile);
+    writeFileSync(join(dir, 'ns.yaml'), KUBE);
+    await mustSlipway(['build', '-q', '-t', 'url:v1', '--type', 'app-installer', dir], { root });
+    const { applications } = JSON.parse(await mustSlipway(['inspect', 'url:v1', '--json'], { root })) as {
+      applications: unknown;
+    };
+    expect(applications).toMatchObject([{ type: 'kube', files: ['ns.yaml', 'deploy it.yaml'] }]);
+    expect(await files(`http://${address}/a.yaml`)).toEqual({ '644 a.yaml': KUBE });
+    const again = await slipway(['build', '--type', 'app-installer', dir], { root });
+    expect(again.stderr).toMatch(/\[1\/2\] cached/);
+  });
+
+  it('credentials reach the server, and neither the image nor what is printed', async () => {
+    const dir = context(
+      `FROM scratch\nARG PW\nAPP web http://me:$PW@${address}/a.yaml http://me:hunter22@${address}/b.yaml\n`,
+    );
+    asked.length = 0;
+    const { stderr, code } = await slipway(
+      ['build', '-t', 'secret:v1', '--type', 'app-installer', '--build-arg', 'PW=hunter33', dir],
+      { root },
+    );
+    expect(code, stderr).toBe(0);
+    expect(asked).toEqual(['hunter33', 'hunter22'].map((pw) => `Basic ${Buffer.from(`me:${pw}`).toString('base64')}`));
+    const history = await mustSlipway(['history', 'secret:v1', '--json'], { root });
+    expect(history).toContain('APP web');
+    for (const text of [history, stderr]) expect(text).not.toMatch(/hunter/);
+  });
+
+  it('what is not there, or has no name, is told', async () => {
+    expect(await failure(`http://${address}/absent.yaml`)).toMatch(/Kubefile:2:9: .*answered 404/);
+    const dir = context(`FROM scratch\nAPP web http://${address}/\n`);
+    const { code, stderr } = await slipway(['build', dir], { root });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/has no file name/);
   });
 });
 
