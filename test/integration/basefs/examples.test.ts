@@ -10,7 +10,7 @@ const EXAMPLES = join(import.meta.dirname, '../../../examples');
 const root = tempDirectory('slipway-examples-');
 
 interface Inspected {
-  readonly launch: { readonly cmds: readonly string[] };
+  readonly launch: { readonly cmds: readonly string[]; readonly apps: readonly string[] };
   readonly metadata: { readonly version: string; readonly ClusterRuntime: string };
 }
 
@@ -42,6 +42,18 @@ describe.sequential('examples', () => {
     expect(paths).not.toContain('README.md');
     const { metadata } = await inspect('user-defined-kubernetes:v1.29.2');
     expect(metadata).toMatchObject({ version: 'v1.29.2', ClusterRuntime: 'k8s' });
+  });
+
+  it('application: is started after what the base starts, with its template and its variable', async () => {
+    await build('application', 'guestbook:v1');
+    expect(await rootfs('guestbook:v1')).toContain('application/apps/guestbook/2-settings.yaml.tmpl');
+    expect((await inspect('guestbook:v1')).launch).toEqual({
+      cmds: ['kubectl apply -f manifests/site.yaml'],
+      apps: ['guestbook'],
+    });
+    expect(await mustSlipway(['inspect', 'guestbook:v1'], { root })).toContain(
+      'guestbook kube, env GREETING: kubectl apply -f 1-namespace.yaml && kubectl apply -f 2-settings.yaml\n',
+    );
   });
 
   describe('dashboard', () => {
