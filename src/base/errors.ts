@@ -126,7 +126,7 @@ export function fileSystemError(error: unknown, what: string): unknown {
     case 'ENOSPC':
     case 'EDQUOT':
       return new SlipwayError('E_NO_SPACE', `no space left on the disk while ${what}`, {
-        hint: 'free some space ("slipway prune" may), or use another place with --root DIR',
+        hint: 'free some space ("slipway prune --build-cache" may), or use another place with --root DIR',
         cause: error,
       });
     case 'EACCES':

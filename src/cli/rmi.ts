@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { SlipwayError } from '../base/errors.js';
+import { isSlipwayError, SlipwayError } from '../base/errors.js';
 import { formatBytes } from '../base/format.js';
 import { collect } from '../store/collect.js';
 import { findImage } from '../store/local-image.js';
@@ -44,11 +44,16 @@ export function define(program: Command): void {
           await store.untag(name);
           if (!context.json) context.out.line(context.quiet ? name : `Untagged: ${name}`);
         }
-        const collected = await collect(store);
+        let kept = 'another process uses the store: the space is freed by the next rmi or prune';
+        const collected = await collect(store).catch((error: unknown) => {
+          // The names are gone, as was asked; that nothing can be freed is for the person to know.
+          if (!isSlipwayError(error, 'E_STORE')) throw error;
+          kept = `${error.message}; ${error.hint}`;
+          return undefined;
+        });
         if (context.json) return context.out.json({ untagged: names, freedBytes: collected?.bytes ?? 0 });
         if (context.quiet) return;
-        if (collected === undefined)
-          context.reporter.warn('another process uses the store: the space is freed by the next rmi or prune');
+        if (collected === undefined) context.reporter.warn(kept);
         else if (collected.blobs > 0)
           context.out.line(`Freed: ${formatBytes(collected.bytes)} (${collected.blobs} blobs)`);
       }),

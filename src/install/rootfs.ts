@@ -178,7 +178,7 @@ async function readContent({ path, size, content, digest }: WantedFile): Promise
   }
   if (digestOf(bytes) !== digest) {
     throw new SlipwayError('E_FILE_CHANGED', `${content.file} is not what the image has at ${path}`, {
-      hint: 'an unpacked layer of the store was changed; remove it with "slipway prune", it is made again when needed',
+      hint: 'an unpacked layer of the store was changed; "slipway store check --repair" removes it, it is made again when needed',
     });
   }
   return bytes;

@@ -122,6 +122,7 @@ async function fetchFrom(
     signal,
     onBlob: ({ digest }) => store.noteSource(digest, repository.host, repository.name),
   });
+  await store.noteSource(root.digest, repository.host, repository.name);
   if (platform !== undefined && !all) await warnOfPlatform(store, root, platform, reference.name, reporter);
   return { descriptor: root, through, from: `${repository.host}/${repository.name}`, ...result };
 }

@@ -1,5 +1,6 @@
 import { errnoOf, SlipwayError } from '../base/errors.js';
 import { type Descriptor, MANIFEST_LIMIT, parseImageDocument } from '../image/oci.js';
+import { receiveBlob } from '../store/partial-blob.js';
 import type { Store } from '../store/store.js';
 import type { ContentSource, ContentTarget } from './content.js';
 import { interruptible } from './interruptible.js';
@@ -22,11 +23,13 @@ export function storeTarget(store: Store): ContentTarget {
   return {
     label: 'the store',
     has: (descriptor) => hasBlob(store, descriptor),
-    async pushBlob(descriptor, open, onProgress) {
-      await writeBlob(store, descriptor, open(0, descriptor.size), onProgress);
-      return 'copied';
+    pushBlob: (descriptor, open, onProgress, signal) => receiveBlob(store, descriptor, { open, onProgress, signal }),
+    async pushDocument({ descriptor, bytes }) {
+      const { digest, size } = descriptor;
+      const writer = await store.newBlob(digest);
+      await writer.write(bytes);
+      await writer.commit({ digest, size });
     },
-    pushDocument: ({ descriptor, bytes }) => writeBlob(store, descriptor, [bytes], () => {}),
   };
 }
 
@@ -49,24 +52,5 @@ async function* readStored(
       hint: 'pull or build the image again',
       cause: error,
     });
-  }
-}
-
-async function writeBlob(
-  store: Store,
-  { digest, size }: Descriptor,
-  content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  onProgress: (bytes: number) => void,
-): Promise<void> {
-  const writer = await store.newBlob(digest);
-  try {
-    for await (const chunk of content) {
-      await writer.write(chunk);
-      onProgress(chunk.byteLength);
-    }
-    await writer.commit({ digest, size });
-  } catch (error) {
-    await writer.abort();
-    throw error;
   }
 }

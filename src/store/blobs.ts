@@ -1,10 +1,10 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
-import { algorithmOf, type Digest, digestOf, hexOf, sha256Digest } from '../image/digest.js';
+import { algorithmOf, type Digest, digestOf, hexOf, isDigest, sha256Digest } from '../image/digest.js';
 import type { Descriptor } from '../image/oci.js';
 import { syncDirectory } from './durable.js';
 import type { TempSpace } from './temp.js';
@@ -44,6 +44,23 @@ export class Blobs {
       if (errnoOf(error) === 'ENOENT') return undefined;
       throw error;
     }
+  }
+
+  /** Every blob with its size, in no order. Files that are no blobs are passed over. */
+  async list(): Promise<BlobIdentity[]> {
+    const found: BlobIdentity[] = [];
+    for (const algorithm of ['sha256', 'sha512']) {
+      const names = await readdir(join(this.#dir, algorithm)).catch((error: unknown) => {
+        if (errnoOf(error) === 'ENOENT') return [];
+        throw error;
+      });
+      for (const hex of names) {
+        const digest = `${algorithm}:${hex}`;
+        const size = isDigest(digest) ? await this.size(digest) : undefined;
+        if (isDigest(digest) && size !== undefined) found.push({ digest, size });
+      }
+    }
+    return found;
   }
 
   /** The raw bytes of a blob. `end` is inclusive. A missing blob is an ENOENT error of the stream. */
@@ -107,10 +124,15 @@ export class Blobs {
 
   /**
    * Takes over a finished file of the temporary space whose digest the caller has computed while writing it.
-   * The file is made durable, then renamed into place; one that is here already is kept and the new one dropped.
+   * The file is made durable, then renamed into place; one that is here already is kept and the new one dropped, but with `replace` it is the
+   * other way round: what is here is known to be damaged.
    */
-  async adopt(file: string, { digest, size }: BlobIdentity, handle?: FileHandle): Promise<void> {
-    if ((await this.size(digest)) === size) {
+  async adopt(
+    file: string,
+    { digest, size }: BlobIdentity,
+    { handle, replace = false }: { readonly handle?: FileHandle; readonly replace?: boolean } = {},
+  ): Promise<void> {
+    if (!replace && (await this.size(digest)) === size) {
       await rm(file, { force: true });
       return;
     }
@@ -186,7 +208,7 @@ export class BlobWriter {
       if (expected.size !== undefined && expected.size !== size) throw sizeMismatch(digest, expected.size, size, what);
       if (expected.digest !== undefined && expected.digest !== digest)
         throw digestMismatch(expected.digest, digest, what);
-      await this.#blobs.adopt(this.#file, { digest, size }, this.#handle);
+      await this.#blobs.adopt(this.#file, { digest, size }, { handle: this.#handle });
     } catch (error) {
       await this.abort();
       throw error;

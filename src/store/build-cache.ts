@@ -1,7 +1,7 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { errnoOf } from '../base/errors.js';
+import { errnoOf, fileSystemError } from '../base/errors.js';
 import { type Digest, hexOf, isDigest } from '../image/digest.js';
 import { descriptorSchema } from '../image/oci.js';
 import { replaceFile } from './durable.js';
@@ -42,35 +42,47 @@ export class BuildCache {
 
   /** A record whose layers are all still in the store. */
   async get(scope: Digest, key: Digest): Promise<CacheRecord | undefined> {
-    const record = await readRecord(recordFile(this.#store, scope, key));
+    const file = recordFile(this.#store, scope, key);
+    const record = await readRecord(file);
     if (record === undefined) return undefined;
     for (const { descriptor } of record.layers) {
       if ((await this.#store.blobSize(descriptor.digest)) !== descriptor.size) return undefined;
     }
+    // What is in use is not what a prune of old records takes. A store that cannot be written to can still be read.
+    const now = new Date();
+    await utimes(file, now, now).catch(() => {});
     return record;
   }
 
   async put(scope: Digest, key: Digest, record: CacheRecord): Promise<void> {
     const file = recordFile(this.#store, scope, key);
-    await mkdir(dirname(file), { recursive: true });
+    try {
+      await mkdir(dirname(file), { recursive: true });
+    } catch (error) {
+      throw fileSystemError(error, 'writing to the build cache');
+    }
     await replaceFile(file, await this.#store.temp.path('record'), JSON.stringify(record));
   }
 }
 
-/** Every layer that a cache record points to. */
-export async function cachedLayers(store: Store): Promise<StoredLayer[]> {
-  const root = cacheDirectory(store);
-  const layers: StoredLayer[] = [];
-  for (const scope of await entries(root)) {
-    for (const key of await entries(join(root, scope)))
-      layers.push(...((await readRecord(join(root, scope, key)))?.layers ?? []));
-  }
-  return layers;
+/** A record as a file of the store. */
+export interface CacheFile {
+  readonly file: string;
+  /** Undefined when it cannot be read; builds take it for absent. */
+  readonly layers: readonly StoredLayer[] | undefined;
 }
 
-/** Forgets the whole build cache. */
-export async function removeCacheRecords(store: Store): Promise<void> {
-  await rm(cacheDirectory(store), { recursive: true, force: true });
+/** Every record of the build cache, in no order. */
+export async function cacheFiles(store: Store): Promise<CacheFile[]> {
+  const root = cacheDirectory(store);
+  const files: CacheFile[] = [];
+  for (const scope of await entries(root)) {
+    for (const key of await entries(join(root, scope))) {
+      const file = join(root, scope, key);
+      files.push({ file, layers: (await readRecord(file))?.layers });
+    }
+  }
+  return files;
 }
 
 function cacheDirectory(store: Store): string {

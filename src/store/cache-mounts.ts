@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process';
-import { chmod, mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { errnoOf } from '../base/errors.js';
 import { removeTree } from '../base/remove-tree.js';
 import { type Digest, hexOf } from '../image/digest.js';
@@ -37,6 +35,9 @@ export async function useCacheMount(store: Store, options: CacheMountOptions): P
   const home = await store.directory('cache', 'mounts', hexOf(key));
   // Setuid programs may lie in it: nobody else on this machine may reach them.
   await chmod(join(store.root, 'cache', 'mounts'), 0o700);
+  // A prune of what is old asks for this time.
+  const now = new Date();
+  await utimes(home, now, now);
   for (let slot = 0; ; slot++) {
     const held = await take(join(home, `${slot}.lock`), options);
     if (held === undefined) continue;
@@ -79,28 +80,14 @@ async function filled(store: Store, home: string, slot: number, { fill }: CacheM
   });
 }
 
-/** Removes all caches. Only for who has the store alone. @returns how many there were, and their bytes on the disk. */
-export async function removeCacheMounts(store: Store): Promise<{ readonly caches: number; readonly bytes: number }> {
+/** The directories of all caches; {@link useCacheMount} sets their time when one is used. */
+export async function cacheMountDirectories(store: Store): Promise<readonly string[]> {
   const home = join(store.root, 'cache', 'mounts');
-  let caches: number;
   try {
-    caches = (await readdir(home)).length;
+    return (await readdir(home)).map((name) => join(home, name));
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return { caches: 0, bytes: 0 };
+    if (errnoOf(error) === 'ENOENT') return [];
     throw error;
-  }
-  const bytes = await usedBytes(home);
-  await removeTree(home);
-  return { caches, bytes };
-}
-
-/** As du counts; 0 when it cannot. */
-async function usedBytes(dir: string): Promise<number> {
-  try {
-    const { stdout } = await promisify(execFile)('du', ['-sk', '--', dir]);
-    return Number.parseInt(stdout, 10) * 1024 || 0;
-  } catch {
-    return 0;
   }
 }
 

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { link, readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { errnoOf, SlipwayError } from '../base/errors.js';
+import { errnoOf, isSlipwayError, SlipwayError } from '../base/errors.js';
 import { zodProblems } from '../base/zod-error.js';
 import { MEDIA } from '../image/media-types.js';
 import { type Descriptor, descriptorSchema } from '../image/oci.js';
@@ -34,16 +34,42 @@ export class ImageIndex {
 
   /** All names, sorted. */
   async list(): Promise<StoredImage[]> {
-    const { manifests } = await this.#read();
-    return manifests
-      .flatMap(({ annotations = {}, ...descriptor }) => {
-        const { [REF_NAME]: name, ...others } = annotations;
-        if (name === undefined) return [];
-        return [
-          { name, descriptor: { ...descriptor, ...(Object.keys(others).length === 0 ? {} : { annotations: others }) } },
-        ];
-      })
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    return imagesOf((await this.#read()).manifests);
+  }
+
+  /** The names that can still be read of an index that is damaged; none of one that cannot be read at all. */
+  async readable(): Promise<StoredImage[]> {
+    try {
+      return await this.list();
+    } catch (error) {
+      if (!isSlipwayError(error)) throw error;
+    }
+    try {
+      const { manifests } = z.looseObject({ manifests: z.array(z.unknown()) }).parse(JSON.parse(await this.#text()));
+      return imagesOf(
+        manifests.flatMap((entry) => {
+          const parsed = descriptorSchema.safeParse(entry);
+          return parsed.success ? [parsed.data] : [];
+        }),
+      );
+    } catch {
+      return [];
+    }
+  }
+
+  /**
+   * Writes the index anew with these names; the old file stays beside it.
+   * @returns where the old one is.
+   */
+  async rewrite(images: readonly StoredImage[]): Promise<string> {
+    return withLock(this.#lockFile, 'exclusive', 'the index of the store', async () => {
+      const kept = `${this.#file}.damaged-${Date.now()}`;
+      await link(this.#file, kept);
+      const manifests = images.map(({ name, descriptor }) => named(name, descriptor));
+      const bytes = JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.index, manifests });
+      await replaceFile(this.#file, await this.#temp.path('index.json'), bytes);
+      return kept;
+    });
   }
 
   /** What `name` stands for. */
@@ -53,8 +79,10 @@ export class ImageIndex {
 
   /** Lets `name` stand for `descriptor` from now on. */
   async tag(name: string, descriptor: Descriptor): Promise<void> {
-    const entry: Descriptor = { ...descriptor, annotations: { ...descriptor.annotations, [REF_NAME]: name } };
-    await this.#change((manifests) => [...manifests.filter((other) => other.annotations?.[REF_NAME] !== name), entry]);
+    await this.#change((manifests) => [
+      ...manifests.filter((other) => other.annotations?.[REF_NAME] !== name),
+      named(name, descriptor),
+    ]);
   }
 
   /** Forgets a name; false when there was none. */
@@ -80,7 +108,7 @@ export class ImageIndex {
   async #read(): Promise<LayoutIndex> {
     let text: string;
     try {
-      text = await readFile(this.#file, 'utf8');
+      text = await this.#text();
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return { schemaVersion: 2, mediaType: MEDIA.index, manifests: [] };
       throw error;
@@ -95,4 +123,24 @@ export class ImageIndex {
     if (!parsed.success) throw new SlipwayError('E_STORE', `${this.#file}: ${zodProblems(parsed.error)}`);
     return parsed.data;
   }
+
+  #text(): Promise<string> {
+    return readFile(this.#file, 'utf8');
+  }
+}
+
+function named(name: string, descriptor: Descriptor): Descriptor {
+  return { ...descriptor, annotations: { ...descriptor.annotations, [REF_NAME]: name } };
+}
+
+function imagesOf(manifests: readonly Descriptor[]): StoredImage[] {
+  return manifests
+    .flatMap(({ annotations = {}, ...descriptor }) => {
+      const { [REF_NAME]: name, ...others } = annotations;
+      if (name === undefined) return [];
+      return [
+        { name, descriptor: { ...descriptor, ...(Object.keys(others).length === 0 ? {} : { annotations: others }) } },
+      ];
+    })
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
 }

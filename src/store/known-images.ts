@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf } from '../base/errors.js';
@@ -38,24 +38,31 @@ export async function rememberImage(
 
 /** What is remembered of a name. Whether all of its content is still here is another question. */
 export async function knownImage(store: Store, name: string, platform: Platform): Promise<KnownImage | undefined> {
-  const record = await readRecord(recordFile(store, name, platform));
+  const file = recordFile(store, name, platform);
+  const record = await readRecord(file);
   // The file's name is only a hash of the key: what it says of itself counts.
-  return record?.name === name && record.platform === platformText(platform) ? record : undefined;
+  if (record?.name !== name || record.platform !== platformText(platform)) return undefined;
+  // What is in use is not what a prune of the old takes.
+  const now = new Date();
+  await utimes(file, now, now).catch(() => {});
+  return record;
 }
 
-/** Everything that is remembered, for a collection. */
-export async function allKnownImages(store: Store): Promise<KnownImage[]> {
-  const known: KnownImage[] = [];
-  for (const file of await files(directory(store))) {
-    const record = await readRecord(join(directory(store), file));
-    if (record !== undefined) known.push(record);
+/** A name that is remembered, as a file of the store. */
+export interface KnownImageFile {
+  readonly file: string;
+  /** Undefined when it cannot be read; builds take it for absent. */
+  readonly known: KnownImage | undefined;
+}
+
+/** Everything that is remembered. */
+export async function knownImageFiles(store: Store): Promise<KnownImageFile[]> {
+  const found: KnownImageFile[] = [];
+  for (const name of await files(directory(store))) {
+    const file = join(directory(store), name);
+    found.push({ file, known: await readRecord(file) });
   }
-  return known;
-}
-
-/** Forgets all of it. */
-export async function forgetKnownImages(store: Store): Promise<void> {
-  await rm(directory(store), { recursive: true, force: true });
+  return found;
 }
 
 function platformText(platform: Platform): string {

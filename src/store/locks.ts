@@ -1,17 +1,21 @@
 import { spawn } from 'node:child_process';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
 
 export type LockMode = 'shared' | 'exclusive';
 
 /** A held lock. Released by `release`, and by the kernel when this process ends in whatever way. */
 export interface FileLock {
+  /** False when the file that was locked has been removed or replaced: the lock means nothing to whoever comes now. */
+  isCurrent(): Promise<boolean>;
   release(): Promise<void>;
 }
 
 export interface LockOptions {
   /** How long to wait for other holders, in seconds; 0 does not wait. Default: for ever. */
   readonly waitSeconds?: number;
+  /** Ends the waiting; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** util-linux flock's exit code when the lock is held by somebody else. */
@@ -30,12 +34,12 @@ const CONFLICT = 75;
 export async function tryLock(
   file: string,
   mode: LockMode,
-  { waitSeconds }: LockOptions = {},
+  { waitSeconds, signal }: LockOptions = {},
 ): Promise<FileLock | undefined> {
   const handle = await openToLock(file, mode);
   try {
     const wait = waitSeconds === undefined ? [] : waitSeconds === 0 ? ['-n'] : ['-w', String(waitSeconds)];
-    const code = await flock(['-E', String(CONFLICT), mode === 'shared' ? '-s' : '-x', ...wait, '3'], handle);
+    const code = await flock(['-E', String(CONFLICT), mode === 'shared' ? '-s' : '-x', ...wait, '3'], handle, signal);
     if (code === CONFLICT) {
       await handle.close();
       return undefined;
@@ -45,7 +49,13 @@ export async function tryLock(
     await handle.close().catch(() => {});
     throw error;
   }
-  return { release: () => handle.close() };
+  return {
+    release: () => handle.close(),
+    async isCurrent() {
+      const [own, named] = await Promise.all([handle.stat(), stat(file).catch(() => undefined)]);
+      return named !== undefined && own.ino === named.ino && own.dev === named.dev;
+    },
+  };
 }
 
 /** {@link tryLock}, or SlipwayError E_LOCKED when others hold it too long. `what` names the thing in the error. */
@@ -85,8 +95,9 @@ async function openToLock(file: string, mode: LockMode): Promise<FileHandle> {
   }
 }
 
-function flock(args: readonly string[], handle: FileHandle): Promise<number> {
+function flock(args: readonly string[], handle: FileHandle, signal: AbortSignal | undefined): Promise<number> {
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
     const child = spawn('flock', args, { stdio: ['ignore', 'ignore', 'ignore', handle.fd] });
     child.on('error', (cause) => {
       reject(
@@ -98,6 +109,12 @@ function flock(args: readonly string[], handle: FileHandle): Promise<number> {
           : cause,
       );
     });
-    child.on('exit', (code) => resolve(code ?? 1));
+    const stop = (): void => void child.kill('SIGKILL');
+    signal?.addEventListener('abort', stop, { once: true });
+    child.on('exit', (code) => {
+      signal?.removeEventListener('abort', stop);
+      if (signal?.aborted === true) reject(signal.reason);
+      else resolve(code ?? 1);
+    });
   });
 }

@@ -88,11 +88,6 @@ export async function imageMounts(store: Store): Promise<ImageMount[]> {
   return mounts;
 }
 
-/** The manifests of what is mounted now. */
-export async function mountedImages(store: Store): Promise<Descriptor[]> {
-  return (await imageMounts(store)).map(({ descriptor }) => descriptor);
-}
-
 /** Takes a mount away. A directory that was made for it goes too. */
 export async function unmountImage(store: Store, { target, ownTarget }: ImageMount): Promise<void> {
   await unmount(target);

@@ -1,7 +1,7 @@
-import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { errnoOf } from '../base/errors.js';
+import { errnoOf, fileSystemError } from '../base/errors.js';
 import { type Digest, hexOf } from '../image/digest.js';
 
 /** A registry repository that is known to hold a blob. */
@@ -29,8 +29,17 @@ export class SourceNotes {
     const known = await this.of(digest);
     if (known.some(({ host, repository }) => host === source.host && repository === source.repository)) return;
     const file = this.#file(digest);
-    await mkdir(dirname(file), { recursive: true });
-    await appendFile(file, line); // one short line: O_APPEND writes it whole even when two processes do it at once
+    try {
+      await mkdir(dirname(file), { recursive: true });
+      await appendFile(file, line); // one short line: O_APPEND writes it whole even when two processes do it at once
+    } catch (error) {
+      throw fileSystemError(error, 'noting where a blob came from');
+    }
+  }
+
+  /** Forgets a blob. */
+  async forget(digest: Digest): Promise<void> {
+    await rm(this.#file(digest), { force: true });
   }
 
   async of(digest: Digest): Promise<readonly BlobSource[]> {

@@ -85,6 +85,11 @@ export class Store {
     return this.blobs.size(digest);
   }
 
+  /** Every blob with its size, in no order. */
+  listBlobs(): Promise<BlobIdentity[]> {
+    return this.blobs.list();
+  }
+
   /** The raw bytes of a blob; `end` is inclusive. */
   openBlob(digest: Digest, range?: { readonly start: number; readonly end?: number }): Readable {
     return this.blobs.open(digest, range);
@@ -109,6 +114,16 @@ export class Store {
     return this.#index.list();
   }
 
+  /** The names that can be read of an index that is damaged. */
+  readableImages(): Promise<StoredImage[]> {
+    return this.#index.readable();
+  }
+
+  /** Writes the index of names anew; the damaged one is kept. @returns where. */
+  rewriteIndex(images: readonly StoredImage[]): Promise<string> {
+    return this.#index.rewrite(images);
+  }
+
   /** What a name stands for: a manifest or an index. */
   resolve(name: string): Promise<Descriptor | undefined> {
     return this.#index.resolve(name);
@@ -131,6 +146,11 @@ export class Store {
 
   sourcesOf(digest: Digest): Promise<readonly BlobSource[]> {
     return this.#sources.of(digest);
+  }
+
+  /** Forgets where a blob came from: it is gone, and nothing needs it. */
+  forgetSources(digest: Digest): Promise<void> {
+    return this.#sources.forget(digest);
   }
 
   /** Runs `work` while no other process may delete blobs or unpacked layers. Calls may nest and overlap. */

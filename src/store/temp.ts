@@ -1,25 +1,30 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf } from '../base/errors.js';
+import { errnoOf, fileSystemError } from '../base/errors.js';
 import { removeTree } from '../base/remove-tree.js';
 import { mountPointsBelow } from '../layers/mount-table.js';
 import { unmount } from '../layers/overlay.js';
+import { diskUsage } from './disk-usage.js';
 import { type FileLock, tryLock } from './locks.js';
+import { isPartial, PARTIAL_CONTENT } from './partial-names.js';
 
 const LOCK = 'lock';
+/** Milliseconds for which an interrupted download can be continued. */
+const PARTIAL_LIFE = 24 * 60 * 60 * 1000;
 
 /**
  * This process's own corner of the store's `tmp/`: everything unfinished lives in it. A lock says that its owner lives; corners
- * whose owner is gone (kill -9, power cut) are swept by the next process that needs one.
+ * whose owner is gone (kill -9, power cut) are swept by the next process that needs one. Interrupted downloads have corners of their own
+ * (partial-blob.ts), which are swept when nobody has continued them for a day.
  */
 export class TempSpace {
-  readonly #root: string;
+  readonly root: string;
   #corner: Promise<{ readonly dir: string; readonly lock: FileLock }> | undefined;
   #next = 0;
 
   constructor(root: string) {
-    this.#root = root;
+    this.root = root;
   }
 
   /** A name nobody else uses, for a file or directory to be made by the caller and renamed away or removed. */
@@ -38,40 +43,84 @@ export class TempSpace {
     await corner.lock.release();
   }
 
+  /**
+   * Removes what nobody works on any more.
+   * @param partials also downloads that could still be continued.
+   * @returns bytes on the disk that were freed.
+   */
+  async sweep({ partials = false }: { readonly partials?: boolean } = {}): Promise<number> {
+    let freed = 0;
+    await this.#abandoned(partials, async (dir) => {
+      // A killed RUN leaves its overlay mounted.
+      for (const place of await mountPointsBelow(await realpath(dir))) await unmount(place, { lazy: true });
+      if (partials) freed += await diskUsage([dir]);
+      await removeTree(dir);
+    });
+    return freed;
+  }
+
+  /** What {@link sweep} would remove. */
+  async leftovers({
+    partials = false,
+  }: {
+    readonly partials?: boolean;
+  } = {}): Promise<{ entries: number; bytes: number }> {
+    const found = { entries: 0, bytes: 0 };
+    await this.#abandoned(partials, async (dir) => {
+      found.entries++;
+      found.bytes += await diskUsage([dir]);
+    });
+    return found;
+  }
+
   async #open(): Promise<{ dir: string; lock: FileLock }> {
-    await mkdir(this.#root, { recursive: true });
-    await this.#sweep();
-    for (;;) {
-      const dir = join(this.#root, randomBytes(8).toString('hex'));
-      await mkdir(dir);
-      const lock = await tryLock(join(dir, LOCK), 'exclusive', { waitSeconds: 0 });
-      // A sweeper may have come between mkdir and the lock: it then holds, or has removed, what we locked.
-      if (lock !== undefined) {
-        if (await exists(join(dir, LOCK))) return { dir, lock };
-        await lock.release();
+    try {
+      await mkdir(this.root, { recursive: true });
+      await this.sweep();
+      for (;;) {
+        const dir = join(this.root, randomBytes(8).toString('hex'));
+        await mkdir(dir);
+        const lock = await tryLock(join(dir, LOCK), 'exclusive', { waitSeconds: 0 });
+        // A sweeper may have come between mkdir and the lock: it then holds, or has removed, what we locked.
+        if (lock !== undefined) {
+          if (await lock.isCurrent()) return { dir, lock };
+          await lock.release();
+        }
       }
+    } catch (error) {
+      throw fileSystemError(error, `writing to ${this.root}`);
     }
   }
 
-  async #sweep(): Promise<void> {
-    for (const name of await readdir(this.#root)) {
-      const dir = join(this.#root, name);
+  /** Calls `work` with every corner whose owner is gone, holding its lock. */
+  async #abandoned(partials: boolean, work: (dir: string) => Promise<void>): Promise<void> {
+    for (const name of await namesIn(this.root)) {
+      const dir = join(this.root, name);
+      if (!partials && isPartial(name) && (await isYoung(dir))) continue;
       const lock = await tryLock(join(dir, LOCK), 'exclusive', { waitSeconds: 0 }).catch((error: unknown) => {
         if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined;
         throw error;
       });
       if (lock === undefined) continue;
-      // A killed RUN leaves its overlay mounted.
-      for (const place of await mountPointsBelow(await realpath(dir))) await unmount(place, { lazy: true });
-      await removeTree(dir);
-      await lock.release();
+      try {
+        if (await lock.isCurrent()) await work(dir);
+      } finally {
+        await lock.release();
+      }
     }
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
+async function isYoung(dir: string): Promise<boolean> {
+  const found = await stat(join(dir, PARTIAL_CONTENT)).catch(() => undefined);
+  return found !== undefined && Date.now() - found.mtimeMs < PARTIAL_LIFE;
+}
+
+async function namesIn(dir: string): Promise<string[]> {
+  try {
+    return await readdir(dir);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { SlipwayError } from '../../../src/base/errors.js';
@@ -45,9 +45,9 @@ const isBlob = ({ method, path }: SeenRequest, { digest }: Descriptor): boolean 
   method === 'GET' && path.endsWith(digest);
 
 /** Pulls the image through a proxy that misbehaves. */
-async function pullThrough(rule: Rule, options: RegistryOptions = QUICK) {
+async function pullThrough(rule: Rule, options: RegistryOptions = QUICK, into?: Store) {
   const proxy = await faultProxy(registry.address, rule);
-  const store = await testStore();
+  const store = into ?? (await testStore());
   return { proxy, store, pulled: pullImage(store, `${proxy.address}/x:1`, options) };
 }
 
@@ -63,10 +63,12 @@ async function pushThrough(rule: Rule, options: RegistryOptions = {}, upstream?:
   };
 }
 
-async function expectNothingStored(store: Store): Promise<void> {
+/** @param begun the blob whose beginning stays, for the next pull to go on. */
+async function expectNothingStored(store: Store, begun?: Descriptor): Promise<void> {
   expect(await store.images()).toEqual([]);
+  const partial = begun === undefined ? '' : `partial-${begun.digest.slice('sha256:'.length)}`;
   for (const corner of await readdir(join(store.root, 'tmp'))) {
-    expect(await readdir(join(store.root, 'tmp', corner))).toEqual(['lock']);
+    expect(await readdir(join(store.root, 'tmp', corner))).toEqual(corner === partial ? ['content', 'lock'] : ['lock']);
   }
 }
 
@@ -139,7 +141,7 @@ describe('broken connections', () => {
     );
     await expect(pulled).rejects.toMatchObject({ code: 'E_REGISTRY_UNREACHABLE' });
     expect(proxy.seen('GET', new RegExp(big.digest)).length).toBeLessThan(8);
-    await expectNothingStored(store);
+    await expectNothingStored(store, big);
   });
 
   test('a manifest cut off in the middle is fetched again', async () => {
@@ -177,8 +179,36 @@ describe('an interruption', () => {
       { ...QUICK, signal: interrupt.signal },
     );
     await expect(pulled).rejects.toBe(reason);
-    await expectNothingStored(store);
+    await expectNothingStored(store, big);
   });
+
+  test('of a pull is made good by the next one, which goes on where it ended', async () => {
+    const store = await testStore();
+    const cut = await pullThrough(
+      (request) => (isBlob(request, big) ? { hide: ['range'], cutAnswerAfter: 700_000 } : undefined),
+      QUICK,
+      store,
+    );
+    await expect(cut.pulled).rejects.toMatchObject({ code: 'E_REGISTRY_UNREACHABLE' });
+    const again = await pullThrough(() => undefined, QUICK, store);
+    expect((await again.pulled).descriptor.digest).toBe(image.digest);
+    const [request] = again.proxy.seen('GET', new RegExp(big.digest));
+    expect(Number(/^bytes=(\d+)-/.exec(request?.headers.range ?? '')?.[1])).toBeGreaterThan(0);
+    expect((await readdir(join(store.root, 'tmp'))).filter((name) => name.startsWith('partial-'))).toEqual([]);
+  });
+
+  test.each(['the beginning that was kept is spoilt', 'more was kept than there is'])(
+    '%s: all of it comes again',
+    async (how) => {
+      const store = await testStore();
+      const corner = join(store.root, 'tmp', `partial-${big.digest.slice('sha256:'.length)}`);
+      await mkdir(corner, { recursive: true });
+      await writeFile(join(corner, 'content'), randomBytes(how.startsWith('more') ? big.size + 1 : 1000));
+      const { pulled } = await pullThrough(() => undefined, QUICK, store);
+      expect((await pulled).descriptor.digest).toBe(image.digest);
+      expect((await readdir(join(store.root, 'tmp'))).filter((name) => name.startsWith('partial-'))).toEqual([]);
+    },
+  );
 
   test('ends a push', async () => {
     const interrupt = new AbortController();
