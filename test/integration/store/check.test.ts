@@ -103,7 +103,8 @@ describe('a store that is whole', () => {
   it('is found so, with every file hashed too', async () => {
     const { code, report } = await check('--content');
     expect({ code, damaged: report.damaged }).toEqual({ code: 0, damaged: [] });
-    expect(report.checked).toMatchObject({ images: 2, tocs: 3, cacheRecords: 2 });
+    expect(report.checked).toMatchObject({ images: 2, tocs: 3 });
+    expect(report.checked.cacheRecords).toBeGreaterThanOrEqual(2);
     expect(report.checked.unpackedLayers).toBeGreaterThanOrEqual(2);
     const text = await mustSlipway(['store', 'check'], { root });
     expect(text).toMatch(/^Checked 2 images, \d+ blobs .*: all is well\n$/);
