@@ -72,7 +72,7 @@ export async function buildImage(store: Store, options: BuildOptions): Promise<D
     for (const { line, column, message, rule } of buildWarnings(kubefile, { ...options, platform }))
       options.reporter.warn(`${kubefile.file}:${line}:${column}: ${message} (${rule})`);
   return store.use(async () => {
-    const context = await BuildContext.open(options.context, kubefile.file);
+    const context = await BuildContext.open(options.context, kubefile.file, kubefile.directives.dialect);
     const digests = await FileDigests.open(store, context.root);
     const cache = trackedCache(new BuildCache(store), await importCaches(store, options));
     const shared = {

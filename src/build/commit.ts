@@ -60,6 +60,7 @@ function imageConfig(
       ...(workdir === '/' ? {} : { WorkingDir: workdir }),
       ...(shell.join('\0') === DEFAULT_SHELL.join('\0') ? {} : { Shell: [...shell] }),
       ...(Object.keys(labels).length === 0 ? {} : { Labels: sorted(labels) }),
+      ...(type === 'image' ? state.docker : {}),
     },
     rootfs: { type: 'layers', diff_ids: state.layers.map(({ diffId }) => diffId) },
     history: [...state.history],

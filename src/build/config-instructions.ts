@@ -8,6 +8,7 @@ import type {
 } from '../kubefile-parser/ast.js';
 import type { CommandLine } from '../kubefile-parser/parts.js';
 import { refuseAfterLaunch } from './apps/launch.js';
+import { changeSettings } from './docker-settings.js';
 import type { ExpandWord } from './expand.js';
 import type { BuildJob } from './job.js';
 import type { StageState } from './stage.js';
@@ -39,11 +40,14 @@ export function configChange(
     case 'ENTRYPOINT':
       return entrypoint(state, instruction);
     case 'CMD':
-      if (job.kubefile.directives.dialect === 'docker') return { cmd: commandArgs(state, instruction.command) };
+      if (job.kubefile.directives.dialect === 'docker')
+        return { cmd: commandArgs(state, instruction.command), ownCmd: true };
       refuseAfterLaunch(state, 'CMD');
       return { launchCmds: [...state.launchCmds, launchText(instruction)] };
     case 'IGNORED':
-      return {};
+      return job.kubefile.directives.dialect === 'docker'
+        ? { docker: changeSettings(state.docker, instruction, expand) }
+        : {};
     default:
       return undefined;
   }
@@ -72,7 +76,7 @@ function pairs({ pairs: list }: EnvInstruction | LabelInstruction, expand: Expan
 /** As in Docker: a new ENTRYPOINT takes the CMD of the base image away. */
 function entrypoint(state: StageState, { command }: EntrypointInstruction): Partial<StageState> {
   const args = commandArgs(state, command);
-  return { entrypoint: args.length === 0 ? undefined : args, cmd: undefined };
+  return { entrypoint: args.length === 0 ? undefined : args, cmd: state.ownCmd ? state.cmd : undefined };
 }
 
 function commandArgs({ shell }: StageState, command: CommandLine): readonly string[] {

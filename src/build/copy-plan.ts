@@ -31,7 +31,11 @@ export function planCopy({ picks, destination, workdir, base, link, parents, cha
   const target = view.resolve(destination.startsWith('/') ? destination : `${workdir}/${destination}`);
   const unpacks = (pick: Pick | ArchivePick): boolean => 'members' in pick || pick.contents;
   const isDirectory =
-    /(?:^|\/)\.{0,2}$/.test(destination) || view.get(target)?.type === 'dir' || target === '' || parents;
+    destination === '.' ||
+    /(?:^|\/)$/.test(destination) ||
+    view.get(target)?.type === 'dir' ||
+    target === '' ||
+    parents;
   if (picks.length > 1 && !isDirectory && !picks.every(unpacks)) {
     throw new SlipwayError('E_COPY', `several sources: ${destination} is not a directory`, {
       hint: `write ${destination}/ if a directory is meant`,

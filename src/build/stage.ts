@@ -7,6 +7,7 @@ import { type MergedTree, mergeTocs } from '../layers/merge.js';
 import { layersOf, readToc, type StoredLayer } from '../store/layer-store.js';
 import type { LocalImage } from '../store/local-image.js';
 import type { Store } from '../store/store.js';
+import { type DockerSettings, inheritedSettings } from './docker-settings.js';
 import { plannedLayer } from './planned-layers.js';
 
 /** A stage of a build after some of its instructions. Never changed in place: every instruction makes a new one. */
@@ -30,6 +31,9 @@ export interface StageState {
   /** Of an ordinary container image (`# dialect=docker`). */
   readonly entrypoint: readonly string[] | undefined;
   readonly cmd: readonly string[] | undefined;
+  /** The CMD is of this stage, and not of its base image: an ENTRYPOINT leaves it alone. */
+  readonly ownCmd: boolean;
+  readonly docker: DockerSettings;
   /** Of a ClusterImage: what runs on the first master, in order, those of base images first. */
   readonly launchCmds: readonly string[];
   readonly appNames: readonly string[];
@@ -58,6 +62,8 @@ export function emptyStage(platform: Platform): StageState {
     author: undefined,
     entrypoint: undefined,
     cmd: undefined,
+    ownCmd: false,
+    docker: {},
     launchCmds: [],
     appNames: [],
     applications: [],
@@ -85,6 +91,7 @@ export function stageFrom(image: LocalImage): StageState {
     author: config.author,
     entrypoint: settings?.Entrypoint,
     cmd: settings?.Cmd,
+    docker: inheritedSettings(settings),
     launchCmds: cluster?.extension.launch.cmds ?? [],
     appNames: cluster?.extension.launch.app_names ?? [],
     applications: cluster?.extension.applications ?? [],

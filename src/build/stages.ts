@@ -38,6 +38,7 @@ export async function buildStages(given: Omit<BuildJob, 'stages'>, target: Stage
         let state: StageState = {
           ...(await runFrom(job, from, expander(job, lookup))),
           predefined,
+          ownCmd: false,
           globalArgs: { ...declarable, ...globalArgs },
         };
         for (const [index, instruction] of instructions.entries())

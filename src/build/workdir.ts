@@ -2,8 +2,8 @@ import { SlipwayError } from '../base/errors.js';
 import type { WorkdirInstruction } from '../kubefile-parser/ast.js';
 import type { MergedTree } from '../layers/merge.js';
 import type { PackEntry } from '../layers/toc.js';
-import { readLayerFile } from '../store/rootfs-file.js';
 import type { Store } from '../store/store.js';
+import { stageUserFiles } from './copy/user-files.js';
 import type { ExpandWord } from './expand.js';
 import { type BuildJob, createdTime } from './job.js';
 import { makeLayer } from './make-layer.js';
@@ -12,9 +12,6 @@ import { at } from './place.js';
 import { resolveUser } from './run/rootfs-user.js';
 import { nextKey, type StageState, stageTree } from './stage.js';
 import { neutralTime } from './times.js';
-
-/** Of passwd and group. */
-const LARGEST_FILE = 1 << 20;
 
 /**
  * WORKDIR: sets the directory, and makes it when it is missing: mode 0755, and of the USER, as Docker does. That is a layer of its own.
@@ -86,13 +83,8 @@ async function ownerOf(store: Store, state: StageState, tree: MergedTree): Promi
   const { user } = state;
   if (user === '') return { uid: 0, gid: 0 };
   if (/^\d+$/.test(user)) return resolveUser(`${user}:${user}`, undefined, undefined, '');
-  const text = async (path: string): Promise<string | undefined> => {
-    const source = tree.resolve(path).found?.source;
-    const holder = source === undefined ? undefined : state.layers[source.layer];
-    if (source === undefined || holder === undefined) return undefined;
-    return (await readLayerFile(store, holder, source.entry, LARGEST_FILE)).toString('utf8');
-  };
-  return resolveUser(user, await text('etc/passwd'), await text('etc/group'), "the image's ");
+  const files = stageUserFiles(store, state, tree);
+  return resolveUser(user, await files.passwd(), await files.group(), "the image's ");
 }
 
 function directory(path: string, { uid, gid }: Owner): Omit<PackEntry, 'mtime'> {

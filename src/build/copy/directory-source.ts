@@ -28,16 +28,25 @@ export class DirectorySource implements SourceTree {
   readonly what: string;
   readonly #modeOf: (stats: Stats) => number;
   readonly #rules: IgnoreRules | undefined;
+  readonly #aboveRoot: 'refused' | 'root';
 
   /**
    * @param root without symbolic links. @param what for messages.
    * @param modeOf the permission bits that an entry gets. @param rules what they hide is not there.
+   * @param aboveRoot what `..` means at the root: an error, or the root itself.
    */
-  constructor(root: string, what: string, modeOf: (stats: Stats) => number, rules?: IgnoreRules) {
+  constructor(
+    root: string,
+    what: string,
+    modeOf: (stats: Stats) => number,
+    rules?: IgnoreRules,
+    aboveRoot: 'refused' | 'root' = 'refused',
+  ) {
     this.root = root;
     this.what = what;
     this.#modeOf = modeOf;
     this.#rules = rules;
+    this.#aboveRoot = aboveRoot;
   }
 
   find(path: string): SourceEntry | undefined {
@@ -207,6 +216,7 @@ export class DirectorySource implements SourceTree {
     for (let part = pending.pop(); part !== undefined; part = pending.pop()) {
       if (part === '' || part === '.') continue;
       if (part === '..') {
+        if (done.length === 0 && this.#aboveRoot === 'root') continue;
         if (done.length === 0)
           throw new SlipwayError('E_COPY', `${path} leaves ${this.what}`, {
             hint: 'only what is in it can be copied',

@@ -17,7 +17,8 @@ export function parseCmd(reader: StatementReader): CmdInstruction | undefined {
   readFlags(reader, {});
   const command = reader.command();
   if (command === undefined) return undefined;
-  if (command.form === 'exec' && command.args.length === 0) return reader.missingCommand();
+  if (command.form === 'exec' && command.args.length === 0 && reader.dialect === 'kubefile')
+    return reader.missingCommand();
   if (command.form === 'shell' && reader.dialect === 'kubefile') {
     const comma = commaBetweenCommands(command.text);
     if (comma >= 0)

@@ -27,17 +27,18 @@ export function parseUser(reader: StatementReader): UserInstruction | undefined 
   return user === undefined ? undefined : { ...node('USER', reader), user };
 }
 
-/** An instruction of Docker that a ClusterImage has no use for. Its arguments are not looked at. */
+/** An instruction of Docker that a ClusterImage has no use for. Its arguments are not looked at: with Docker's rules the builder does. */
 export function parseIgnored(reader: StatementReader): IgnoredInstruction | undefined {
   const { keyword } = reader;
   if (!isIgnored(keyword)) return undefined;
   if (reader.isEmpty)
     return reader.missing('an argument', `take the ${keyword} away: a ClusterImage has no use for it`);
-  reader.warn(
-    'ignored-instruction',
-    reader.statement.start,
-    `${keyword} has no effect: a ClusterImage has no use for it`,
-    `take the ${keyword} away`,
-  );
+  if (reader.dialect === 'kubefile')
+    reader.warn(
+      'ignored-instruction',
+      reader.statement.start,
+      `${keyword} has no effect: a ClusterImage has no use for it`,
+      `take the ${keyword} away`,
+    );
   return { ...node('IGNORED', reader), name: keyword, text: reader.args, heredocs: reader.heredocs(false) };
 }

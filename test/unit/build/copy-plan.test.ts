@@ -26,7 +26,7 @@ async function context(files: Readonly<Record<string, string>>): Promise<BuildCo
     if (content.startsWith('->')) symlinkSync(content.slice(2), file);
     else if (!name.endsWith('/')) writeFileSync(file, content);
   }
-  return BuildContext.open(dir, join(dir, 'Kubefile'));
+  return BuildContext.open(dir, join(dir, 'Kubefile'), 'kubefile');
 }
 
 /** An image of one layer with these entries: `name/` a directory, `name->target` a link, else a file. */
