@@ -51,7 +51,7 @@ const NO_CACHE: InstructionCache = { knows: async () => false, get: async () => 
 export async function surveyContext(store: Store, options: ContextSurveyOptions): Promise<Survey> {
   const { kubefile, platform, images, reporter, signal } = options;
   return store.use(async () => {
-    const context = await BuildContext.open(options.context, kubefile.file);
+    const context = await BuildContext.open(options.context, kubefile.file, kubefile.directives.dialect);
     const lock = await ImageLock.open(context.root, options.lock);
     const found: { readonly wanted: WantedImages; readonly rootfs: Rootfs }[] = [];
     const unseen: string[] = [];

@@ -53,7 +53,7 @@ async function lintContext(
   const report = reportInto(findings, file);
   let context: BuildContext;
   try {
-    context = await BuildContext.open(dir, file);
+    context = await BuildContext.open(dir, file, kubefile.directives.dialect);
   } catch (error) {
     if (isSlipwayError(error, 'E_NOT_FOUND')) throw error;
     const hint = isSlipwayError(error) ? error.hint : undefined;
