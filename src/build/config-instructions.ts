@@ -8,7 +8,7 @@ import type {
 } from '../kubefile-parser/ast.js';
 import type { CommandLine } from '../kubefile-parser/parts.js';
 import { refuseAfterLaunch } from './apps/launch.js';
-import { changeSettings } from './docker-settings.js';
+import { changeSettings } from './docker-instructions.js';
 import type { ExpandWord } from './expand.js';
 import type { BuildJob } from './job.js';
 import type { StageState } from './stage.js';
