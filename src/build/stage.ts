@@ -4,6 +4,7 @@ import { type Digest, digestOf } from '../image/digest.js';
 import type { History } from '../image/oci.js';
 import type { Platform } from '../image/platform.js';
 import { type MergedTree, mergeTocs } from '../layers/merge.js';
+import type { LayerToc } from '../layers/toc.js';
 import { layersOf, readToc, type StoredLayer } from '../store/layer-store.js';
 import type { LocalImage } from '../store/local-image.js';
 import type { Store } from '../store/store.js';
@@ -110,6 +111,11 @@ export function withLayers(
   return { ...state, layers: [...state.layers, ...layers], history: [...state.history, ...history], key };
 }
 
+/** The table of contents of a layer of a stage, also of one that is only planned. */
+export async function layerToc(store: Store, layer: StoredLayer): Promise<LayerToc> {
+  return plannedLayer(layer)?.toc ?? readToc(store, layer);
+}
+
 const trees = new WeakMap<readonly StoredLayer[], Promise<MergedTree>>();
 
 /** The merged tree of a stage, made from tables of contents alone: nothing is unpacked. */
@@ -118,7 +124,7 @@ export function stageTree(store: Store, { layers }: StageState): Promise<MergedT
   if (tree === undefined) {
     tree = (async () => {
       const tocs = [];
-      for (const layer of layers) tocs.push(plannedLayer(layer)?.toc ?? (await readToc(store, layer)));
+      for (const layer of layers) tocs.push(await layerToc(store, layer));
       return mergeTocs(tocs);
     })();
     trees.set(layers, tree);

@@ -194,7 +194,7 @@ function toJson({ of, name, platform, images, left, warnings }: Looked): unknown
       locked: locked ?? null,
       places,
     })),
-    left,
+    left: left.map(({ name: image, why }) => ({ image, why })),
     warnings,
   };
 }

@@ -8,7 +8,7 @@ import type { AppInstruction, Kubefile } from '../../kubefile-parser/ast.js';
 import { locationOf } from '../../kubefile-parser/caret.js';
 import { type MergedTree, mergeTocs } from '../../layers/merge.js';
 import type { TocEntry } from '../../layers/toc.js';
-import { readToc } from '../../store/layer-store.js';
+
 import type { PlannedEntry } from '../copy/image-view.js';
 import { type NamedSource, pickSources } from '../copy/pick.js';
 import { runTransfer } from '../copy/transfer.js';
@@ -17,7 +17,7 @@ import type { ExpandWord } from '../expand.js';
 import type { BuildJob } from '../job.js';
 import type { Outcome } from '../outcome.js';
 import { at } from '../place.js';
-import { nextKey, type StageState, stageTree } from '../stage.js';
+import { layerToc, nextKey, type StageState, stageTree } from '../stage.js';
 import { neutralTime } from '../times.js';
 import { type DetectedApplication, detectApplication } from './detect.js';
 import { noCommands } from './launch.js';
@@ -99,7 +99,7 @@ async function withoutDirectory({ store }: BuildJob, state: StageState, dir: str
   const tree = await stageTree(store, state);
   if (tree.get(dir)?.entry.type !== 'dir') return tree;
   const tocs = [];
-  for (const layer of state.layers) tocs.push(await readToc(store, layer));
+  for (const layer of state.layers) tocs.push(await layerToc(store, layer));
   const emptied: TocEntry = { path: dir, type: 'opaque', mode: 0o755, uid: 0, gid: 0, size: 0, mtime: 0, offset: 0 };
   return mergeTocs([...tocs, { diffId: state.key, unpackedSize: 0, entries: [emptied] }]);
 }

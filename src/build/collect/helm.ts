@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access, mkdir, stat, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, isAbsolute, join } from 'node:path';
-import { messageOf, SlipwayError } from '../../base/errors.js';
+import { fileSystemError, isSlipwayError, messageOf, SlipwayError } from '../../base/errors.js';
 import { removeTree } from '../../base/remove-tree.js';
 import type { ChartFiles } from './chart-files.js';
 
@@ -59,11 +59,7 @@ export async function renderChart(helm: Helm, request: RenderRequest): Promise<s
   const { files, where, name, values, kubeVersion, workspace, signal } = request;
   const chart = join(workspace, 'chart');
   try {
-    for (const [path, bytes] of files) {
-      const file = join(chart, path);
-      await mkdir(dirname(file), { recursive: true });
-      await writeFile(file, bytes);
-    }
+    await layOut(chart, files, where);
     const valueFiles: string[] = [];
     for (const [index, bytes] of values.entries()) {
       valueFiles.push(join(workspace, `values-${index}.yaml`));
@@ -81,6 +77,24 @@ export async function renderChart(helm: Helm, request: RenderRequest): Promise<s
     return await runHelm([...helm.wrapper(workspace), helm.program, ...args], where, workspace, signal);
   } finally {
     await removeTree(workspace);
+  }
+}
+
+/** An archive may hold a file and something inside it, or names no file can have. */
+async function layOut(dir: string, files: ChartFiles, where: string): Promise<void> {
+  try {
+    await mkdir(dir);
+    for (const [path, bytes] of files) {
+      const file = join(dir, path);
+      await mkdir(dirname(file), { recursive: true });
+      await writeFile(file, bytes);
+    }
+  } catch (error) {
+    const failure = fileSystemError(error, `laying out ${where}`);
+    if (isSlipwayError(failure)) throw failure;
+    throw new SlipwayError('E_BAD_ARCHIVE', `${where}: its files cannot be laid out: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -233,9 +233,7 @@ async function readChart(
     return where.includes('charts/') ? skip('no chart, for it has no Chart.yaml') : undefined;
   } catch (error) {
     if (!isSlipwayError(error) || error.code === 'E_INTERRUPTED') throw error;
-    return skip(
-      error.message.startsWith(where) ? error.message.slice(where.length).replace(/^:\s*/, '') : error.message,
-    );
+    return skip(error.message.startsWith(`${where}: `) ? error.message.slice(where.length + 2) : error.message);
   }
 }
 

@@ -6,6 +6,7 @@ import { formatPlatform, type Platform } from '../../image/platform.js';
 import type { Instruction, Kubefile } from '../../kubefile-parser/ast.js';
 import type { RegistryOptions } from '../../registry/options.js';
 import type { Store } from '../../store/store.js';
+import { parseGitSource } from '../add/git-source.js';
 import type { InstructionCache } from '../cache/instruction-cache.js';
 import { BuildContext } from '../context.js';
 import type { DryRun } from '../dry-run.js';
@@ -145,7 +146,12 @@ function dryRun(
         default:
           return execute(instruction);
       }
-      if (instruction.kind !== 'COPY' && instruction.sources.some(({ raw }) => isRemote(raw))) {
+      const expand = expander({ kubefile, reporter: silentReporter }, lookupIn(state));
+      if (instruction.kind === 'ADD') {
+        // Its local files are planned; what has to be fetched or unpacked first is left out by itself.
+        const far = instruction.sources.map((word) => expand(word)).filter((text) => isRemote(text) || isArchive(text));
+        if (far.length > 0) skip(instruction, `${far.join(', ')} not fetched or unpacked; images in it are not seen`);
+      } else if (instruction.kind !== 'COPY' && instruction.sources.some((word) => isRemote(expand(word)))) {
         skip(instruction, 'not downloaded; images in it are not seen');
         return state;
       }
@@ -179,7 +185,11 @@ function withoutOwner(instruction: Instruction): Instruction {
 }
 
 function isRemote(source: string): boolean {
-  return /^(?!local:)[a-z][a-z0-9+.-]*:\/\//i.test(source) || /^git@/.test(source);
+  return /^(?!local:)[a-z][a-z0-9+.-]*:\/\//i.test(source) || parseGitSource(source) !== undefined;
+}
+
+function isArchive(source: string): boolean {
+  return /\.(?:tar(?:\.\w+)?|tgz|txz|tbz2?|tzst)$/i.test(source);
 }
 
 /** The message of an error of an instruction without its place and the excerpt of the Kubefile. */

@@ -316,7 +316,7 @@ COPY pods/a.yaml /manifests/after.yaml
     expect(stdout).toMatch(/docker\.io\/library\/here:7 +manifests\/here\.yaml:7\n/);
     expect(stderr).toMatch(/Kubefile:7: COPY missing\/\* \/manifests\/: passed over: /);
     expect(stderr).toMatch(/Kubefile:1\d: RUN wget .* not executed/);
-    expect(stderr).toMatch(/Kubefile:1\d: ADD .* not downloaded/);
+    expect(stderr).toMatch(/Kubefile:1\d: ADD .* not fetched or unpacked/);
     expect(existsSync(join(root, 'cache', 'build'))).toBe(false);
     expect(readdirSync(join(root, 'blobs', 'sha256'))).toEqual([]);
     const why = await mustSlipway(['images-in', dir, '--why', 'web:1'], { root });
