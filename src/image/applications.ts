@@ -112,14 +112,24 @@ export function oneCommand(commands: readonly string[]): string {
  * @throws SlipwayError E_INVALID_REFERENCE
  */
 export function kubeVersionRange(constraint: string): string {
-  // The comma is how Go's semver libraries, which sealer uses, say "and".
-  const range = semver.validRange(constraint.replaceAll(',', ' ').replace(/=([<>])/g, '$1='));
-  if (range !== null && constraint.trim() !== '') return range;
+  const range = readRange(constraint);
+  if (range !== undefined) return range;
   throw new SlipwayError(
     'E_INVALID_REFERENCE',
     `${JSON.stringify(constraint)} is not a constraint on the version of Kubernetes`,
     { hint: 'write it like ">=1.24 <1.30", "~1.28" or "1.24 - 1.29"' },
   );
+}
+
+/** Whether {@link kubeVersionRange} can read a constraint. */
+export function isKubeVersionRange(constraint: string): boolean {
+  return readRange(constraint) !== undefined;
+}
+
+function readRange(constraint: string): string | undefined {
+  if (constraint.trim() === '') return undefined;
+  // The comma is how Go's semver libraries, which sealer's users know, say "and".
+  return semver.validRange(constraint.replaceAll(',', ' ').replace(/=([<>])/g, '$1=')) ?? undefined;
 }
 
 /** Whether a version of Kubernetes (`v1.29.2`, `v1.29.2+k3s1`, `v1.30.0-rc.1`) meets a constraint. @throws as {@link kubeVersionRange} */

@@ -97,23 +97,28 @@ describe.skipIf(!lab.ok).sequential('the main job', () => {
     await mustSlipway(['build', '-t', `${registry.address}/clusters/base:v1.20.2`, base], { root: builder, env });
 
     const app = join(home, 'app');
-    mkdirSync(join(app, 'manifests'), { recursive: true });
+    mkdirSync(join(app, 'site'), { recursive: true });
+    const kubefile = [
+      `FROM ${registry.address}/clusters/base:v1.20.2`,
+      'ENV SITE=unknown',
+      'APP site local://site',
+      'APPENV site SITE=harbour',
+      'KUBEVERSION >=1.19, <1.30',
+      'LAUNCH ["site"]',
+    ];
+    writeFileSync(join(app, 'Kubefile'), kubefile.join('\n'));
     writeFileSync(
-      join(app, 'Kubefile'),
-      `FROM ${registry.address}/clusters/base:v1.20.2\nCOPY manifests manifests/\nENV SITE=harbour\nCMD kubectl apply -f manifests/site.yaml\n`,
-    );
-    writeFileSync(
-      join(app, 'manifests/site.yaml'),
-      'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: site}\ndata: {name: harbour}\n',
+      join(app, 'site/site.yaml.tmpl'),
+      'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: site}\ndata: {name: {{ .SITE }}}\n',
     );
     await mustSlipway(['build', '-t', image, app], { root: builder, env });
     await mustSlipway(['push', image], { root: builder, env });
     const described = JSON.parse(await mustSlipway(['inspect', image, '--json'], { root: builder })) as {
       containerImages: unknown[];
-      launch: { cmds: string[] };
+      launch: unknown;
     };
     expect(described.containerImages).toHaveLength(8);
-    expect(described.launch.cmds).toEqual(['bash scripts/apply-cni.sh', 'kubectl apply -f manifests/site.yaml']);
+    expect(described.launch).toEqual({ cmds: ['bash scripts/apply-cni.sh'], apps: ['site'] });
   });
 
   it('pulls it into a fresh store; a wrong password is told and nothing is stored', async () => {

@@ -1,5 +1,5 @@
-import semver from 'semver';
 import { suggest } from '../../base/suggest.js';
+import { isKubeVersionRange } from '../../image/applications.js';
 import type { Word } from '../../kubefile-parser/parts.js';
 import type { Position } from '../../kubefile-parser/position.js';
 import type { Check } from '../check.js';
@@ -93,11 +93,11 @@ export const checkApplications: Check = ({ report }) => {
           break;
         case 'KUBEVERSION': {
           const range = expanded(instruction.constraint);
-          if (range !== undefined && semver.validRange(range) === null)
+          if (range !== undefined && !isKubeVersionRange(range))
             report(
               'invalid-kube-version',
               instruction.constraint.position,
-              `${JSON.stringify(range)} is no semver range`,
+              `${JSON.stringify(range)} is no constraint on a version`,
               'write it like >=1.24.0 <1.31.0',
             );
         }

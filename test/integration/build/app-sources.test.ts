@@ -98,6 +98,29 @@ const chartFiles = (name: string): Files => ({
   [`${name}/templates/a.yaml`]: KUBE,
 });
 
+it('container images that an application names are collected under its name', async () => {
+  for (const name of ['one', 'two', 'three']) {
+    const full = `${registry.address}/${name}:v1`;
+    await artifacts.tag(full, await putImage(artifacts, { layers: [{ [name]: name }] }));
+    await pushImage(artifacts, full);
+  }
+  const pod = (name: string): string =>
+    `kind: Pod\napiVersion: v1\nmetadata: {name: x}\nspec: {containers: [{name: x, image: "${registry.address}/${name}:v1"}]}\n`;
+  const dir = context(
+    'FROM scratch\nAPP web local://web.yaml local://both.yaml\nCNI net local://both.yaml\nCOPY other.yaml manifests/\nLAUNCH net web\n',
+  );
+  writeFileSync(join(dir, 'web.yaml'), pod('one'));
+  writeFileSync(join(dir, 'both.yaml'), pod('two'));
+  writeFileSync(join(dir, 'other.yaml'), pod('three'));
+  await mustSlipway(['build', '-q', '-t', 'images:v1', '--type', 'app-installer', dir], { root });
+  const { containerImages } = JSON.parse(await mustSlipway(['inspect', 'images:v1', '--json'], { root })) as {
+    containerImages: { image: string; appName?: string }[];
+  };
+  expect(
+    containerImages.map(({ image, appName }) => `${image.slice(registry.address.length + 1)} ${appName}`).sort(),
+  ).toEqual(['one:v1 web', 'three:v1 undefined', 'two:v1 net', 'two:v1 web']);
+});
+
 describe('oci://', () => {
   it('a chart is unpacked, its directory is the application', async () => {
     const source = await artifact('charts/nginx:1.0.0', 'application/vnd.cncf.helm.config.v1+json', [
