@@ -1,4 +1,6 @@
+import { allowsKubeVersion, isKubeVersionRange, KUBE_VERSION_LABEL } from '../image/applications.js';
 import type { ClusterImageType } from '../image/cluster-image.js';
+import type { Metadata } from '../image/metadata.js';
 import type { Descriptor } from '../image/oci.js';
 import type { Stage } from '../kubefile-parser/ast.js';
 import type { StoredLayer } from '../store/layer-store.js';
@@ -47,6 +49,7 @@ export async function finishImage(
       ).state;
     }
     ({ state, metadata } = await finishMetadata(job, state, options.type ?? 'kube-installer'));
+    warnOfKubeVersion(job, state, metadata);
   }
   const descriptor = await commitImage(job.store, state, {
     type: cluster ? (options.type ?? 'kube-installer') : 'image',
@@ -57,6 +60,14 @@ export async function finishImage(
     version: options.version,
   });
   return { descriptor, layers: state.layers };
+}
+
+/** An image that "run" will refuse can be built: it may be the base of another one. */
+function warnOfKubeVersion({ reporter }: BuildJob, { labels }: StageState, metadata: Metadata | undefined): void {
+  const constraint = labels[KUBE_VERSION_LABEL];
+  const version = metadata?.version;
+  if (!constraint || !version || !isKubeVersionRange(constraint) || allowsKubeVersion(constraint, version)) return;
+  reporter.warn(`KUBEVERSION ${constraint}: the image installs ${version}, "slipway run" will refuse it`);
 }
 
 /** The image is as old as its newest layer, so that a build taken whole from the cache gives the image it gave before. */

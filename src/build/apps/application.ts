@@ -20,7 +20,7 @@ import { at } from '../place.js';
 import { layerToc, nextKey, type StageState, stageTree } from '../stage.js';
 import { neutralTime } from '../times.js';
 import { type DetectedApplication, detectApplication } from './detect.js';
-import { noCommands } from './launch.js';
+import { noCommands, refuseDocker } from './launch.js';
 import { parseAppSource } from './source.js';
 import { type NamedSources, namedSources } from './sources.js';
 
@@ -72,10 +72,7 @@ interface SourcePlan extends NamedSources {
 }
 
 function declaredName({ kubefile }: BuildJob, instruction: AppInstruction, expand: ExpandWord): string {
-  if (kubefile.directives.dialect === 'docker')
-    throw new SlipwayError('E_USAGE', `Docker has no instruction ${instruction.kind}`, {
-      hint: 'take the line "# dialect=docker" away',
-    });
+  refuseDocker(kubefile, instruction.kind);
   const name = expand(instruction.name);
   if (!isApplicationName(name))
     throw new SlipwayError('E_USAGE', `${JSON.stringify(name)} cannot be the name of an application`, {
@@ -166,15 +163,24 @@ function checkStart(
 ): void {
   if (plan.every(({ files }) => files.length === 0))
     throw new SlipwayError('E_COPY', `${kind} ${name}: its sources hold no file`);
-  if (startCommands(describe(name, detected)).length > 0) return;
+  const starts = startCommands(describe(name, detected)).length > 0;
+  const release = detected.type !== 'helm' || RELEASE.test(name);
+  if (starts && release) return;
   const told = stages.some(({ instructions }) =>
     instructions.some(
       (one) =>
         one.kind === 'APPCMDS' && (one.name.raw === word.raw || one.name.raw === name || /[$"'\\]/.test(one.name.raw)),
     ),
   );
-  if (!told) throw noCommands({ name });
+  if (told) return;
+  if (!starts) throw noCommands({ name });
+  throw new SlipwayError('E_USAGE', `helm has no release ${JSON.stringify(name)}, as this chart would be called`, {
+    hint: `at most 53 lower-case letters, digits, "-" and "."; or say how it is installed: APPCMDS ${name} ["helm install …"]`,
+  });
 }
+
+/** What helm takes as the name of a release. */
+const RELEASE = /^(?=.{1,53}$)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/;
 
 /** sealer's v1 application. */
 function describe(name: string, { type, files, cmds }: DetectedApplication): Application {

@@ -290,6 +290,26 @@ describe('mistakes', () => {
     expect(await failure('# dialect=docker\nFROM scratch\nAPP web local://a.yaml\n', { 'a.yaml': KUBE })).toMatch(
       /Docker has no instruction APP/,
     );
+    for (const line of ['CMDS ["x"]', 'KUBEVERSION >=1.20', 'LAUNCH x'])
+      expect(await failure(`# dialect=docker\nFROM scratch\n${line}\n`)).toMatch(
+        /Kubefile:3:1: Docker has no instruction/,
+      );
+  });
+
+  it('a chart with a name that helm does not take, unless something else starts it', async () => {
+    const files = Object.fromEntries(Object.entries(CHART).map(([path, text]) => [`chart/${path}`, text]));
+    expect(await failure('FROM scratch\nAPP My_chart local://chart\n', files)).toMatch(
+      /Kubefile:2:14: helm has no release "My_chart"/,
+    );
+    const told = context('FROM scratch\nAPP My_chart local://chart\nAPPCMDS My_chart ["helm install x ."]\n', files);
+    await build('told:v1', told, '--type', 'app-installer');
+  });
+
+  it('a Kubernetes that the applications are not for is told', async () => {
+    const dir = context('FROM scratch\nCOPY Metadata .\nKUBEVERSION >=1.30\n', { Metadata: '{"version":"v1.29.2"}' });
+    expect((await slipway(['build', dir], { root })).stderr).toMatch(
+      /warning: KUBEVERSION >=1\.30: .*installs v1\.29\.2/,
+    );
   });
 
   it('an app-installer is no cluster', async () => {
