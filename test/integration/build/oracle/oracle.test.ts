@@ -4,13 +4,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tempDirectory } from '../../../support/temp.js';
 import { type Builder, type Built, buildahBuilder, ourBuilder, prepareCase } from './builders.js';
 import type { OracleCase } from './case.js';
+import { ADD_CASES } from './cases/add.js';
 import { CONFIG_CASES } from './cases/config.js';
 import { COPY_CASES } from './cases/copy.js';
 import { IGNORE_CASES } from './cases/ignore.js';
 import { STAGE_CASES } from './cases/stages.js';
 import { printTable } from './table.js';
 
-const CASES: readonly OracleCase[] = [...COPY_CASES, ...IGNORE_CASES, ...STAGE_CASES, ...CONFIG_CASES];
+const CASES: readonly OracleCase[] = [...COPY_CASES, ...IGNORE_CASES, ...ADD_CASES, ...STAGE_CASES, ...CONFIG_CASES];
 
 const temp = tempDirectory();
 let buildah: Builder;

@@ -109,6 +109,7 @@ export const IGNORE_CASES: readonly OracleCase[] = [
   ignore('wildcards that see nothing', { ...CONTEXT, '.dockerignore': '*.md\n' }, 'COPY *.md /x/', { fails: true }),
   ignore('in a subdirectory it means nothing', { ...CONTEXT, 'd/.dockerignore': '*\n' }, 'COPY . /c/'),
   ignore('what is left of a directory that is copied', { ...CONTEXT, '.dockerignore': 'd/e\n' }, 'COPY d /x'),
+  ignore('ADD too', { ...CONTEXT, '.dockerignore': 'd/e\n' }, 'ADD d /x'),
   ignore("the Kubefile's own file comes first", { ...CONTEXT, '.dockerignore': 'a\n' }, 'COPY . /c/', {
     kubefileIgnore: 'd\n',
   }),
