@@ -79,6 +79,8 @@ async function contentOf(store: Store, descriptor: Descriptor): Promise<readonly
     if (document.kind === 'index') return undefined;
     const { config, layers } = document.manifest;
     const diffIds = await diffIdsOf(store, config);
+    // Only what its name stands for was asked for so far: worth remembering by itself, and nothing else of it is missing.
+    if (diffIds === undefined) return [{ descriptor }];
     return [
       { descriptor },
       { descriptor: config },
@@ -90,10 +92,12 @@ async function contentOf(store: Store, descriptor: Descriptor): Promise<readonly
   }
 }
 
-async function diffIdsOf(store: Store, config: Descriptor): Promise<readonly Digest[]> {
+/** @returns undefined when the config is not here. */
+async function diffIdsOf(store: Store, config: Descriptor): Promise<readonly Digest[] | undefined> {
   try {
     return parseImageConfig(await store.readBlob(config, CONFIG_LIMIT), config.digest).rootfs.diff_ids;
   } catch (error) {
+    if (isSlipwayError(error, 'E_NOT_FOUND')) return undefined;
     if (!isSlipwayError(error, 'E_INVALID_MANIFEST')) throw error;
     return []; // an artifact
   }

@@ -27,7 +27,7 @@ export function renderedImages(text: string, chart: Chart, findings: Findings, f
       if (!isSlipwayError(error)) throw error;
       findings.warnings.push(error.message);
     }
-    findings.warnings.push(...found.warnings);
+    for (const warning of found.warnings) findings.warnings.push(warning);
     // Lines of the output mean nothing to anybody.
     for (const image of found.images) findings.images.push({ ...image, place: { file, what: image.place.what } });
   }

@@ -1,4 +1,4 @@
-import { isSlipwayError, messageOf } from '../../base/errors.js';
+import { isSlipwayError, messageOf, SlipwayError } from '../../base/errors.js';
 import { registerSecret } from '../../base/redact.js';
 import type { Platform } from '../../image/platform.js';
 import { parseReference, type Reference } from '../../image/reference.js';
@@ -64,8 +64,19 @@ export function readImageName(text: string): ReadName {
   }
 }
 
+/** Places of one file, or of one chart: a cluster has a few hundred, and a file made to fill the memory has any number. */
+const PLACES_LIMIT = 20_000;
+
 /** Adds an image whose name was found in a file; what is no name, or is not known yet, becomes a warning. */
 export function addFound(findings: Findings, text: string, place: Place): void {
+  if (findings.images.length + findings.warnings.length >= PLACES_LIMIT)
+    throw new SlipwayError(
+      'E_UNSUPPORTED',
+      `${formatPlace(place)}: more than ${PLACES_LIMIT} images in one file or chart`,
+      {
+        hint: 'take the file out of manifests/ or charts/, and name its images in an image list',
+      },
+    );
   if (isTemplate(text)) {
     findings.warnings.push(
       `${formatPlace(place)}: the image ${JSON.stringify(text.slice(0, 200))} is made by a template: name it in an image list`,

@@ -50,6 +50,8 @@ export interface ChartSource {
 const MANIFEST_DIRS = ['manifests', 'charts', 'application'];
 /** Bytes of a list or a manifest. */
 const FILE_LIMIT = 16 * 1024 * 1024;
+/** Places of a whole rootfs that ask for images. */
+const PLACES_LIMIT = 200_000;
 const MANIFEST = /\.(?:ya?ml|json)(?:\.(?:tmpl|tpl|gotmpl|in))?$|\.tmpl$/i;
 const VALUES = /\.values\.ya?ml$/i;
 const ARCHIVE = /\.(?:tgz|tar\.gz)$/i;
@@ -144,7 +146,7 @@ export async function searchSources(
       });
   }
   for (const [file, bytes] of await sorted(store, rootfs, sources.lists))
-    findings.images.push(...parseImageList(bytes.toString('utf8'), file.path));
+    add(findings, { images: parseImageList(bytes.toString('utf8'), file.path), warnings: [] });
 
   const perFile = new Map<string, Findings>();
   for await (const { file, bytes } of readRootfsFiles(store, rootfs, limited(sources.manifests, FILE_LIMIT))) {
@@ -269,6 +271,14 @@ async function sorted(store: Store, rootfs: Rootfs, files: readonly RootfsFile[]
 }
 
 function add(to: Findings, { images, warnings }: Findings): void {
-  to.images.push(...images);
-  to.warnings.push(...warnings);
+  if (to.images.length + to.warnings.length + images.length + warnings.length > PLACES_LIMIT)
+    throw new SlipwayError(
+      'E_UNSUPPORTED',
+      `the rootfs asks for container images in more than ${PLACES_LIMIT} places`,
+      {
+        hint: 'manifests/, charts/ or application/ hold something that does not belong there',
+      },
+    );
+  for (const image of images) to.images.push(image);
+  for (const warning of warnings) to.warnings.push(warning);
 }

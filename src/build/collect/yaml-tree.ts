@@ -119,7 +119,8 @@ function convert(root: ParsedNode, file: string, firstLine: number, lines: LineC
       const tree = visit(value);
       if (keyTree?.kind !== 'scalar' || tree === undefined) continue;
       const text = String(keyTree.value);
-      if (text === '<<' && tree.kind !== 'scalar') merged.push(...(tree.kind === 'list' ? tree.items : [tree]));
+      if (text === '<<' && tree.kind !== 'scalar')
+        for (const item of tree.kind === 'list' ? tree.items : [tree]) merged.push(item);
       else entries.set(text, tree);
     }
     for (const other of merged) {

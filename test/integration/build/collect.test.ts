@@ -136,7 +136,7 @@ describe('a build', () => {
     expect(always.code).toBe(1);
     expect(always.stderr).toMatch(/manifests\/pod\.yaml:7|imageList:1/);
     await mustSlipway(['rmi', 'made:v1'], { root });
-    await mustSlipway(['prune'], { root });
+    await mustSlipway(['prune', '--build-cache'], { root });
     const forgotten = await build('--pull', 'never');
     expect(forgotten.stderr).toMatch(/web:1 is not on this machine, and --pull=never/);
     expect(forgotten.code).toBe(1);

@@ -192,13 +192,19 @@ describe('what is no image name, or no YAML', () => {
     ['dashes', `image:\n${'- '.repeat(5000)}a`],
     ['dashes of lines', `image:\n${Array.from({ length: 3000 }, (_, n) => `${' '.repeat(n)}-`).join('\n')}`],
     ['indentation', Array.from({ length: 2000 }, (_, n) => `${' '.repeat(n)}image:`).join('\n')],
-    ['size', `image: x\n${'- name: web\n  image: web:1\n'.repeat(100_000)}`],
+    ['size', `image: x\n${'- name: web\n  text: web:1\n'.repeat(100_000)}`],
     [
       'merge keys',
       `image: x\nbase: &a {${Array.from({ length: 5000 }, (_, n) => `k${n}: 1`).join(', ')}}\n${'- {<<: *a}\n'.repeat(5000)}`,
     ],
   ])('does no harm by its %s', (_what, text) => {
     expect(search(text).warnings.length).toBe(1);
+  });
+
+  it('is refused when one file asks for more images than a cluster has', () => {
+    expect(() => search('- {name: web, image: "web:1"}\n'.repeat(30_000))).toThrow(
+      /m\.yaml:\d+: more than 20000 images/,
+    );
   });
 
   it('may hold itself, or everything a thousand times', () => {
