@@ -29,6 +29,8 @@ export const ERROR_CODES = {
   E_COPY: 1,
   /** What a URL names could not be downloaded. */
   E_DOWNLOAD: 1,
+  /** Images that contradict each other and cannot be merged. */
+  E_CONFLICT: 1,
   /** A RUN command failed; the message carries its exit code and last lines. */
   E_RUN_FAILED: 1,
   /** Understood, but not supported by this version. */

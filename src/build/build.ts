@@ -2,8 +2,8 @@ import { availableParallelism } from 'node:os';
 import type { Reporter } from '../base/reporter.js';
 import { slots } from '../base/slots.js';
 import type { Digest } from '../image/digest.js';
-import { type Compression, MEDIA } from '../image/media-types.js';
-import { type Descriptor, encodeJson, type Index } from '../image/oci.js';
+import type { Compression } from '../image/media-types.js';
+import type { Descriptor } from '../image/oci.js';
 import { formatPlatform, type Platform } from '../image/platform.js';
 import { parseKubefile } from '../kubefile-parser/parse.js';
 import type { RegistryOptions } from '../registry/options.js';
@@ -17,6 +17,7 @@ import { FileDigests } from './file-digests.js';
 import { type FinishOptions, finishImage } from './finish.js';
 import { warnUnusedArgs } from './global-args.js';
 import { buildWarnings } from './lint/lint-kubefile.js';
+import { putIndex } from './put-index.js';
 import { readKubefile } from './read-kubefile.js';
 import { refuseInsecure } from './run-security.js';
 import { buildStages } from './stages.js';
@@ -148,11 +149,4 @@ async function finishLock(store: Store, lock: ImageLock, reporter: Reporter): Pr
   const unused = lock.unused();
   if (unused.length > 0)
     reporter.warn(`${lock.file}: nothing asks for ${unused.join(', ')} any more; --lock update takes it out`);
-}
-
-/** The index over the images of several platforms, in the order they were asked for. */
-async function putIndex(store: Store, images: readonly Descriptor[]): Promise<Descriptor> {
-  const index: Index = { schemaVersion: 2, mediaType: MEDIA.index, manifests: [...images] };
-  const { digest, size } = await store.putBlob(encodeJson(index));
-  return { mediaType: MEDIA.index, digest, size };
 }

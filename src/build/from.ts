@@ -50,8 +50,9 @@ export async function imageStage(
   return stageFrom(image);
 }
 
-async function baseImage(
-  { store, pull, registry, reporter }: Parameters<typeof imageStage>[0],
+/** An image of the store, or one that is pulled. @throws SlipwayError as {@link imageStage} */
+export async function baseImage(
+  { store, pull, registry, reporter }: Pick<BuildJob, 'store' | 'pull' | 'registry' | 'reporter'>,
   name: string,
   platform: Platform,
 ): Promise<LocalImage> {

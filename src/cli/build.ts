@@ -7,11 +7,10 @@ import { parseCacheFrom, parseCacheTo } from '../build/cache/cache-spec.js';
 import { parseSecretFlag, readSecret } from '../build/mounts/secrets.js';
 import { type ClusterImageType, IMAGE_TYPES } from '../image/cluster-image.js';
 import type { Compression } from '../image/media-types.js';
-import { type Platform, parsePlatform, samePlatform, thisPlatform } from '../image/platform.js';
-import { parseReference } from '../image/reference.js';
 import { action, addGlobalFlags, examples, repeatable } from './action.js';
 import { buildArgs } from './build-args.js';
 import { parseDuration } from './duration.js';
+import { assignments, platforms, readEpoch, tagName } from './flag-values.js';
 import { addImageFlags, type ImageFlags, imageCollection } from './image-flags.js';
 import { addConnectionFlags, addCredentialFlags, type RegistryFlags, registryOptions } from './registry-flags.js';
 import { asRootFor } from './rootless.js';
@@ -181,30 +180,6 @@ async function readSecrets(list: readonly string[]): Promise<ReadonlyMap<string,
   return secrets;
 }
 
-function tagName(text: string): string {
-  const { name, digest } = parseReference(text);
-  if (digest !== undefined) throw new SlipwayError('E_USAGE', `-t ${text}: a name that is given cannot have a digest`);
-  return name;
-}
-
-/** `linux/amd64,linux/arm64`, and repeated; each platform once. */
-function platforms(list: readonly string[]): Platform[] {
-  const texts = list.flatMap((text) => text.split(',')).filter((text) => text !== '');
-  if (texts.length === 0) return [thisPlatform()];
-  const found = texts.map(parsePlatform);
-  return found.filter((platform, index) => found.findIndex((other) => samePlatform(other, platform)) === index);
-}
-
-function assignments(list: readonly string[], flag: string): Record<string, string> {
-  return Object.fromEntries(
-    list.map((text) => {
-      const equals = text.indexOf('=');
-      if (equals === 0) throw new SlipwayError('E_USAGE', `${flag} ${text}: the name is missing`);
-      return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
-    }),
-  );
-}
-
 const LEVELS: Readonly<Record<Compression, readonly [number, number]>> = { gzip: [0, 9], zstd: [1, 22], none: [0, 0] };
 
 function parseCompression(text: string): { compression: Compression; level: number | undefined } {
@@ -221,12 +196,4 @@ function parseCompression(text: string): { compression: Compression; level: numb
     throw new SlipwayError('E_USAGE', `--compression ${text}: the level of ${kind} is ${least} to ${most}`);
   }
   return { compression: kind, level: number };
-}
-
-/** https://reproducible-builds.org/specs/source-date-epoch/ */
-function readEpoch(text: string | undefined): number | undefined {
-  if (text === undefined || text === '') return undefined;
-  if (!/^\d{1,11}$/.test(text))
-    throw new SlipwayError('E_USAGE', `SOURCE_DATE_EPOCH=${text} is not a number of seconds`);
-  return Number(text);
 }

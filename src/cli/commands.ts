@@ -12,6 +12,8 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./images-in.js'),
   },
   { names: ['history'], summary: 'show how an image was made', load: () => import('./history.js') },
+  { names: ['merge'], summary: 'make one image of several', load: () => import('./merge.js') },
+  { names: ['diff'], summary: 'show what is different in another image', load: () => import('./diff.js') },
   { names: ['tag'], summary: 'give an image another name', load: () => import('./tag.js') },
   { names: ['rmi'], summary: 'remove images', load: () => import('./rmi.js') },
   { names: ['prune'], summary: 'remove everything that no image needs', load: () => import('./prune.js') },

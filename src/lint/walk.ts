@@ -73,6 +73,9 @@ export function walkKubefile(kubefile: Kubefile, options: WalkOptions, visitors:
   const expander = new Expander(kubefile.directives.escape);
   const globals = new Map<string, Known>();
   const predefined = new Map(Object.entries(options.predefined).map(([name, value]) => [name, known(value)]));
+  // With Docker's rules a stage sees them when it declares them, as it does with global ARGs.
+  const docker = kubefile.directives.dialect === 'docker';
+  const inStages: ReadonlyMap<string, Known> = docker ? new Map() : predefined;
   const buildArgs = new Map(Object.entries(options.buildArgs ?? {}));
   const findGlobal = (name: string): Known | undefined => globals.get(name) ?? predefined.get(name);
   const expandGlobal = (word: Word): Expanded => expander.word(word, findGlobal);
@@ -97,7 +100,7 @@ export function walkKubefile(kubefile: Kubefile, options: WalkOptions, visitors:
     const below = base.kind === 'stage' ? finished[base.index] : undefined;
     const env = new Environment(below?.env);
     const args = new Map<string, Known>();
-    const find = (name: string): Known | undefined => env.get(name) ?? args.get(name) ?? predefined.get(name);
+    const find = (name: string): Known | undefined => env.get(name) ?? args.get(name) ?? inStages.get(name);
     const scope: StageScope = {
       stage,
       index,
@@ -107,15 +110,15 @@ export function walkKubefile(kubefile: Kubefile, options: WalkOptions, visitors:
       expandHeredoc: (heredoc) => expander.heredoc(heredoc, find),
       find,
       declaredBy: (name) =>
-        env.get(name) !== undefined ? 'env' : args.has(name) ? 'arg' : predefined.has(name) ? 'predefined' : undefined,
-      isGlobal: (name) => globals.has(name),
-      names: () => first(MOST_NAMES, args.keys(), predefined.keys(), env.names()),
+        env.get(name) !== undefined ? 'env' : args.has(name) ? 'arg' : inStages.has(name) ? 'predefined' : undefined,
+      isGlobal: (name) => globals.has(name) || (docker && predefined.has(name)),
+      names: () => first(MOST_NAMES, args.keys(), inStages.keys(), env.names()),
     };
     for (const visitor of visitors) visitor.from?.(stage.from, scope, expandGlobal);
     for (const instruction of stage.instructions) {
       for (const visitor of visitors) visitor.instruction?.(instruction, scope);
       if (instruction.kind === 'ENV') setEnv(instruction, scope, env);
-      else if (instruction.kind === 'ARG') declare(instruction, scope, args, globals, buildArgs, options.declarable);
+      else if (instruction.kind === 'ARG') declare(instruction, scope, args, findGlobal, buildArgs, options.declarable);
     }
     for (const visitor of visitors) visitor.endOfStage?.(scope);
     finished.push({ env, selfContained: scope.selfContained });
@@ -152,7 +155,7 @@ function declare(
   { args: declared }: ArgInstruction,
   scope: StageScope,
   args: Map<string, Known>,
-  globals: ReadonlyMap<string, Known>,
+  findGlobal: (name: string) => Known | undefined,
   buildArgs: ReadonlyMap<string, string>,
   declarable: readonly string[] = [],
 ): void {
@@ -162,8 +165,7 @@ function declare(
     const given = buildArgs.get(key);
     if (given !== undefined) args.set(key, known(given));
     else if (fallback !== undefined) args.set(key, known(scope.expand(fallback).value));
-    else if (globals.has(key)) args.set(key, globals.get(key) ?? UNSET);
-    // `ARG ARCH` without a default leaves the predefined value as it is.
-    else if (scope.declaredBy(key) !== 'predefined') args.set(key, declarable.includes(key) ? UNKNOWN : UNSET);
+    // `ARG ARCH` without a default gives the predefined value.
+    else args.set(key, findGlobal(key) ?? (declarable.includes(key) ? UNKNOWN : UNSET));
   }
 }

@@ -103,6 +103,11 @@ const CASES: readonly Case[] = [
   // the image
   ['labels', 'FROM scratch\nLABEL a=1\nLABEL b=2 a=3', '3:11 duplicate-label'],
   ['labels of two stages', 'FROM scratch AS a\nLABEL a=1\nFROM a\nLABEL a=2'],
+  [
+    'docker: platform variables are declared',
+    '# dialect=docker\nFROM x:$TARGETARCH\nCOPY $TARGETARCH .\nARG TARGETOS\nCOPY $TARGETOS .',
+    '3:6 undefined-variable',
+  ],
   ['docker: two commands', '# dialect=docker\nFROM x:1\nCMD a\nCMD b', '4:1 repeated-command'],
   [
     'paths of one machine',
