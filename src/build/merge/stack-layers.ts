@@ -1,7 +1,7 @@
 import { type Aspect, differingAspects, factsOf } from '../../layers/compare-trees.js';
 import { parentOf } from '../../layers/layer-names.js';
 import { type GrowingTree, growingTree, type MergedEntry, type MergedTree, mergeTocs } from '../../layers/merge.js';
-import type { LayerToc } from '../../layers/toc.js';
+import { comparePaths, type LayerToc } from '../../layers/toc.js';
 import type { StoredLayer } from '../../store/layer-store.js';
 import type { Conflict } from './conflict.js';
 
@@ -50,15 +50,14 @@ export function stackLayers(sides: readonly LayerSide[], mergedByRule: (path: st
     const base = mergeTocs(side.tocs.slice(0, prefix));
     const ownerOf = (entry: MergedEntry | undefined): string =>
       sides[layers[entry?.layer ?? -1]?.side ?? 0]?.name ?? '';
-    const before = number === 0 ? [] : [...tree.entries()];
-    const found = number === 0 ? [] : findConflicts({ tree, before, base, own, ownerOf, side });
+    const before = new Map(number === 0 ? [] : Array.from(tree.entries(), (entry) => [entry.entry.path, entry]));
     for (const [index, toc] of side.tocs.entries()) {
       if (index < prefix || (have.has(toc.diffId) && changesNothing(tree, toc))) continue;
       tree.add(toc);
       layers.push({ side: number, index });
       have.add(toc.diffId);
     }
-    found.push(...findHidden({ tree, before, base, own, ownerOf, side }, new Set(found.map(({ subject }) => subject))));
+    const found = number === 0 ? [] : findConflicts({ tree, before, base, own, ownerOf, side });
     conflicts.push(...found.filter(({ subject }) => !mergedByRule(subject)).map(named));
   }
   return { layers, tree, trees, shared, conflicts };
@@ -82,10 +81,10 @@ function changesNothing(tree: GrowingTree, toc: LayerToc): boolean {
 }
 
 interface Comparison {
-  /** What there is so far. */
+  /** What came of it. */
   readonly tree: MergedTree;
-  /** Its entries before the layers of this image were added. */
-  readonly before: readonly MergedEntry[];
+  /** What there was before the layers of this image were added. */
+  readonly before: ReadonlyMap<string, MergedEntry>;
   /** What this image and an earlier one were both built from. */
   readonly base: MergedTree;
   /** This image. */
@@ -94,58 +93,54 @@ interface Comparison {
   readonly side: LayerSide;
 }
 
-/** Paths that both sides have changed since their common base, and not to the same. */
-function findConflicts({ tree, base, own, ownerOf, side }: Comparison): Conflict[] {
+/**
+ * Paths that both sides have changed since their common base, and not to the same; and those that layers of this image change in passing, though the image
+ * does not differ from its base there.
+ */
+function findConflicts({ tree, before, base, own, ownerOf, side }: Comparison): Conflict[] {
   const conflicts: Conflict[] = [];
-  const report = (path: string, there: MergedEntry | undefined, reason: string): void => {
-    conflicts.push({ kind: 'file', subject: path, earlier: ownerOf(there), later: side.name, reason });
-  };
-  for (const mine of own.entries()) {
-    const { path } = mine.entry;
-    const common = base.get(path);
-    if (common !== undefined && same(common, mine)) continue;
-    const there = tree.get(path);
-    if (there === undefined) {
-      if (common !== undefined) report(path, undefined, 'removed in the one, changed in the other');
-      continue;
-    }
-    const aspects = differingAspects(factsOf(there), factsOf(mine));
-    const directories = there.entry.type === 'dir' && mine.entry.type === 'dir';
-    if (aspects.length === 0 || directories || (common !== undefined && same(common, there))) continue;
-    report(path, there, reasonOf(aspects));
-  }
-  for (const common of base.entries()) {
-    const { path, type } = common.entry;
-    const there = tree.get(path);
-    if (own.get(path) === undefined && type !== 'dir' && there !== undefined && !same(common, there))
-      report(path, there, 'changed in the one, removed in the other');
+  const told = new Set<string>();
+  const mine = Array.from(own.entries(), ({ entry }) => entry.path);
+  for (const path of [...new Set([...before.keys(), ...mine])].sort(comparePaths)) {
+    const reason = reasonAt(base.get(path), before.get(path), own.get(path), tree.get(path));
+    if (reason === undefined) continue;
+    // What is in a directory that is gone, or that is none any more, needs no line of its own.
+    if (!told.has(parentOf(path)))
+      conflicts.push({ kind: 'file', subject: path, earlier: ownerOf(before.get(path)), later: side.name, reason });
+    told.add(path);
   }
   return conflicts;
 }
 
-/** Paths of earlier images that this one has never heard of, and that its layers make disappear all the same. */
-function findHidden({ tree, before, base, own, ownerOf, side }: Comparison, told: ReadonlySet<string>): Conflict[] {
-  const conflicts: Conflict[] = [];
-  const gone = new Set(told);
-  for (const entry of before) {
-    const { path } = entry.entry;
-    if (tree.get(path) !== undefined || own.get(path) !== undefined || base.get(path) !== undefined) continue;
-    // What is in a directory that is gone needs no line of its own.
-    if (!gone.has(parentOf(path)) && !told.has(path))
-      conflicts.push({
-        kind: 'file',
-        subject: path,
-        earlier: ownerOf(entry),
-        later: side.name,
-        reason: 'the layers of the other remove it',
-      });
-    gone.add(path);
+/** Why a path is disputed; undefined when it is not. */
+function reasonAt(
+  base: MergedEntry | undefined,
+  theirs: MergedEntry | undefined,
+  mine: MergedEntry | undefined,
+  result: MergedEntry | undefined,
+): string | undefined {
+  const changed = !same(base, mine);
+  if (changed && !same(base, theirs) && !same(mine, theirs) && !areDirectories(mine, theirs)) {
+    if (theirs === undefined) return 'removed in the one, changed in the other';
+    if (mine === undefined) return 'changed in the one, removed in the other';
+    return reasonOf(differingAspects(factsOf(theirs), factsOf(mine)));
   }
-  return conflicts;
+  const wanted = changed ? mine : theirs;
+  if (same(wanted, result) || areDirectories(wanted, result)) return undefined;
+  if (result === undefined) return 'the layers of the other remove it';
+  return wanted === undefined
+    ? 'removed in the one, brought back by the other'
+    : 'changed in the one, written again by the other';
 }
 
-function same(a: MergedEntry, b: MergedEntry): boolean {
+function same(a: MergedEntry | undefined, b: MergedEntry | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
   return differingAspects(factsOf(a), factsOf(b)).length === 0;
+}
+
+/** The attributes of directories are those of the last layer. */
+function areDirectories(a: MergedEntry | undefined, b: MergedEntry | undefined): boolean {
+  return a?.entry.type === 'dir' && b?.entry.type === 'dir';
 }
 
 function reasonOf(aspects: readonly Aspect[]): string {
