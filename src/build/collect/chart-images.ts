@@ -20,13 +20,15 @@ export function renderedImages(text: string, chart: Chart, findings: Findings, f
     const source = /^# Source: [^/\n]+\/(\S+)$/m.exec(document.text)?.[1];
     const file = source === undefined ? chart.where : `${chart.where}/${source}`;
     const found: Findings = { images: [], warnings: [] };
+    let tree: YamlTree | undefined;
     try {
-      const tree = parseYamlTree(document, `${file} (as helm rendered it)`);
-      if (tree !== undefined) imagesInYaml(tree, found, { fromArgs });
+      tree = parseYamlTree(document, `${file} (as helm rendered it)`);
     } catch (error) {
       if (!isSlipwayError(error)) throw error;
       findings.warnings.push(error.message);
+      continue;
     }
+    if (tree !== undefined) imagesInYaml(tree, found, { fromArgs });
     for (const warning of found.warnings) findings.warnings.push(warning);
     // Lines of the output mean nothing to anybody.
     for (const image of found.images) findings.images.push({ ...image, place: { file, what: image.place.what } });

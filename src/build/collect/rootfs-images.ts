@@ -12,7 +12,7 @@ import { parseImageList } from './image-list.js';
 import { literalImages } from './literal-images.js';
 import { fileAt, filesBelow, namesIn, type Rootfs, type RootfsFile, readRootfsFiles } from './rootfs-files.js';
 import { imagesInYaml } from './yaml-images.js';
-import { parseYamlTree, splitDocuments } from './yaml-tree.js';
+import { parseYamlTree, splitDocuments, type YamlTree } from './yaml-tree.js';
 
 /** How charts are looked into: with helm where there is one, without it, or not at all. */
 export const CHART_MODES = ['auto', 'scan', 'ignore'] as const;
@@ -162,6 +162,7 @@ export async function searchSources(
   let scanned = 0;
   for (const source of sources.charts) {
     options.signal.throwIfAborted();
+    const own = emptyFindings();
     const chart = await readChart(store, rootfs, source, findings);
     if (chart === undefined || chart.library) continue;
     const overrides = await sorted(store, rootfs, limited(overridesOf(source, chart), CHART_FILE_LIMIT));
@@ -172,12 +173,13 @@ export async function searchSources(
       const values = overrides.map(([, bytes]) => bytes);
       const { where, name, files } = chart;
       const request = { files, where, name, values, kubeVersion, workspace, signal: options.signal };
-      renderedImages(await renderChart(options.helm, request), chart, findings, options.fromArgs);
+      renderedImages(await renderChart(options.helm, request), chart, own, options.fromArgs);
     } else {
       scanned++;
       const values = overrides.flatMap(([file, bytes]) => readYamlFile(bytes, file.path) ?? []);
-      await scannedImages(chart, findings, values);
+      await scannedImages(chart, own, values);
     }
+    add(findings, own);
   }
   if (scanned > 0 && options.charts === 'auto')
     findings.warnings.push(
@@ -193,9 +195,9 @@ export function manifestImages(text: string, file: string, findings: Findings, f
   for (const document of splitDocuments(clean)) {
     // Most documents name no image: they need not be parsed.
     if (!/image|container|repository/i.test(document.text)) continue;
+    let tree: YamlTree | undefined;
     try {
-      const tree = parseYamlTree(document, file);
-      if (tree !== undefined) imagesInYaml(tree, findings, { fromArgs });
+      tree = parseYamlTree(document, file);
     } catch (error) {
       if (!isSlipwayError(error, 'E_UNSUPPORTED')) throw error;
       const open = literalImages(document.text, file, findings, { firstLine: document.line });
@@ -206,7 +208,9 @@ export function manifestImages(text: string, file: string, findings: Findings, f
         findings.warnings.push(
           `${file}:${document.line}: a template makes ${open === 1 ? 'an image' : `${open} images`} here: name ${open === 1 ? 'it' : 'them'} in an image list`,
         );
+      continue;
     }
+    if (tree !== undefined) imagesInYaml(tree, findings, { fromArgs });
   }
 }
 
