@@ -85,9 +85,14 @@ export class DirectorySource implements SourceTree {
     return resolved === undefined ? [] : this.#names(resolved.join('/'));
   }
 
+  /** A hidden directory that need not be read: nothing in it can be excepted. */
+  #isHiddenWhole(real: string): boolean {
+    return this.#hiddenBy(real) !== undefined && this.#rules?.mayExceptBelow(real) === false;
+  }
+
   *walk(dir: string): Generator<SourceEntry> {
     const resolved = this.#resolve(dir)?.join('/');
-    if (resolved === undefined) return;
+    if (resolved === undefined || this.#isHiddenWhole(resolved)) return;
     // Not recursive: a directory may be thousands deep.
     const frames: Frame[] = [this.#frame(dir, resolved, undefined)];
     let pending = 0;

@@ -44,7 +44,7 @@ export function matchWildcard(tree: SourceTree, start: string, pattern: string, 
       if (entry === undefined) continue;
       if (matches && !isHidden(tree, entry)) found.push(entry);
       // Through links only as far as the pattern is long: with `**` they could go round in circles.
-      if (goOn && entry.type === 'dir' && !(deep && tree.isLink(at(relative)))) {
+      if (goOn && entry.type === 'dir' && !isHidden(tree, entry) && !(deep && tree.isLink(at(relative)))) {
         below.push({ dir: relative, depth: depth + 1 });
       }
     }
