@@ -15,6 +15,8 @@ export interface Found {
   readonly xattrs: Xattrs | undefined;
   /** It, or a directory it is in, hides everything that the layers below have there. */
   readonly opaque: boolean;
+  /** It is what the layers below have at its path, changed, and nothing new in that place. */
+  readonly changed: boolean;
 }
 
 /**
@@ -34,13 +36,15 @@ export interface Found {
 export async function layerChanges(found: readonly Found[], lower: MergedTree): Promise<PackEntry[]> {
   const present = new Set(found.map(({ entry }) => entry.path));
   const linked = new Set(found.flatMap(({ entry }) => (entry.type === 'hardlink' ? [entry.linkTarget] : [])));
+  const owners = lostOwners(found, lower);
+  const several = once(() => new Set(linkTargets(lower)));
   const layer: PackEntry[] = [];
   const parents = new Set<string>();
   // Backwards, so that everything in a directory has been seen before the directory itself.
   for (const seen of [...found].reverse()) {
-    const item = { ...seen, entry: withOwner(seen.entry, lower) };
+    const item = { ...seen, entry: withOwner(seen.entry, owners) };
     const { path } = item.entry;
-    if (!linked.has(path) && (await isUnchanged(item, lower))) continue;
+    if (!linked.has(path) && (await isUnchanged(item, lower)) && !several().has(path)) continue;
     const changes = changesOf(item, lower, present, parents.has(path));
     if (changes.length === 0) continue;
     layer.push(...changes);
@@ -67,12 +71,45 @@ function changesOf(
   return [changed, ...hidden.map((child) => whiteoutOf(child.entry.path))];
 }
 
-function withOwner(entry: PackEntry, lower: MergedTree): PackEntry {
-  const below = lower.get(entry.path)?.entry;
-  if (below === undefined || canOwn(below.uid, below.gid) || entry.uid !== 0 || entry.gid !== 0) return entry;
-  // Of several names another one may have become the file.
-  const same = below.type === entry.type || (below.type === 'hardlink' && entry.type === 'file');
-  return same ? { ...entry, uid: below.uid, gid: below.gid } : entry;
+/** Files of `lower` that have other names too: one that was copied up is no longer the same file as those. */
+function* linkTargets(lower: MergedTree): Generator<string> {
+  for (const { entry } of lower.entries())
+    if (entry.type === 'hardlink' && entry.linkTarget !== undefined) yield entry.linkTarget;
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** The owners that files of several or one name had, where nobody here can be that owner; by the name that is the file. */
+function lostOwners(found: readonly Found[], lower: MergedTree): ReadonlyMap<string, Owner> {
+  const owners = new Map<string, Owner>();
+  for (const { entry, changed } of found) {
+    const below = changed ? lower.get(entry.path)?.entry : undefined;
+    const type = below?.type === 'hardlink' ? 'file' : below?.type;
+    if (below === undefined || canOwn(below.uid, below.gid)) continue;
+    if (type === (entry.type === 'hardlink' ? 'file' : entry.type)) owners.set(nameOfFile(entry), below);
+  }
+  return owners;
+}
+
+function withOwner(entry: PackEntry, owners: ReadonlyMap<string, Owner>): PackEntry {
+  const owner = entry.uid === 0 && entry.gid === 0 ? owners.get(nameOfFile(entry)) : undefined;
+  return owner === undefined ? entry : { ...entry, uid: owner.uid, gid: owner.gid };
+}
+
+/** Of several names of a file the one that is not a link to another. */
+function nameOfFile({ type, path, linkTarget }: PackEntry): string {
+  return type === 'hardlink' ? (linkTarget ?? path) : path;
 }
 
 async function isUnchanged({ entry, xattrs }: Found, lower: MergedTree): Promise<boolean> {

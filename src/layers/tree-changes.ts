@@ -28,7 +28,8 @@ export function snapshotTree(dir: string): TreeSnapshot {
 
 /**
  * What a layer must hold to turn `lower` into what a plain directory has become since the snapshot was taken, when it was just like
- * `lower`; see {@link layerChanges}. It gives what an overlay would give. Nothing may be running in the directory any more.
+ * `lower`; see {@link layerChanges}. It gives what an overlay would give, but for files of
+ * several names: here they stay one file when one name is written to, and are all in the layer when one of them is removed. Nothing may be running in the directory any more.
  */
 export async function treeChanges(dir: string, before: TreeSnapshot, lower: MergedTree): Promise<PackEntry[]> {
   const entries = await scanTree(dir);
@@ -49,13 +50,22 @@ export async function treeChanges(dir: string, before: TreeSnapshot, lower: Merg
     changed.map(({ path }) => path),
   );
   const found: Found[] = [
-    ...changed.map((entry, index) => ({ entry, xattrs: attributes[index], opaque: false })),
-    ...gone.map((path) => ({ entry: whiteout(path), xattrs: undefined, opaque: false })),
+    ...changed.map((entry, index) => ({
+      entry,
+      xattrs: attributes[index],
+      opaque: false,
+      changed: inodeIn(before, entry.path) === inodeIn(now, entry.path),
+    })),
+    ...gone.map((path) => ({ entry: whiteout(path), xattrs: undefined, opaque: false, changed: false })),
   ];
   return layerChanges(
     found.sort((a, b) => comparePaths(a.entry.path, b.entry.path)),
     lower,
   );
+}
+
+function inodeIn(snapshot: TreeSnapshot, path: string): string | undefined {
+  return snapshot.get(path)?.split(' ', 1)[0];
 }
 
 function whiteout(path: string): PackEntry {

@@ -9,6 +9,8 @@ import { readXattrs } from './xattrs.js';
 /** `y` in base64. */
 const YES = Buffer.from('y').toString('base64');
 const OPAQUE = ['trusted.overlay.opaque', 'user.overlay.opaque'];
+/** What overlayfs marks as copied from below (in `user.` attributes only files and directories). */
+const ORIGIN = ['trusted.overlay.origin', 'user.overlay.origin'];
 /** Attributes of files that overlayfs keeps in parts, with the rest in the layers below. */
 const IN_PARTS = /^(?:trusted|user)\.overlay\.(?:redirect|metacopy)$/;
 
@@ -47,6 +49,12 @@ async function readUpper(upperDir: string): Promise<Found[]> {
     const opaque = entry.type === 'dir' && hidesBelow;
     if (opaque) opaqueDirectories.add(entry.path);
     const own = Object.entries(all).filter(([name]) => !isLocalXattr(name));
-    return { entry, xattrs: own.length === 0 ? undefined : Object.fromEntries(own), opaque };
+    return {
+      entry,
+      xattrs: own.length === 0 ? undefined : Object.fromEntries(own),
+      opaque,
+      // A link can have no such attribute; that somebody touches one is rare.
+      changed: ORIGIN.some((name) => name in all),
+    };
   });
 }
