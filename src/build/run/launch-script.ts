@@ -41,8 +41,8 @@ const PREPARE = `
 exec 2>&7 7>&-
 set -eu
 umask 022
-outer=$1 run=$2
-shift 2
+outer=$1 run=$2 most=$3
+shift 3
 # The old /proc still shows the pids that slipway sees.
 read -r pid name state parent rest </proc/self/stat
 [ "$parent" = "$outer" ] || {
@@ -75,11 +75,13 @@ while [ "$1" = file ]; do
 done
 exec 3<&-
 mount -t proc proc /proc
+# Of this pid namespace and those in it, once the kernel keeps the number for each of them.
+[ "$most" = 0 ] || echo "$most" >/proc/sys/kernel/pid_max || :
 exec <"$run/stdin"
 `;
 
 /**
- * Arguments: pid of the outer shell, run directory, then `file NAME MODE UID GID SIZE` for each file that is to be in memory, whose contents
+ * Arguments: pid of the outer shell, run directory, the most processes at once (0: no limit), then `file NAME MODE UID GID SIZE` for each file that is to be in memory, whose contents
  * come one after the other through descriptor 3, then `--` and bwrap with its arguments. bwrap finds its status file, arguments and seccomp
  * program at descriptors 4, 5 and 6, and closes them. Its arguments hold the environment, which may hold a secret.
  */

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { closeSync, constants, openSync, readdirSync, readFileSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { constants as osConstants } from 'node:os';
+import { constants as osConstants, release } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { promisify } from 'node:util';
@@ -9,6 +9,7 @@ import { SlipwayError } from '../../base/errors.js';
 import { possibleOwners } from '../../base/id-map.js';
 import { NAMESPACE_OUTER_SCRIPT, OUTER_SCRIPT, ROOTLESS_OUTER_SCRIPT } from './launch-script.js';
 import { type MemoryFile, memoryFileArguments } from './memory-files.js';
+import { processLimit } from './process-limit.js';
 import { programPath, requireProgram } from './programs.js';
 import type { OutputStream } from './sandbox-request.js';
 
@@ -62,7 +63,7 @@ export async function launch(request: Launch): Promise<Ending> {
     child = spawn(
       setpriv,
       ['--pdeathsig', 'KILL', '--', '/bin/sh', '-c', outer, 'sandbox', String(process.pid)].concat(
-        [request.script, runDirectory],
+        [request.script, runDirectory, String(processLimit(release()))],
         memoryFileArguments(request.files),
         '--',
         request.command,

@@ -158,7 +158,7 @@ describe('a cache mount', () => {
     expect((await image()).layers).toEqual([]);
     expect(readdirSync(join(root, 'cache/mounts')).every((name) => /^[0-9a-f]{64}$/.test(name))).toBe(true);
     expect(readdirSync(home).sort()).toEqual(['contexts', 'store']);
-    const pruned = JSON.parse(await mustSlipway(['prune', '--json'], { root })) as { caches: number };
+    const pruned = JSON.parse(await mustSlipway(['prune', '--build-cache', '--json'], { root })) as { caches: number };
     expect(pruned.caches).toBe(ids.length);
     expect(printed(await build(dir, '--no-cache'))).toEqual(ids.map(() => fresh));
   });

@@ -180,7 +180,7 @@ RUN --mount=type=cache,target=/c --mount=type=tmpfs,target=/t --mount=target=/ct
         { 'tree/sub/a': 'A' },
       );
       expect((await as(user, ['build', dir])).code).toBe(0);
-      const { code, stderr } = await as(user, ['prune']);
+      const { code, stderr } = await as(user, ['prune', '--build-cache']);
       expect([code, stderr]).toEqual([0, '']);
       expect(existsSync(join(storeOf(user), 'cache/mounts'))).toBe(false);
     }
