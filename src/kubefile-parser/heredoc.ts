@@ -126,21 +126,15 @@ function unquote(quoted: string): string {
  * made: a file full of heredocs without an end is read in time proportional to its length.
  */
 export class HeredocEnds {
-  private readonly exact = new Map<string, number>();
-  private readonly untabbed = new Map<string, number>();
-  private readonly trimmed = new Map<string, number>();
+  private exact: ReadonlyMap<string, number> | undefined;
+  private untabbed: ReadonlyMap<string, number> | undefined;
+  private trimmed: ReadonlyMap<string, number> | undefined;
 
-  constructor(private readonly lines: readonly string[]) {
-    lines.forEach((line, index) => {
-      this.exact.set(line, index);
-      this.untabbed.set(line.slice(countTabs(line)), index);
-      this.trimmed.set(line.trim(), index);
-    });
-  }
+  constructor(private readonly lines: readonly string[]) {}
 
   /** Index of the line that ends a heredoc whose content begins at line `from`. */
   find({ name, chomp }: HeredocMarker, from: number): number | undefined {
-    if (((chomp ? this.untabbed : this.exact).get(name) ?? -1) < from) return undefined;
+    if ((this.lastLineOf(chomp).get(name) ?? -1) < from) return undefined;
     let index = from;
     while (!isEnd(this.lines[index] ?? '', name, chomp)) index++;
     return index;
@@ -148,10 +142,24 @@ export class HeredocEnds {
 
   /** Index of the first line that would end it if there were no blanks around the name. */
   findNear({ name }: HeredocMarker, from: number): number | undefined {
+    this.trimmed ??= this.lastLines((line) => line.trim());
     if ((this.trimmed.get(name) ?? -1) < from) return undefined;
     let index = from;
     while (this.lines[index]?.trim() !== name) index++;
     return index;
+  }
+
+  private lastLineOf(chomp: boolean): ReadonlyMap<string, number> {
+    if (chomp) {
+      this.untabbed ??= this.lastLines((line) => line.slice(countTabs(line)));
+      return this.untabbed;
+    }
+    this.exact ??= this.lastLines((line) => line);
+    return this.exact;
+  }
+
+  private lastLines(form: (line: string) => string): ReadonlyMap<string, number> {
+    return new Map(this.lines.map((line, index) => [form(line), index]));
   }
 }
 

@@ -1,5 +1,5 @@
 import type { EscapeCharacter } from './ast.js';
-import { isBlank } from './blanks.js';
+import { behind, isBlank } from './blanks.js';
 import { quote } from './visible.js';
 import type { Operation, TextPart, WordPart } from './word-parts.js';
 
@@ -32,6 +32,15 @@ export interface ParsedWord {
  * BuildKit's shell lexer, except that a blank inside `${…}` does not end a word. Takes time in proportion to the text.
  */
 export function parseWord(text: string, start: number, options: WordOptions): ParsedWord {
+  // Most words have nothing special in them.
+  if (options.stopAtBlank === true && options.mode === undefined) {
+    const end = behind(plainText(options.escape, true, 'blank'), text, start);
+    if (end === text.length || isBlank(text[end]))
+      return {
+        parts: end === start ? [] : [{ kind: 'text', text: text.slice(start, end), offset: start, quoted: false }],
+        end,
+      };
+  }
   const reader = new WordReader(text, start, options);
   try {
     return { parts: reader.read(options.stopAtBlank === true ? 'blank' : 'end', 'word'), end: reader.position };
@@ -107,14 +116,8 @@ class WordReader {
 
   /** The characters up to the next one that means something. */
   private plain(stop: Stop): TextPart {
-    const start = this.position++;
-    while (this.position < this.text.length) {
-      const character = this.text[this.position] as string;
-      if (character === '$' || character === this.escape || character === stop) break;
-      if (this.quotes && (character === "'" || character === '"')) break;
-      if (stop === 'blank' ? isBlank(character) : stop === '/' && character === '}') break;
-      this.position++;
-    }
+    const start = this.position;
+    this.position = behind(plainText(this.escape, this.quotes, stop), this.text, start + 1);
     return { kind: 'text', text: this.text.slice(start, this.position), offset: start, quoted: false };
   }
 
@@ -259,6 +262,11 @@ class WordReader {
     const start = this.position;
     const first = this.text[start] ?? '';
     if ('@*#?-$!'.includes(first) && first !== '') return this.text.slice(start, ++this.position);
+    this.position = behind(ASCII_NAME, this.text, start);
+    // Only a name that goes on in another script is read character by character.
+    if (this.position > start && !(this.text.charCodeAt(this.position) > 0x7f))
+      return this.text.slice(start, this.position);
+    this.position = start;
     const digits = /[0-9]/.test(first);
     for (;;) {
       const width = widthAt(this.text, this.position);
@@ -294,6 +302,23 @@ class WordReader {
     this.position = this.text.length;
     return new Mistake(offset, message, hint, true);
   }
+}
+
+/** A number, or a name of ASCII letters, as far as it goes. */
+const ASCII_NAME = /[0-9]+|[A-Za-z_][A-Za-z0-9_]*/y;
+
+const plainTexts = new Map<string, RegExp>();
+
+/** What means nothing special up to `stop`, as a sticky pattern. */
+function plainText(escapeCharacter: string, quotes: boolean, stop: Stop): RegExp {
+  const key = `${escapeCharacter}${quotes}${stop}`;
+  let pattern = plainTexts.get(key);
+  if (pattern === undefined) {
+    const stops = { end: '', blank: ' \\t\\r\\v\\f', '}': '}', '/': '/}' }[stop];
+    pattern = new RegExp(`[^$\\${escapeCharacter}${quotes ? `'"` : ''}${stops}]*`, 'y');
+    plainTexts.set(key, pattern);
+  }
+  return pattern;
 }
 
 /** UTF-16 units of the character at `offset`: 2 for a surrogate pair, 0 at the end. */
