@@ -95,7 +95,7 @@ export async function runAdd(
 }
 
 function isDirectory(base: MergedTree, workdir: string, destination: string): boolean {
-  if (/(?:^|\/)\.{0,2}$/.test(destination)) return true;
+  if (destination === '.' || /(?:^|\/)$/.test(destination)) return true;
   const { path, found } = base.resolve(destination.startsWith('/') ? destination : `${workdir}/${destination}`);
   return path === '' || found?.entry.type === 'dir';
 }

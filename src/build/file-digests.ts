@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { Stats } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { type Digest, sha256Digest } from '../image/digest.js';
-import { readUnchanged } from '../layers/read-unchanged.js';
+import { type FileStamp, readUnchanged } from '../layers/read-unchanged.js';
 import { replaceFile } from '../store/durable.js';
 import type { Store } from '../store/store.js';
 
@@ -50,7 +49,7 @@ export class FileDigests {
   }
 
   /** The digest of an unchanged file, without reading it. */
-  lookup(file: string, stats: Stats): Digest | undefined {
+  lookup(file: string, stats: FileStamp): Digest | undefined {
     const row = this.#rows.get(file);
     if (
       row === undefined ||
@@ -68,7 +67,7 @@ export class FileDigests {
    * The digest of a regular file, read if need be.
    * @throws SlipwayError E_FILE_CHANGED when it is another file by now, or is written to meanwhile; E_PERMISSION.
    */
-  async digest(file: string, stats: Stats): Promise<Digest> {
+  async digest(file: string, stats: FileStamp): Promise<Digest> {
     const known = this.lookup(file, stats);
     if (known !== undefined) return known;
     const hash = createHash('sha256');
@@ -79,7 +78,7 @@ export class FileDigests {
   }
 
   /** Notes what a file's content was when it had these `stats`. */
-  record(file: string, stats: Stats, digest: Digest): void {
+  record(file: string, stats: FileStamp, digest: Digest): void {
     if (Date.now() - Math.max(stats.mtimeMs, stats.ctimeMs) < SETTLE_MS) return;
     this.#known.set(file, [stats.ino, stats.size, stats.mtimeMs, stats.ctimeMs, digest.slice('sha256:'.length)]);
     this.#changed = true;

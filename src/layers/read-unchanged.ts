@@ -7,12 +7,15 @@ const CHUNK = 1024 * 1024;
 /** O_NONBLOCK: a file that has become a FIFO does not hang us. O_NOFOLLOW: one that has become a link leads nowhere. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
+/** What `lstat` says of a regular file that changes when the file does; times in milliseconds. */
+export type FileStamp = Readonly<Pick<Stats, 'dev' | 'ino' | 'size' | 'mtimeMs' | 'ctimeMs'>>;
+
 /**
  * The content of a regular file that its owner may change at any time.
  * @param expected what `lstat` said of it. Not a byte is read of a file that has come to its place since then.
  * @throws SlipwayError E_FILE_CHANGED when it is another one or is written to meanwhile, E_PERMISSION.
  */
-export async function* readUnchanged(file: string, expected: Stats): AsyncGenerator<Buffer> {
+export async function* readUnchanged(file: string, expected: FileStamp): AsyncGenerator<Buffer> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(fsPath(file), FLAGS);
@@ -31,6 +34,15 @@ export async function* readUnchanged(file: string, expected: Stats): AsyncGenera
         throw changed(file, 'it is gone', error);
       case 'ELOOP':
         throw changed(file, 'it is a symbolic link now', error);
+      case 'ENAMETOOLONG':
+        throw new SlipwayError(
+          'E_UNSUPPORTED',
+          `cannot read …${file.slice(-200)}: the path is too long for this machine`,
+          {
+            hint: 'build in a directory with a shorter path',
+            cause: error,
+          },
+        );
       default:
         throw fileSystemError(error, `reading ${file}`);
     }
@@ -39,7 +51,7 @@ export async function* readUnchanged(file: string, expected: Stats): AsyncGenera
   }
 }
 
-function checkSame(file: string, expected: Stats, now: Stats): void {
+function checkSame(file: string, expected: FileStamp, now: Stats): void {
   if (now.dev !== expected.dev || now.ino !== expected.ino || !now.isFile())
     throw changed(file, 'another file is in its place now');
   if (now.size !== expected.size || now.mtimeMs !== expected.mtimeMs || now.ctimeMs !== expected.ctimeMs)

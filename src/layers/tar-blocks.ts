@@ -5,7 +5,7 @@ import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
 import { type Digest, sha256Digest } from '../image/digest.js';
 import { fsPath } from './path-bytes.js';
 import { TAR_BLOCK, tarPadding, writeTarHeader } from './tar-header.js';
-import type { PackEntry, TocEntry } from './toc.js';
+import type { FileContent, PackEntry, TocEntry } from './toc.js';
 
 export interface TarBlocksOptions {
   /** No entry gets a later modification time than this, in seconds (SOURCE_DATE_EPOCH). */
@@ -86,7 +86,7 @@ export async function* tarBlocks(entries: Iterable<PackEntry>, options: TarBlock
           const ask = start === undefined && (mtimeMs === undefined || identity !== undefined);
           const before = ask ? checkedStats(fd, file, entry) : undefined;
           if (identity !== undefined && before !== undefined && !isSame(before, identity)) {
-            throw changed(file, 'another file is in its place now');
+            throw changed(file, 'it is another file now, or was written to');
           }
           if (entry.size <= SMALL_FILE && entry.size <= blockSize - used) {
             const got = entry.size === 0 ? 0 : readWhole(fd, block, used, entry.size, start);
@@ -171,6 +171,15 @@ function openSource(file: string): number {
         throw changed(file, 'it is gone', error);
       case 'ELOOP':
         throw changed(file, 'it is a symbolic link now', error);
+      case 'ENAMETOOLONG':
+        throw new SlipwayError(
+          'E_UNSUPPORTED',
+          `cannot read …${file.slice(-200)}: the path is too long for this machine`,
+          {
+            hint: 'build in a directory with a shorter path',
+            cause: error,
+          },
+        );
       default:
         throw fileSystemError(error, `reading ${file}`);
     }
@@ -195,8 +204,9 @@ function checkedStats(fd: number, file: string, entry: PackEntry): Stats {
   return stats;
 }
 
-function isSame(stats: Stats, { dev, ino }: { readonly dev: number; readonly ino: number }): boolean {
-  return stats.dev === dev && stats.ino === ino;
+/** An inode number may be given to a new file at once: the time of the last change of the inode tells them apart. */
+function isSame(stats: Stats, { dev, ino, ctimeMs }: NonNullable<FileContent['identity']>): boolean {
+  return stats.dev === dev && stats.ino === ino && stats.ctimeMs === ctimeMs;
 }
 
 function changed(file: string, how: string, cause?: unknown): SlipwayError {

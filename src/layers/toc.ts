@@ -48,8 +48,8 @@ export interface FileContent {
   readonly file: string;
   /** Its modification time (`mtimeMs`) when the entry was made. With it, packing notices changes since then, and is a little faster. */
   readonly mtimeMs?: number;
-  /** Which file it was (`dev` and `ino`): nothing is read from another one that has come to its place. */
-  readonly identity?: { readonly dev: number; readonly ino: number };
+  /** Which file it was, and in which state: nothing is read from another one that has come to its place. */
+  readonly identity?: { readonly dev: number; readonly ino: number; readonly ctimeMs: number };
   /** The content begins here and is only a part of the file, which nobody changes. Nothing but its length is checked then. */
   readonly start?: number;
 }

@@ -1,8 +1,7 @@
-import type { Stats } from 'node:fs';
 import { isSlipwayError, SlipwayError } from '../../base/errors.js';
 import { decompress, sniffCompression } from '../../layers/decompress.js';
 import { startFilter, throughFilter } from '../../layers/filter-program.js';
-import { readUnchanged } from '../../layers/read-unchanged.js';
+import { type FileStamp, readUnchanged } from '../../layers/read-unchanged.js';
 import { readRawHeader } from '../../layers/tar-fields.js';
 import { TAR_BLOCK } from '../../layers/tar-header.js';
 
@@ -18,7 +17,7 @@ const XZ_MEMORY = '512MiB';
  * @param stats what `lstat` said of it; it must be a regular file.
  * @throws SlipwayError E_FILE_CHANGED, E_MISSING_PROGRAM when only a program that is not installed could tell.
  */
-export async function archiveCompression(file: string, stats: Stats): Promise<ArchiveCompression | undefined> {
+export async function archiveCompression(file: string, stats: FileStamp): Promise<ArchiveCompression | undefined> {
   if (stats.size < 14) return undefined; // the shortest that bzip2 makes
   const magic = await firstBytes(readUnchanged(file, stats), TAR_BLOCK);
   const compression = compressionOf(magic);

@@ -1,6 +1,6 @@
-import type { Stats } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import type { Digest } from '../../image/digest.js';
+import type { FileStamp } from '../../layers/read-unchanged.js';
 import type { Pick } from '../copy/pick.js';
 import type { BuildJob } from '../job.js';
 import { type ArchiveCompression, archiveCompression } from './archive-stream.js';
@@ -10,7 +10,7 @@ import { readArchive } from './read-archive.js';
 /** A file of the context that is an archive. */
 export interface ArchiveFile {
   readonly file: string;
-  readonly stats: Stats;
+  readonly stats: FileStamp;
   readonly compression: ArchiveCompression;
 }
 

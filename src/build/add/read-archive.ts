@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { Stats } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { fileSystemError, isSlipwayError, SlipwayError } from '../../base/errors.js';
 import { type Digest, sha256Digest } from '../../image/digest.js';
 import { isLocalXattr } from '../../layers/layer-names.js';
-import { readUnchanged } from '../../layers/read-unchanged.js';
+import { type FileStamp, readUnchanged } from '../../layers/read-unchanged.js';
 import { checkLimit, DEFAULT_LIMITS } from '../../layers/tar-limits.js';
 import { readTar, type TarMember } from '../../layers/tar-reader.js';
 import { type ArchiveCompression, decompressArchive } from './archive-stream.js';
@@ -16,7 +15,7 @@ const RATIO_FREE = 1024 ** 3;
 export interface ArchiveSource {
   readonly file: string;
   /** What `lstat` said of it. */
-  readonly stats: Stats;
+  readonly stats: FileStamp;
   readonly compression: ArchiveCompression;
   /** For messages. */
   readonly what: string;

@@ -1,34 +1,56 @@
+import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { SlipwayError } from '../../base/errors.js';
-import { type Digest, digestOf } from '../../image/digest.js';
+import { type Digest, digestOf, sha256Digest } from '../../image/digest.js';
 import type { PackedLayer } from '../../layers/pack.js';
+import type { FileStamp } from '../../layers/read-unchanged.js';
 import type { FileContent, PackEntry } from '../../layers/toc.js';
 import { type LayerFile, layerFiles } from '../../store/layer-files.js';
 import type { StoredLayer } from '../../store/layer-store.js';
 import type { BuildJob } from '../job.js';
 import type { PlannedEntry } from './image-view.js';
 
-/** What an entry is apart from its content; two entries with the same facts and digests are the same. */
-export function entryFacts(entry: PlannedEntry, digest: Digest | undefined): readonly unknown[] {
-  const { path, type, mode, uid, gid, size, mtime, linkTarget, xattrs, devMajor, devMinor } = entry;
-  return [path, type, mode, uid, gid, size, mtime, linkTarget, xattrs, devMajor, devMinor, digest];
+/** The sha256 of a file's content when it is known or remembered. */
+function knownDigest({ digests }: Pick<BuildJob, 'digests'>, { content, digest }: PlannedEntry): Digest | undefined {
+  if (digest !== undefined) return digest;
+  if (content?.in === 'directory') return digests.lookup(content.file, content.stats);
+  return content?.in === 'memory' ? digestOf(content.bytes) : undefined;
 }
 
-/** The sha256 of each file's content by its path: those that are known or remembered, the others are read. */
-export async function contentDigests(
-  { digests, signal }: Pick<BuildJob, 'digests' | 'signal'>,
+/**
+ * The identity of planned entries with their contents: those that nobody remembers are read.
+ * @throws SlipwayError E_FILE_CHANGED, E_PERMISSION.
+ */
+export async function identityOf(
+  job: Pick<BuildJob, 'digests' | 'signal'>,
   entries: readonly PlannedEntry[],
-): Promise<Map<string, Digest>> {
-  const found = new Map<string, Digest>();
-  for (const { path, content, digest } of entries) {
-    if (content === undefined) continue;
-    signal.throwIfAborted();
-    if (digest !== undefined) found.set(path, digest);
-    else if (content.in === 'directory') found.set(path, await digests.digest(content.file, content.stats));
-    else if (content.in === 'memory') found.set(path, digestOf(content.bytes));
-    else throw new SlipwayError('E_INTERNAL', `nobody knows the digest of ${path}`);
+): Promise<Digest> {
+  const hash = createHash('sha256');
+  for (const entry of entries) {
+    let digest = knownDigest(job, entry);
+    if (digest === undefined && entry.content !== undefined) {
+      job.signal.throwIfAborted();
+      if (entry.content.in !== 'directory')
+        throw new SlipwayError('E_INTERNAL', `nobody knows the digest of ${entry.path}`);
+      digest = await job.digests.digest(entry.content.file, entry.content.stats);
+    }
+    hash.update(entryFacts(entry, digest));
   }
-  return found;
+  return sha256Digest(hash.digest('hex'));
+}
+
+/** {@link identityOf} for entries that have been packed: by path, the digests that packing found. */
+export function identityOfPacked(entries: readonly PlannedEntry[], packed: ReadonlyMap<string, Digest>): Digest {
+  const hash = createHash('sha256');
+  for (const entry of entries)
+    hash.update(entryFacts(entry, entry.content === undefined ? undefined : packed.get(entry.path)));
+  return sha256Digest(hash.digest('hex'));
+}
+
+/** Everything of an entry that makes a difference, as one line. */
+function entryFacts(entry: PlannedEntry, digest: Digest | undefined): string {
+  const { path, type, mode, uid, gid, size, mtime, linkTarget, xattrs, devMajor, devMinor } = entry;
+  return `${JSON.stringify([path, type, mode, uid, gid, size, mtime, linkTarget, xattrs, devMajor, devMinor, digest])}\n`;
 }
 
 /** Makes planned entries ready to be packed while `work` runs: what is in layers of the store is brought out of them. */
@@ -81,14 +103,9 @@ function packEntry(
   }
 }
 
-function directoryContent({
-  file,
-  stats,
-}: {
-  readonly file: string;
-  readonly stats: { readonly mtimeMs: number; readonly dev: number; readonly ino: number };
-}): FileContent {
-  return { file, mtimeMs: stats.mtimeMs, identity: { dev: stats.dev, ino: stats.ino } };
+function directoryContent({ file, stats }: { readonly file: string; readonly stats: FileStamp }): FileContent {
+  const { dev, ino, mtimeMs, ctimeMs } = stats;
+  return { file, mtimeMs, identity: { dev, ino, ctimeMs } };
 }
 
 /**

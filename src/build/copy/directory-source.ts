@@ -1,16 +1,25 @@
-import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
+import { lstatSync, type Stats } from 'node:fs';
 import { errnoOf, fileSystemError, isSlipwayError, SlipwayError } from '../../base/errors.js';
-import { joinPath, nameOf, parentOf } from '../../layers/layer-names.js';
-import { fsPath, pathFromBytes } from '../../layers/path-bytes.js';
+import { HeldDirectory } from '../../layers/held-directory.js';
+import { joinPath } from '../../layers/layer-names.js';
+import { fsPath } from '../../layers/path-bytes.js';
+import { DEFAULT_LIMITS } from '../../layers/tar-limits.js';
 import { comparePaths } from '../../layers/toc.js';
 import type { IgnoreRules } from '../ignore-rules.js';
-import type { SourceEntry, SourceTree } from './source-tree.js';
+import type { SourceContent, SourceEntry, SourceTree } from './source-tree.js';
 
 const MOST_LINKS = 40;
 
-/** A directory whose names are being visited. */
+/** Something in a directory, as it was when the directory was read. */
+interface Found {
+  readonly name: string;
+  readonly stats: Stats;
+  readonly linkTarget: string | undefined;
+}
+
+/** A directory that is being visited. */
 interface Frame {
-  readonly names: readonly string[];
+  readonly found: readonly Found[];
   next: number;
   /** The path as it is shown, and without the links that led to it. */
   readonly shown: string;
@@ -50,13 +59,12 @@ export class DirectorySource implements SourceTree {
   }
 
   find(path: string): SourceEntry | undefined {
-    const resolved = this.#resolve(path)?.join('/');
-    if (resolved === undefined) return undefined;
-    const stats = this.#lstat(resolved);
-    const entry = stats && this.#entry(path, resolved, stats);
+    const found = this.#resolve(path, 'follow');
+    if (found === undefined) return undefined;
+    const entry = this.#entry(path, found.real, found);
     // The link that was named may be hidden, or what it leads to.
-    const hiddenBy = (path.includes('..') ? undefined : this.#hiddenBy(plain(path))) ?? this.#hiddenBy(resolved);
-    return entry === undefined || hiddenBy === undefined ? entry : { ...entry, hiddenBy };
+    const hiddenBy = (path.includes('..') ? undefined : this.#hiddenBy(plain(path))) ?? this.#hiddenBy(found.real);
+    return hiddenBy === undefined ? entry : { ...entry, hiddenBy };
   }
 
   findMatch(path: string): SourceEntry | undefined {
@@ -66,23 +74,20 @@ export class DirectorySource implements SourceTree {
     } catch (error) {
       if (!isSlipwayError(error, 'E_COPY')) throw error;
     }
-    const parent = this.#resolve(parentOf(path));
-    if (parent === undefined) return undefined;
-    const real = joinPath(parent.join('/'), nameOf(path));
-    const stats = this.#lstat(real);
-    if (stats === undefined) return undefined;
-    const hiddenBy = this.#hiddenBy(real);
-    return { ...this.#entry(path, real, stats), ...(hiddenBy === undefined ? {} : { hiddenBy }) };
+    const link = this.#resolve(path, 'stay');
+    if (link === undefined) return undefined;
+    const hiddenBy = this.#hiddenBy(link.real);
+    return { ...this.#entry(path, link.real, link), ...(hiddenBy === undefined ? {} : { hiddenBy }) };
   }
 
   isLink(path: string): boolean {
-    const parent = this.#resolve(parentOf(path));
-    return parent !== undefined && this.#lstat(joinPath(parent.join('/'), nameOf(path)))?.isSymbolicLink() === true;
+    return this.#resolve(path, 'stay')?.stats.isSymbolicLink() === true;
   }
 
   names(dir: string): readonly string[] {
-    const resolved = this.#resolve(dir);
-    return resolved === undefined ? [] : this.#names(resolved.join('/'));
+    const found = this.#resolve(dir, 'follow');
+    if (found?.stats.isDirectory() !== true) return [];
+    return this.#inside(found.real, (held) => held.names().sort(comparePaths));
   }
 
   /** A hidden directory that need not be read: nothing in it can be excepted. */
@@ -91,26 +96,24 @@ export class DirectorySource implements SourceTree {
   }
 
   *walk(dir: string): Generator<SourceEntry> {
-    const resolved = this.#resolve(dir)?.join('/');
-    if (resolved === undefined || this.#isHiddenWhole(resolved)) return;
+    const start = this.#resolve(dir, 'follow');
+    if (start?.stats.isDirectory() !== true || this.#isHiddenWhole(start.real)) return;
     // Not recursive: a directory may be thousands deep.
-    const frames: Frame[] = [this.#frame(dir, resolved, undefined)];
+    const frames: Frame[] = [this.#frame(dir, start.real, undefined)];
     let pending = 0;
     for (let frame = frames.at(-1); frame !== undefined; frame = frames.at(-1)) {
-      const name = frame.names[frame.next++];
-      if (name === undefined) {
+      const found = frame.found[frame.next++];
+      if (found === undefined) {
         if (frame.pending !== undefined) pending--;
         frames.pop();
         continue;
       }
+      const { name, stats } = found;
       const shown = joinPath(frame.shown, name);
       const real = joinPath(frame.real, name);
-      const stats = this.#lstat(real);
-      if (stats === undefined) {
-        throw new SlipwayError('E_FILE_CHANGED', `${this.#file(real)} vanished while ${this.what} was read`, {
-          hint: 'stop whatever changes it and try again',
-        });
-      }
+      // Nothing deeper can be in an image, and each directory is opened from the root.
+      if (frames.length > DEFAULT_LIMITS.depth || real.length > DEFAULT_LIMITS.pathLength)
+        throw tooDeep(real, this.what);
       const hidden = this.#hiddenBy(real) !== undefined;
       if (!hidden) {
         if (pending > 0) {
@@ -120,18 +123,29 @@ export class DirectorySource implements SourceTree {
           }
           pending = 0;
         }
-        const entry = this.#entry(shown, real, stats);
+        const entry = this.#entry(shown, real, found);
         yield entry;
         if (entry.type === 'dir') frames.push(this.#frame(shown, real, undefined));
       } else if (stats.isDirectory() && this.#rules?.mayExceptBelow(real) === true) {
-        frames.push(this.#frame(shown, real, this.#entry(shown, real, stats)));
+        frames.push(this.#frame(shown, real, this.#entry(shown, real, found)));
         pending++;
       }
     }
   }
 
+  /** Reads a directory and looks at all that is in it, while it is held: nobody can put another one in its place meanwhile. */
   #frame(shown: string, real: string, pending: SourceEntry | undefined): Frame {
-    return { names: this.#names(real), next: 0, shown, real, pending };
+    const found = this.#inside(real, (held) =>
+      held
+        .names()
+        .sort(comparePaths)
+        .map((name): Found => {
+          const stats = held.lstat(name);
+          if (stats === undefined) throw this.#changed(joinPath(real, name));
+          return { name, stats, linkTarget: stats.isSymbolicLink() ? held.readlink(name) : undefined };
+        }),
+    );
+    return { found, next: 0, shown, real, pending };
   }
 
   #hiddenBy(path: string): string | undefined {
@@ -139,47 +153,39 @@ export class DirectorySource implements SourceTree {
     return this.#rules.ignores(path) ? this.#rules.file : undefined;
   }
 
-  #entry(path: string, real: string, stats: Stats): SourceEntry {
+  #entry(path: string, real: string, { stats, linkTarget = '' }: Omit<Found, 'name'>): SourceEntry {
     const type = typeOf(stats);
-    const common = { path, type, uid: 0, gid: 0, mode: type === 'symlink' ? 0o777 : this.#modeOf(stats) };
     if (type === 'file') {
-      const file = this.#file(real);
-      return {
-        ...common,
-        size: stats.size,
-        content: { in: 'directory', file, stats },
-        ...(stats.nlink > 1 ? { inode: `${stats.dev}:${stats.ino}` } : {}),
+      // Few fields and no spreads: there may be hundreds of thousands of these.
+      const { dev, ino, size, mtimeMs, ctimeMs } = stats;
+      const content: SourceContent = {
+        in: 'directory',
+        file: this.#file(real),
+        stats: { dev, ino, size, mtimeMs, ctimeMs },
       };
+      const mode = this.#modeOf(stats);
+      return stats.nlink > 1
+        ? { path, type, mode, uid: 0, gid: 0, size, content, inode: `${dev}:${ino}` }
+        : { path, type, mode, uid: 0, gid: 0, size, content };
     }
-    if (type === 'symlink') return { ...common, size: 0, linkTarget: this.#readlink(real) };
-    return { ...common, size: 0 };
+    if (type === 'symlink') return { path, type, mode: 0o777, uid: 0, gid: 0, size: 0, linkTarget };
+    return { path, type, mode: this.#modeOf(stats), uid: 0, gid: 0, size: 0 };
   }
 
   #file(path: string): string {
     return path === '' ? this.root : `${this.root}/${path}`;
   }
 
-  #names(real: string): string[] {
-    return this.#guarded(real, () =>
-      readdirSync(fsPath(this.#file(real)), { encoding: 'buffer' })
-        .map(pathFromBytes)
-        .sort(comparePaths),
-    );
-  }
-
-  #lstat(real: string): Stats | undefined {
+  /** Looks at what is in a directory, which is held meanwhile. @param real without links. */
+  #inside<T>(real: string, look: (held: HeldDirectory) => T): T {
     return this.#guarded(real, () => {
+      const held = HeldDirectory.below(this.root, real === '' ? [] : real.split('/'));
       try {
-        return lstatSync(fsPath(this.#file(real)), { throwIfNoEntry: false });
-      } catch (error) {
-        if (errnoOf(error) === 'ENOTDIR') return undefined;
-        throw error;
+        return look(held);
+      } finally {
+        held.close();
       }
     });
-  }
-
-  #readlink(real: string): string {
-    return this.#guarded(real, () => pathFromBytes(readlinkSync(fsPath(this.#file(real)), { encoding: 'buffer' })));
   }
 
   /** Says what was read, relative to the root, when the system refuses. */
@@ -187,7 +193,7 @@ export class DirectorySource implements SourceTree {
     try {
       return work();
     } catch (error) {
-      const shown = real.length > 200 ? `${real.slice(0, 100)}…${real.slice(-60)}` : real || '.';
+      const shown = shorten(real);
       switch (errnoOf(error)) {
         case 'ENAMETOOLONG':
           throw new SlipwayError('E_COPY', `${shown} of ${this.what}: the path is too long for this machine`, {
@@ -196,11 +202,9 @@ export class DirectorySource implements SourceTree {
           });
         case 'ENOENT':
         case 'ENOTDIR':
+        case 'ELOOP':
         case 'EINVAL':
-          throw new SlipwayError('E_FILE_CHANGED', `${shown} of ${this.what} changed while it was read`, {
-            hint: 'stop whatever changes it and try again',
-            cause: error,
-          });
+          throw this.#changed(real, error);
         default: {
           const failure = fileSystemError(error, `reading ${shown} of ${this.what}`);
           if (!isSlipwayError(failure, 'E_PERMISSION')) throw failure;
@@ -213,11 +217,22 @@ export class DirectorySource implements SourceTree {
     }
   }
 
-  /** The names that lead to a path when links are followed; undefined when nothing is there. */
-  #resolve(path: string): string[] | undefined {
+  #changed(real: string, cause?: unknown): SlipwayError {
+    return new SlipwayError('E_FILE_CHANGED', `${shorten(real)} of ${this.what} changed while it was read`, {
+      hint: 'stop whatever changes it and try again',
+      cause,
+    });
+  }
+
+  /**
+   * What is at a path, and the path without links; undefined when nothing is there.
+   * @param last whether a link in the last component is followed.
+   */
+  #resolve(path: string, last: 'follow' | 'stay'): (Omit<Found, 'name'> & { readonly real: string }) | undefined {
     const pending = path.split('/').reverse();
     const done: string[] = [];
     let links = 0;
+    let found: Omit<Found, 'name'> | undefined;
     for (let part = pending.pop(); part !== undefined; part = pending.pop()) {
       if (part === '' || part === '.') continue;
       if (part === '..') {
@@ -227,23 +242,31 @@ export class DirectorySource implements SourceTree {
             hint: 'only what is in it can be copied',
           });
         done.pop();
+        found = undefined;
         continue;
       }
-      const real = [...done, part].join('/');
-      const stats = this.#lstat(real);
-      if (stats === undefined) return undefined;
-      if (!stats.isSymbolicLink()) {
-        if (!stats.isDirectory() && pending.some((rest) => rest !== '' && rest !== '.')) return undefined;
+      const name = part;
+      found = this.#inside(done.join('/'), (held) => {
+        const stats = held.lstat(name);
+        return stats && { stats, linkTarget: stats.isSymbolicLink() ? held.readlink(name) : undefined };
+      });
+      if (found === undefined) return undefined;
+      const isLast = !pending.some((rest) => rest !== '' && rest !== '.');
+      if (found.linkTarget === undefined || (isLast && last === 'stay')) {
+        if (!isLast && !found.stats.isDirectory()) return undefined;
         done.push(part);
         continue;
       }
       if (++links > MOST_LINKS)
         throw new SlipwayError('E_COPY', `${path}: too many symbolic links, or a circle of them`);
-      const target = this.#readlink(real);
-      if (target.startsWith('/')) done.length = 0;
-      pending.push(...target.split('/').reverse());
+      if (found.linkTarget.startsWith('/')) done.length = 0;
+      pending.push(...found.linkTarget.split('/').reverse());
+      found = undefined;
     }
-    return done;
+    if (found !== undefined) return { ...found, real: done.join('/') };
+    // It ended with "..", or is the root: always directories.
+    const stats = this.#guarded(done.join('/'), () => lstatSync(fsPath(this.#file(done.join('/')))));
+    return stats.isDirectory() ? { stats, linkTarget: undefined, real: done.join('/') } : undefined;
   }
 }
 
@@ -262,4 +285,17 @@ function plain(path: string): string {
     .split('/')
     .filter((part) => part !== '' && part !== '.')
     .join('/');
+}
+
+function tooDeep(real: string, what: string): SlipwayError {
+  const { depth, pathLength } = DEFAULT_LIMITS;
+  return new SlipwayError(
+    'E_COPY',
+    `${shorten(real)} of ${what} cannot be in an image: at most ${depth} directories and ${pathLength} bytes are possible`,
+    { hint: 'hide it with a line in .dockerignore, or make its directories fewer or shorter' },
+  );
+}
+
+function shorten(path: string): string {
+  return path.length > 200 ? `${path.slice(0, 100)}…${path.slice(-60)}` : path || '.';
 }

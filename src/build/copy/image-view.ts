@@ -36,11 +36,6 @@ export class ImageView {
     const planned = this.#planned.get(path);
     if (planned !== undefined && !this.#goneSince(path, planned.turn)) return planned.entry;
     if (this.#goneSince(path, 0) || this.#cleared.has(path)) return undefined;
-    // What is planned above and is no directory has replaced everything below it.
-    for (let dir = parentOf(path); dir !== ''; dir = parentOf(dir)) {
-      const above = this.#planned.get(dir);
-      if (above !== undefined && above.entry.type !== 'dir') return undefined;
-    }
     return this.#base.get(path)?.entry;
   }
 
@@ -72,11 +67,14 @@ export class ImageView {
     return names.join('/');
   }
 
-  /** Puts an entry at its path. What a directory held is gone when it becomes something else. */
-  place(entry: PlacedEntry): void {
+  /**
+   * Puts an entry at its path. What a directory held is gone when it becomes something else.
+   * @param there what {@link get} says of the path, for those who know it.
+   */
+  place(entry: PlacedEntry, there = this.get(entry.path)): void {
     const { path, type } = entry;
     this.#turn++;
-    if (type !== 'dir' && this.get(path)?.type === 'dir') this.#cleared.set(path, this.#turn);
+    if (type !== 'dir' && there?.type === 'dir') this.#cleared.set(path, this.#turn);
     this.#planned.set(path, { entry, turn: this.#turn });
   }
 

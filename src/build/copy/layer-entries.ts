@@ -48,10 +48,10 @@ function linked(placed: readonly PlacedEntry[]): PlannedEntry[] {
     const earlier = first.get(inode);
     if (earlier === undefined || comparePaths(path, earlier) < 0) first.set(inode, path);
   }
-  return placed.map(({ inode, ...entry }): PlannedEntry => {
-    const target = inode === undefined ? undefined : first.get(inode);
+  return placed.map((entry): PlannedEntry => {
+    const target = entry.inode === undefined ? undefined : first.get(entry.inode);
     if (target === undefined || target === entry.path) return entry;
-    const { content: _content, digest: _digest, ...attributes } = entry;
+    const { inode: _inode, content: _content, digest: _digest, ...attributes } = entry;
     return { ...attributes, type: 'hardlink', size: 0, linkTarget: target };
   });
 }

@@ -56,38 +56,31 @@ export function placePick(
 function placeEntry(view: ImageView, from: SourceEntry, path: string, changes: Changes): void {
   if (path === '') return; // the root itself keeps its attributes
   const placed = placedEntry(from, path, changes);
-  const there = view.get(path)?.type;
-  if (there !== undefined && (there === 'dir') !== (placed.type === 'dir')) {
+  const there = view.get(path);
+  if (there !== undefined && (there.type === 'dir') !== (placed.type === 'dir')) {
     const [a, b] = placed.type === 'dir' ? ['directory', 'file or link'] : ['file', 'directory'];
     throw new SlipwayError('E_COPY', `cannot copy the ${a} ${from.path || '.'} over the ${b} /${path} of the image`, {
       hint: 'choose another destination',
     });
   }
-  view.place(placed);
+  view.place(placed, there);
 }
 
 /** The entry that a source becomes. @throws SlipwayError E_COPY for a socket. */
 export function placedEntry(from: SourceEntry, path: string, { owner, mode, time }: Changes): PlacedEntry {
-  const { type, size, mtime = time, linkTarget, xattrs, devMajor, devMinor, content, digest, inode } = from;
+  const { type } = from;
   if (type === 'socket') {
     throw new SlipwayError('E_COPY', `${from.path} is a socket, which cannot be in an image`, {
       hint: 'remove it, or hide it with a line in .dockerignore',
     });
   }
   return {
-    path,
+    ...from,
     type,
+    path,
     mode: mode === undefined || type === 'symlink' ? from.mode : mode(from.mode, type === 'dir'),
     uid: owner?.uid ?? from.uid,
     gid: owner?.gid ?? from.gid,
-    size,
-    mtime,
-    ...(linkTarget === undefined ? {} : { linkTarget }),
-    ...(xattrs === undefined ? {} : { xattrs }),
-    ...(devMajor === undefined ? {} : { devMajor }),
-    ...(devMinor === undefined ? {} : { devMinor }),
-    ...(content === undefined ? {} : { content }),
-    ...(digest === undefined ? {} : { digest }),
-    ...(inode === undefined ? {} : { inode }),
+    mtime: from.mtime ?? time,
   };
 }

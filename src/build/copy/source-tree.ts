@@ -1,12 +1,12 @@
-import type { Stats } from 'node:fs';
 import type { Digest } from '../../image/digest.js';
+import type { FileStamp } from '../../layers/read-unchanged.js';
 import type { EntryType } from '../../layers/toc.js';
 import type { StoredLayer } from '../../store/layer-store.js';
 
 /** Where the content of a file is. */
 export type SourceContent =
   /** In a file of this machine that its owner may change at any time; `stats` is what its name and size were taken from. */
-  | { readonly in: 'directory'; readonly file: string; readonly stats: Stats }
+  | { readonly in: 'directory'; readonly file: string; readonly stats: FileStamp }
   /** In a layer of the store, at this offset of its tar. */
   | { readonly in: 'layer'; readonly layer: StoredLayer; readonly offset: number }
   /** In a file of our own that nobody changes, from `start` on. */

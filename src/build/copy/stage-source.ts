@@ -1,7 +1,8 @@
+import { SlipwayError } from '../../base/errors.js';
 import { joinPath, nameOf, parentOf } from '../../layers/layer-names.js';
 import type { MergedEntry, MergedTree } from '../../layers/merge.js';
 import type { StoredLayer } from '../../store/layer-store.js';
-import type { SourceEntry, SourceTree } from './source-tree.js';
+import type { SourceContent, SourceEntry, SourceTree } from './source-tree.js';
 
 /**
  * A finished stage or an image as a source of COPY, known from the tables of contents of its layers: names, owners, times and digests need
@@ -11,19 +12,16 @@ import type { SourceEntry, SourceTree } from './source-tree.js';
 export function stageSource(tree: MergedTree, layers: readonly StoredLayer[], what: string): SourceTree {
   const shown = (path: string, { entry, source }: MergedEntry): SourceEntry => {
     const { type, mode, uid, gid, mtime, linkTarget, xattrs, devMajor, devMinor } = entry;
-    const common = { path, mode, uid, gid, mtime, ...(xattrs === undefined ? {} : { xattrs }) };
-    if (source !== undefined) {
-      const layer = layers[source.layer];
+    const layer = source && layers[source.layer];
+    if (source !== undefined && layer !== undefined) {
       const { size, digest, offset } = source.entry;
-      return {
-        ...common,
-        type: 'file',
-        size,
-        inode: `${source.layer}/${offset}/${source.entry.path}`,
-        ...(digest === undefined ? {} : { digest }),
-        ...(layer === undefined ? {} : { content: { in: 'layer', layer, offset } }),
-      };
+      const content: SourceContent = { in: 'layer', layer, offset };
+      const inode = `${source.layer}/${offset}/${source.entry.path}`;
+      const file = { path, type: 'file' as const, mode, uid, gid, mtime, size, inode, content };
+      if (digest === undefined) throw new SlipwayError('E_INTERNAL', `${entry.path} has no digest in ${what}`);
+      return xattrs === undefined ? { ...file, digest } : { ...file, digest, xattrs };
     }
+    const common = { path, mode, uid, gid, mtime, ...(xattrs === undefined ? {} : { xattrs }) };
     return {
       ...common,
       type: type as SourceEntry['type'],

@@ -7,7 +7,7 @@ import { makeLayer } from '../make-layer.js';
 import { instructionDone, type Outcome } from '../outcome.js';
 import { planLayer } from '../planned-layers.js';
 import { nextKey, type StageState } from '../stage.js';
-import { contentDigests, entryFacts, packedDigests, withContents } from './contents.js';
+import { identityOf, identityOfPacked, packedDigests, withContents } from './contents.js';
 import type { PlannedEntry } from './image-view.js';
 
 /** Changes when what COPY makes of the same facts changes. */
@@ -61,8 +61,7 @@ export async function runTransfer(
   const chain = (key: Digest): Digest => (link ? nextKey(state.key, key) : key);
 
   if (job.useCache && (await job.cache.knows(scope))) {
-    const digests = await contentDigests(job, transfer.planned);
-    const key = contentKey(scope, transfer.planned, digests, (await transfer.rest?.()) ?? []);
+    const key = nextKey(scope, await identityOf(job, transfer.planned), (await transfer.rest?.()) ?? []);
     const record = await job.cache.get(scope, key);
     if (record !== undefined)
       return instructionDone(state, instruction, record.layers, chain(key), { cached: true, created: record.created });
@@ -80,23 +79,10 @@ export async function runTransfer(
       digests = packedDigests(planned, packed);
       remember(job, planned, digests);
     }
-    const key = contentKey(scope, transfer.planned, digests, rest);
+    const key = nextKey(scope, identityOfPacked(transfer.planned, digests), rest);
     await job.cache.put(scope, key, { layers, created });
     return instructionDone(state, instruction, layers, chain(key), { cached: false, created });
   });
-}
-
-function contentKey(
-  scope: Digest,
-  planned: readonly PlannedEntry[],
-  digests: ReadonlyMap<string, Digest>,
-  rest: readonly unknown[],
-): Digest {
-  return nextKey(
-    scope,
-    planned.map((entry) => entryFacts(entry, entry.content === undefined ? undefined : digests.get(entry.path))),
-    rest,
-  );
 }
 
 function remember({ digests }: BuildJob, planned: readonly PlannedEntry[], found: ReadonlyMap<string, Digest>): void {
