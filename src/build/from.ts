@@ -47,6 +47,9 @@ export async function imageStage(
       `${name} is for ${formatPlatform(image.platform)}, the build is for ${formatPlatform(platform)}`,
     );
   }
+  const triggers = image.config.config?.OnBuild;
+  if (Array.isArray(triggers) && triggers.length > 0)
+    job.reporter.warn(`${name} has ONBUILD instructions, which are not run: ${triggers.map(String).join('; ')}`);
   return stageFrom(image);
 }
 

@@ -65,6 +65,16 @@ describe('the Kubefile', () => {
   });
 });
 
+describe('ONBUILD', () => {
+  it('of a base image is warned about, because it is not run', async () => {
+    const base = context('# dialect=docker\nFROM scratch\nCOPY a a\nONBUILD RUN touch /x\n', { a: '1' });
+    await mustSlipway(['build', '-t', 'triggers:v1', base], { root });
+    const { stderr, code } = await slipway(['build', context('FROM triggers:v1\n')], { root });
+    expect(stderr).toMatch(/warning: triggers:v1 has ONBUILD instructions, which are not run: RUN touch \/x/);
+    expect(code).toBe(0);
+  });
+});
+
 describe('several platforms', () => {
   const files = { 'amd64/bin/tool': 'for amd64', 'arm64/bin/tool': 'for arm64', 'etc/same': 'x' };
 
