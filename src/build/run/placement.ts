@@ -65,11 +65,13 @@ function placeInContainer(request: SandboxRequest): Placement {
     const link = kernel.find((place, index) => place !== KERNEL_DIRECTORIES[index]);
     if (link !== undefined)
       throw new SlipwayError('E_MOUNT', `cannot run in this rootfs: /proc, /sys or /dev is a link to ${link}`);
+    const mounts = targets.map(({ mount, path }, index) => {
+      const place = rest[index] ?? path;
+      return placed(mount, checkPlace(place, path, ['/', ...KERNEL_DIRECTORIES]));
+    });
+    const nested = nestedPoints(mounts, targets);
     return {
-      mounts: targets.map(({ mount, path }, index) => {
-        const place = rest[index] ?? path;
-        return placed(mount, checkPlace(place, path, ['/', ...KERNEL_DIRECTORIES]));
-      }),
+      mounts,
       // A link into a kernel file system: the image does not want the file.
       networkPlaces: Object.fromEntries(
         NETWORK_FILES.map((name, index) => [name, network[index] ?? ''] as const).filter(
@@ -78,7 +80,7 @@ function placeInContainer(request: SandboxRequest): Placement {
       ),
       cwd: checkWorkingDirectory(early ?? ensureRootfsDirectory(rootfs, request.cwd, points.paths)),
       user,
-      remove: points.remove,
+      remove: () => removeAll([points, ...nested]),
     };
   });
 }
@@ -105,8 +107,8 @@ function placeAmongHost(request: SandboxRequest): Placement {
     rootfs,
     inside.map((target) => wanted(target, inRootfs(target))),
   );
-  return guarded(points, () => ({
-    mounts: targets.map((target) => {
+  return guarded(points, () => {
+    const mounts = targets.map((target) => {
       const place = points.paths[inside.indexOf(target)];
       return placed(
         target.mount,
@@ -114,12 +116,16 @@ function placeAmongHost(request: SandboxRequest): Placement {
           ? placeOnHost(target.path, target.kind)
           : HOST_ROOTFS + checkPlace(place, target.path, ['/']),
       );
-    }),
-    networkPlaces: {},
-    cwd: posix.join(HOST_ROOTFS, early ?? ensureRootfsDirectory(rootfs, request.cwd, points.paths), '.'),
-    user,
-    remove: points.remove,
-  }));
+    });
+    const nested = nestedPoints(mounts, targets);
+    return {
+      mounts,
+      networkPlaces: {},
+      cwd: posix.join(HOST_ROOTFS, early ?? ensureRootfsDirectory(rootfs, request.cwd, points.paths), '.'),
+      user,
+      remove: () => removeAll([points, ...nested]),
+    };
+  });
 }
 
 /** The mounts with their targets, outer ones before those that lie in them. */
@@ -151,6 +157,40 @@ function wanted({ mount, kind }: Target, path: string): WantedMountPoint {
 
 function placed(mount: SandboxMount, place: string): PlacedMount {
   return { mount, place, source: mount.type === 'bind' ? realpathSync(mount.source) : '' };
+}
+
+/**
+ * Makes the places of mounts that lie in other mounts, where those are directories of this machine. An engine that made them itself would
+ * follow a link there: a cache may hold one that leads out of the sandbox.
+ * @throws SlipwayError E_MOUNT when there is a link on the way
+ */
+function nestedPoints(mounts: readonly PlacedMount[], targets: readonly Target[]): readonly MountPoints[] {
+  const made: MountPoints[] = [];
+  try {
+    mounts.forEach(({ place }, index) => {
+      const outer = mounts.slice(0, index).findLast((other) => isBelow(place, other.place));
+      if (outer?.mount.type !== 'bind') return;
+      const target = targets[index];
+      if (target === undefined) return;
+      const path = place.slice(outer.place.length);
+      const points = makeMountPoints(outer.source, [wanted(target, path)]);
+      made.push(points);
+      if (points.paths[0] !== path)
+        throw new SlipwayError(
+          'E_MOUNT',
+          `cannot mount on ${target.path}: there is a link on the way, in the mount on ${outer.place}`,
+        );
+    });
+    return made;
+  } catch (error) {
+    removeAll(made);
+    throw error;
+  }
+}
+
+/** Innermost first. */
+function removeAll(points: readonly MountPoints[]): void {
+  for (const { remove } of [...points].reverse()) remove();
 }
 
 function checkPlace(place: string, target: string, needed: readonly string[]): string {

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -182,7 +182,7 @@ RUN --mount=type=cache,target=/c --mount=type=tmpfs,target=/t --mount=target=/ct
       expect((await as(user, ['build', dir])).code).toBe(0);
       const { code, stderr } = await as(user, ['prune', '--build-cache']);
       expect([code, stderr]).toEqual([0, '']);
-      expect(existsSync(join(storeOf(user), 'cache/mounts'))).toBe(false);
+      expect(readdirSync(join(storeOf(user), 'cache/mounts'))).toEqual([]);
     }
   });
 
@@ -195,7 +195,7 @@ RUN --mount=type=cache,target=/c --mount=type=tmpfs,target=/t --mount=target=/ct
     ];
     const copy = await as(single, ['build', '-t', 'copied', context('FROM scratch\nCOPY a a\n', { a: '1' })], barred);
     expect([copy.code, copy.stderr]).toEqual([0, expect.stringContaining('COPY a a')]);
-    const run = await as(single, ['build', context('FROM scratch\nRUN true\n')], barred);
+    const run = await as(single, ['build', context('FROM scratch\nRUN echo never\n')], barred);
     expect(run.stderr).toMatch(/Kubefile:2:1: RUN without root needs a user namespace: this user may not make/);
     expect(run.stderr).toContain('sysctl user.max_user_namespaces');
     expect(run.code).toBe(1);

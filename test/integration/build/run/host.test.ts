@@ -268,6 +268,31 @@ describe('mounts of a host mode command', () => {
     expect(readdirSync(inRootfs('work'))).toEqual([]);
   });
 
+  it('do not leave the sandbox through a link in a mount that they lie in', async () => {
+    const cache = join(fixture.home, 'cache');
+    mkdirSync(cache);
+    symlinkSync('/oldroot', join(cache, 'link'));
+    symlinkSync('..', join(cache, 'up'));
+    for (const path of [`link${fixture.home}/made`, 'up/made'])
+      await expect(
+        fixture.run('true', {
+          mounts: [
+            { type: 'bind', source: cache, target: 'c', readonly: false },
+            { type: 'tmpfs', target: `c/${path}` },
+          ],
+        }),
+      ).rejects.toMatchObject({ code: 'E_MOUNT' });
+    const { stdout } = await fixture.run('touch c/a/b/f; ls -A c c/a/b', {
+      mounts: [
+        { type: 'bind', source: cache, target: 'c', readonly: false },
+        { type: 'tmpfs', target: 'c/a/b' },
+      ],
+    });
+    expect(stdout).toBe('c:\na\nlink\nup\n\nc/a/b:\nf\n');
+    expect(readdirSync(cache).sort()).toEqual(['link', 'up']);
+    expect(existsSync(join(fixture.home, 'made'))).toBe(false);
+  });
+
   it('cannot be where the machine has nothing', async () => {
     const source = fixture.home;
     const bind = (target: string) =>
