@@ -1,7 +1,6 @@
 import { rmdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isSlipwayError } from '../base/errors.js';
-import { removeTree } from '../base/remove-tree.js';
 import type { Digest } from '../image/digest.js';
 import { CONFIG_LIMIT, type Descriptor, parseImageConfig } from '../image/oci.js';
 import { cacheFiles } from './build-cache.js';
@@ -47,8 +46,8 @@ export async function cacheItems(store: Store): Promise<CacheItem[]> {
 }
 
 /** Forgets a thing. Its blobs stay until a collection finds that nothing else needs them. Only for who has the store alone. */
-export async function removeCacheItem({ kind, path }: Pick<CacheItem, 'kind' | 'path'>): Promise<void> {
-  await removeTree(path);
+export async function removeCacheItem(store: Store, { kind, path }: Pick<CacheItem, 'kind' | 'path'>): Promise<void> {
+  await store.temp.discard(path);
   // Records of one parent share a directory, which goes with the last of them.
   if (kind === 'record') await rmdir(dirname(path)).catch(() => {});
 }

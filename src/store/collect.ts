@@ -1,7 +1,6 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, isSlipwayError, SlipwayError } from '../base/errors.js';
-import { removeTree } from '../base/remove-tree.js';
 import { type Digest, hexOf, isDigest } from '../image/digest.js';
 import { successors } from '../image/graph.js';
 import { isIndexType, isManifestType } from '../image/media-types.js';
@@ -91,10 +90,10 @@ async function collectNow(store: Store, options: CollectOptions): Promise<Collec
   } else {
     // Names first: whatever stops this half-way, a name never stands for what is gone.
     for (const { name } of images) await store.untag(name);
-    for (const item of dropped) await removeCacheItem(item);
+    for (const item of dropped) await removeCacheItem(store, item);
     for (const { digest } of blobs.old) await store.blobs.remove(digest);
     for (const file of layers.tocs) await rm(file, { force: true });
-    for (const tree of trees) await removeTree(tree);
+    for (const tree of trees) await store.temp.discard(tree);
     for (const file of layers.locks) await rm(file, { force: true });
     for (const { digest } of blobs.old) await store.forgetSources(digest);
     if (unfinished) bytes += await store.temp.sweep({ partials: true });

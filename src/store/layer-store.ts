@@ -112,7 +112,7 @@ async function unpackedLayer(store: Store, layer: StoredLayer): Promise<Unpacked
         expect: { diffId: layer.diffId },
       });
       await saveToc(store, made);
-      await removeTree(home);
+      await store.temp.discard(home);
       await rename(temp, home);
       await syncDirectory(dirname(home));
       return { ...unpacked, toc: made };

@@ -3,11 +3,11 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, fileSystemError, isSlipwayError, SlipwayError } from '../base/errors.js';
-import { removeTree } from '../base/remove-tree.js';
 import { algorithmOf, type Digest, hexOf } from '../image/digest.js';
 import { type FileLock, tryLock } from './locks.js';
 import { PARTIAL_CONTENT, partialName } from './partial-names.js';
 import type { Store } from './store.js';
+import { removeCorner } from './temp.js';
 
 /** Below this many bytes a second download costs less than the lock. */
 const SHARED_FROM = 256 * 1024;
@@ -50,18 +50,18 @@ export async function receiveBlob(
   const { dir, lock } = await takeCorner(store, digest, signal);
   try {
     if (!replace && (await store.blobSize(digest)) === size) {
-      await removeTree(dir);
+      await removeCorner(dir);
       return 'exists';
     }
     const partial = new PartialBlob(join(dir, PARTIAL_CONTENT), digest, size);
     await receive(partial, source, onProgress);
     await store.blobs.adopt(partial.file, { digest, size }, { replace });
-    await removeTree(dir);
+    await removeCorner(dir);
     return 'copied';
   } catch (error) {
     // What is wrong is worth nothing, and on a full disk what is left must not stand in the way.
     const worthless = isSlipwayError(error, 'E_DIGEST_MISMATCH', 'E_SIZE_MISMATCH', 'E_NO_SPACE');
-    if (worthless || (await isEmpty(join(dir, PARTIAL_CONTENT)))) await removeTree(dir);
+    if (worthless || (await isEmpty(join(dir, PARTIAL_CONTENT)))) await removeCorner(dir);
     throw error;
   } finally {
     await lock.release();

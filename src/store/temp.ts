@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, realpath, stat } from 'node:fs/promises';
+import { mkdir, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errnoOf, fileSystemError } from '../base/errors.js';
+import { errnoOf, fileSystemError, isSlipwayError } from '../base/errors.js';
 import { removeTree } from '../base/remove-tree.js';
 import { mountPointsBelow } from '../layers/mount-table.js';
 import { unmount } from '../layers/overlay.js';
@@ -34,12 +34,33 @@ export class TempSpace {
     return join(dir, `${this.#next++}-${label}`);
   }
 
+  /**
+   * Removes something of the store, whole or not at all: it is moved here first, so that nobody meets a half of it, also when this process is
+   * killed meanwhile. What is not there is no error.
+   */
+  async discard(path: string): Promise<void> {
+    let place: string;
+    try {
+      place = await this.path('discarded');
+    } catch (error) {
+      if (!isSlipwayError(error, 'E_NO_SPACE')) throw error;
+      return removeTree(path); // to make space is worth more
+    }
+    try {
+      await rename(path, place);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return;
+      throw error;
+    }
+    await removeTree(place);
+  }
+
   /** Removes the corner and what is left in it. */
   async close(): Promise<void> {
     const corner = await this.#corner?.catch(() => undefined);
     this.#corner = undefined;
     if (corner === undefined) return;
-    await removeTree(corner.dir);
+    await removeCorner(corner.dir);
     await corner.lock.release();
   }
 
@@ -49,14 +70,7 @@ export class TempSpace {
    * @returns bytes on the disk that were freed.
    */
   async sweep({ partials = false }: { readonly partials?: boolean } = {}): Promise<number> {
-    let freed = 0;
-    await this.#abandoned(partials, async (dir) => {
-      // A killed RUN leaves its overlay mounted.
-      for (const place of await mountPointsBelow(await realpath(dir))) await unmount(place, { lazy: true });
-      if (partials) freed += await diskUsage([dir]);
-      await removeTree(dir);
-    });
-    return freed;
+    return this.#sweepInto(await this.path('swept'), partials);
   }
 
   /** What {@link sweep} would remove. */
@@ -74,22 +88,54 @@ export class TempSpace {
   }
 
   async #open(): Promise<{ dir: string; lock: FileLock }> {
+    let corner: { dir: string; lock: FileLock } | undefined;
     try {
       await mkdir(this.root, { recursive: true });
-      await this.sweep();
-      for (;;) {
-        const dir = join(this.root, randomBytes(8).toString('hex'));
-        await mkdir(dir);
-        const lock = await tryLock(join(dir, LOCK), 'exclusive', { waitSeconds: 0 });
-        // A sweeper may have come between mkdir and the lock: it then holds, or has removed, what we locked.
-        if (lock !== undefined) {
-          if (await lock.isCurrent()) return { dir, lock };
-          await lock.release();
-        }
-      }
+      corner = await this.#make().catch(async (error: unknown) => {
+        if (errnoOf(error) !== 'ENOSPC' && !isSlipwayError(error, 'E_NO_SPACE')) throw error;
+        await this.#sweepInto(undefined, false); // what was left may be what fills the disk
+        return this.#make();
+      });
+      await this.#sweepInto(join(corner.dir, 'swept'), false);
+      return corner;
     } catch (error) {
+      await corner?.lock.release();
       throw fileSystemError(error, `writing to ${this.root}`);
     }
+  }
+
+  async #make(): Promise<{ dir: string; lock: FileLock }> {
+    for (;;) {
+      const dir = join(this.root, randomBytes(8).toString('hex'));
+      await mkdir(dir);
+      const lock = await tryLock(join(dir, LOCK), 'exclusive', { waitSeconds: 0 }).catch(async (error: unknown) => {
+        await rmdir(dir).catch(() => {});
+        if (errnoOf(error) === 'ENOENT') return undefined;
+        throw error;
+      });
+      // A sweeper may have come between mkdir and the lock: it then holds, or has removed, what we locked.
+      if (lock === undefined) continue;
+      if (await lock.isCurrent()) return { dir, lock };
+      await lock.release();
+    }
+  }
+
+  /**
+   * @param place where abandoned corners are moved to before they are removed: two sweepers must not be at work in one directory. Undefined on
+   * a full disk, where they are removed as they are.
+   */
+  async #sweepInto(place: string | undefined, partials: boolean): Promise<number> {
+    let freed = 0;
+    let next = 0;
+    await this.#abandoned(partials, async (dir) => {
+      // A killed RUN leaves its overlay mounted.
+      for (const mounted of await mountPointsBelow(await realpath(dir))) await unmount(mounted, { lazy: true });
+      if (partials) freed += await diskUsage([dir]);
+      const moved = place === undefined ? dir : `${place}-${next++}`;
+      if (place !== undefined) await rename(dir, moved);
+      await removeTree(moved);
+    });
+    return freed;
   }
 
   /** Calls `work` with every corner whose owner is gone, holding its lock. */
@@ -109,6 +155,18 @@ export class TempSpace {
       }
     }
   }
+}
+
+/**
+ * Removes a corner whose lock is held. The lock goes last: as long as it is there, nobody else begins to sweep. Whoever makes a new lock in the
+ * moment after finds an empty directory, and removes that.
+ */
+export async function removeCorner(dir: string): Promise<void> {
+  for (const name of await namesIn(dir)) if (name !== LOCK) await removeTree(join(dir, name));
+  await rm(join(dir, LOCK), { force: true });
+  await rmdir(dir).catch((error: unknown) => {
+    if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'ENOENT') throw error;
+  });
 }
 
 async function isYoung(dir: string): Promise<boolean> {

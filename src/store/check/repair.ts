@@ -1,7 +1,6 @@
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isSlipwayError } from '../../base/errors.js';
-import { removeTree } from '../../base/remove-tree.js';
 import { type Reporter, silentReporter } from '../../base/reporter.js';
 import { type Digest, hexOf, shortDigest } from '../../image/digest.js';
 import { successors } from '../../image/graph.js';
@@ -9,7 +8,7 @@ import { isIndexType } from '../../image/media-types.js';
 import { type Descriptor, MANIFEST_LIMIT, parseImageDocument } from '../../image/oci.js';
 import { DAMAGED_DIRECTORY } from '../collect.js';
 import type { Store } from '../store.js';
-import { type CheckOptions, type CheckResult, checkStore, type DerivedDamage } from './check.js';
+import { type CheckOptions, type CheckResult, checkStore } from './check.js';
 import type { CheckReport, Damage, Lost, Mended } from './report.js';
 
 export interface RepairOptions extends CheckOptions {
@@ -84,7 +83,7 @@ async function removeDamaged(store: Store, { derived, useless, lost }: CheckResu
   const mended: Mended[] = [];
   for (const { kind, id, path, mountedAt } of derived) {
     if (kind === 'unpacked-layer' && mountedAt !== undefined) continue; // what is mounted needs its files
-    await removeDerived(kind, path);
+    await store.temp.discard(path);
     mended.push({ kind, id, action: 'removed; it is made again when it is needed' });
   }
   for (const digest of useless) {
@@ -99,11 +98,6 @@ async function removeDamaged(store: Store, { derived, useless, lost }: CheckResu
     mended.push({ kind: 'blob', id: digest, action: `set aside as ${aside}, so that it can be brought anew` });
   }
   return mended;
-}
-
-async function removeDerived(kind: DerivedDamage['kind'], path: string): Promise<void> {
-  if (kind === 'unpacked-layer') await removeTree(path);
-  else await rm(path, { force: true });
 }
 
 /** The names that can be read stay; images of the store that none of them reaches get the name `recovered:ID`, so that no prune takes them. */
