@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, realpath, rename, rm } from 'node:fs/promises';
+import { open, readFile, realpath, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
+import { makeDirectory } from '../base/make-directory.js';
 import { zodProblems } from '../base/zod-error.js';
 
 const entrySchema = z.looseObject({
@@ -74,7 +75,7 @@ export async function changeAuthFile(path: string, change: (file: AuthFile) => A
   const before = (await readAuthFile(path)) ?? {};
   const after = change(before);
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await makeDirectory(dirname(path), 0o700);
     const target = await realpath(path).catch(() => path);
     const temp = `${target}.${randomBytes(6).toString('hex')}`;
     const handle = await open(temp, 'wx', 0o600);

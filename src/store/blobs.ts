@@ -1,9 +1,10 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
+import { makeDirectory } from '../base/make-directory.js';
 import { algorithmOf, type Digest, digestOf, hexOf, isDigest, sha256Digest } from '../image/digest.js';
 import type { Descriptor } from '../image/oci.js';
 import { syncDirectory } from './durable.js';
@@ -144,7 +145,7 @@ export class Blobs {
       } finally {
         if (handle === undefined) await file_.close();
       }
-      await mkdir(dirname(target), { recursive: true });
+      await makeDirectory(dirname(target));
       await rename(file, target);
       await syncDirectory(dirname(target));
     } catch (error) {

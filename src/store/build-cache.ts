@@ -1,7 +1,8 @@
-import { mkdir, readdir, readFile, utimes } from 'node:fs/promises';
+import { readdir, readFile, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf, fileSystemError } from '../base/errors.js';
+import { makeDirectory } from '../base/make-directory.js';
 import { type Digest, hexOf, isDigest } from '../image/digest.js';
 import { descriptorSchema } from '../image/oci.js';
 import { replaceFile } from './durable.js';
@@ -57,7 +58,7 @@ export class BuildCache {
   async put(scope: Digest, key: Digest, record: CacheRecord): Promise<void> {
     const file = recordFile(this.#store, scope, key);
     try {
-      await mkdir(dirname(file), { recursive: true });
+      await makeDirectory(dirname(file));
     } catch (error) {
       throw fileSystemError(error, 'writing to the build cache');
     }

@@ -1,7 +1,8 @@
-import { mkdir, readdir, readFile, utimes } from 'node:fs/promises';
+import { readdir, readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf } from '../base/errors.js';
+import { makeDirectory } from '../base/make-directory.js';
 import { digestOf, hexOf } from '../image/digest.js';
 import { type Descriptor, descriptorSchema } from '../image/oci.js';
 import { formatPlatform, normalizePlatform, type Platform } from '../image/platform.js';
@@ -32,7 +33,7 @@ export async function rememberImage(
 ): Promise<void> {
   const record = { name, platform: platformText(platform), descriptor, indexes };
   const file = recordFile(store, name, platform);
-  await mkdir(directory(store), { recursive: true });
+  await makeDirectory(directory(store));
   await replaceFile(file, await store.temp.path('known-image'), JSON.stringify(record));
 }
 

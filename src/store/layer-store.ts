@@ -1,7 +1,8 @@
-import { mkdir, readFile, rename, stat } from 'node:fs/promises';
+import { readFile, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
 import { possibleOwners } from '../base/id-map.js';
+import { makeDirectory } from '../base/make-directory.js';
 import { removeTree } from '../base/remove-tree.js';
 import { type Digest, hexOf } from '../image/digest.js';
 import { compressionOf } from '../image/media-types.js';
@@ -35,7 +36,7 @@ export function layersOf({ manifest, config }: Pick<LocalImage, 'manifest' | 'co
 /** Keeps the table of contents of a layer that has just been packed or read. */
 export async function saveToc(store: Store, toc: LayerToc): Promise<void> {
   const file = tocFile(store, toc.diffId);
-  await mkdir(dirname(file), { recursive: true });
+  await makeDirectory(dirname(file));
   await replaceFile(file, await store.temp.path('toc'), encodeToc(toc));
 }
 
@@ -104,7 +105,7 @@ async function unpackedLayer(store: Store, layer: StoredLayer): Promise<Unpacked
     const temp = await store.temp.path('layer');
     try {
       const dir = join(temp, 'diff');
-      await mkdir(dir, { recursive: true });
+      await makeDirectory(dir);
       const made = await unpackLayer(openLayer(store, layer), {
         compression: layerCompression(layer),
         dir,

@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { errnoOf, SlipwayError } from '../base/errors.js';
+import { makeDirectory } from '../base/make-directory.js';
 import { type Descriptor, descriptorSchema } from '../image/oci.js';
 import { isMounted, mountOverlay, unmount } from '../layers/overlay.js';
 import { replaceFile } from './durable.js';
@@ -51,7 +52,7 @@ export async function mountImage(store: Store, image: LocalImage, target?: strin
   }
   if (await isMounted(place))
     throw new SlipwayError('E_MOUNT', `${place} is a mount point already`, { hint: 'choose another directory' });
-  await mkdir(place, { recursive: true });
+  await makeDirectory(place);
   if ((await readdir(place)).length > 0) {
     throw new SlipwayError('E_MOUNT', `${place} is not empty`, {
       hint: 'a mount would hide its content; choose an empty directory',

@@ -1,8 +1,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, fileSystemError, isSlipwayError, SlipwayError } from '../base/errors.js';
+import { makeDirectory } from '../base/make-directory.js';
 import { algorithmOf, type Digest, hexOf } from '../image/digest.js';
 import { type FileLock, tryLock } from './locks.js';
 import { PARTIAL_CONTENT, partialName } from './partial-names.js';
@@ -77,7 +78,7 @@ async function takeCorner(
   const dir = join(store.temp.root, partialName(digest));
   for (;;) {
     try {
-      await mkdir(dir, { recursive: true });
+      await makeDirectory(dir);
       const lock = await tryLock(join(dir, 'lock'), 'exclusive', { signal });
       if (lock === undefined) continue;
       if (await lock.isCurrent()) return { dir, lock };

@@ -1,7 +1,8 @@
-import { appendFile, mkdir, readFile, rm } from 'node:fs/promises';
+import { appendFile, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { errnoOf, fileSystemError } from '../base/errors.js';
+import { makeDirectory } from '../base/make-directory.js';
 import { type Digest, hexOf } from '../image/digest.js';
 
 /** A registry repository that is known to hold a blob. */
@@ -30,7 +31,7 @@ export class SourceNotes {
     if (known.some(({ host, repository }) => host === source.host && repository === source.repository)) return;
     const file = this.#file(digest);
     try {
-      await mkdir(dirname(file), { recursive: true });
+      await makeDirectory(dirname(file));
       await appendFile(file, line); // one short line: O_APPEND writes it whole even when two processes do it at once
     } catch (error) {
       throw fileSystemError(error, 'noting where a blob came from');

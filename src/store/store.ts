@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
@@ -47,9 +47,9 @@ export class Store {
     const dir = resolve(root);
     try {
       await makeDirectory(dir);
-      await mkdir(join(dir, 'blobs', 'sha256'), { recursive: true });
+      await makeDirectory(join(dir, 'blobs', 'sha256'));
       // Unpacked images hold setuid programs and device nodes of strangers: nobody else on this machine may reach them.
-      for (const name of ['data', 'tmp']) await mkdir(join(dir, name), { recursive: true, mode: 0o700 });
+      for (const name of ['data', 'tmp']) await makeDirectory(join(dir, name), 0o700);
       await checkLayout(dir);
     } catch (error) {
       const failure = fileSystemError(error, `opening the store ${dir}`);
@@ -72,7 +72,7 @@ export class Store {
   /** A directory of the store, made when missing: `tocs`, `data/overlay2`, `cache/build` … */
   async directory(...names: string[]): Promise<string> {
     const dir = join(this.root, ...names);
-    await mkdir(dir, { recursive: true });
+    await makeDirectory(dir);
     return dir;
   }
 

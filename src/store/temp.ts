@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, fileSystemError, isSlipwayError } from '../base/errors.js';
+import { makeDirectory } from '../base/make-directory.js';
 import { removeTree } from '../base/remove-tree.js';
 import { mountPointsBelow } from '../layers/mount-table.js';
 import { unmount } from '../layers/overlay.js';
@@ -29,7 +30,10 @@ export class TempSpace {
 
   /** A name nobody else uses, for a file or directory to be made by the caller and renamed away or removed. */
   async path(label: string): Promise<string> {
-    this.#corner ??= this.#open();
+    this.#corner ??= this.#open().catch((error: unknown) => {
+      this.#corner = undefined;
+      throw error;
+    });
     const { dir } = await this.#corner;
     return join(dir, `${this.#next++}-${label}`);
   }
@@ -39,13 +43,8 @@ export class TempSpace {
    * killed meanwhile. What is not there is no error.
    */
   async discard(path: string): Promise<void> {
-    let place: string;
-    try {
-      place = await this.path('discarded');
-    } catch (error) {
-      if (!isSlipwayError(error, 'E_NO_SPACE')) throw error;
-      return removeTree(path); // to make space is worth more
-    }
+    const place = await this.#pathIfSpace('discarded');
+    if (place === undefined) return removeTree(path);
     try {
       await rename(path, place);
     } catch (error) {
@@ -70,7 +69,7 @@ export class TempSpace {
    * @returns bytes on the disk that were freed.
    */
   async sweep({ partials = false }: { readonly partials?: boolean } = {}): Promise<number> {
-    return this.#sweepInto(await this.path('swept'), partials);
+    return this.#sweepInto(await this.#pathIfSpace('swept'), partials);
   }
 
   /** What {@link sweep} would remove. */
@@ -87,10 +86,20 @@ export class TempSpace {
     return found;
   }
 
+  /** Undefined on a full disk: then to make space is worth more than to do it in one step. */
+  async #pathIfSpace(label: string): Promise<string | undefined> {
+    try {
+      return await this.path(label);
+    } catch (error) {
+      if (!isSlipwayError(error, 'E_NO_SPACE')) throw error;
+      return undefined;
+    }
+  }
+
   async #open(): Promise<{ dir: string; lock: FileLock }> {
     let corner: { dir: string; lock: FileLock } | undefined;
     try {
-      await mkdir(this.root, { recursive: true });
+      await makeDirectory(this.root);
       corner = await this.#make().catch(async (error: unknown) => {
         if (errnoOf(error) !== 'ENOSPC' && !isSlipwayError(error, 'E_NO_SPACE')) throw error;
         await this.#sweepInto(undefined, false); // what was left may be what fills the disk

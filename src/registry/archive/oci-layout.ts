@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
-import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { errnoOf, fileSystemError, SlipwayError } from '../../base/errors.js';
+import { makeDirectory } from '../../base/make-directory.js';
 import { algorithmOf, type Digest, hexOf } from '../../image/digest.js';
 import { MEDIA } from '../../image/media-types.js';
 import { encodeJson } from '../../image/oci.js';
@@ -80,13 +81,13 @@ export async function writeLayoutDirectory(
         hint: 'name a directory that is empty or does not exist',
       });
     }
-    await mkdir(root, { recursive: true });
+    await makeDirectory(root);
     const last = (path: string): number => Number(path === 'index.json');
     for (const { path, type, content } of [...(await layoutFiles(store, images, since))].sort(
       (a, b) => last(a.path) - last(b.path),
     )) {
       const file = join(root, path);
-      if (type === 'dir') await mkdir(file, { recursive: true });
+      if (type === 'dir') await makeDirectory(file);
       else if (content !== undefined && 'file' in content)
         await copyFile(content.file, file, constants.COPYFILE_FICLONE);
       else await writeFile(file, content?.bytes ?? '', { flush: true });

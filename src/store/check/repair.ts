@@ -1,6 +1,7 @@
-import { mkdir, rename } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isSlipwayError } from '../../base/errors.js';
+import { makeDirectory } from '../../base/make-directory.js';
 import { type Reporter, silentReporter } from '../../base/reporter.js';
 import { type Digest, hexOf, shortDigest } from '../../image/digest.js';
 import { successors } from '../../image/graph.js';
@@ -93,7 +94,7 @@ async function removeDamaged(store: Store, { derived, useless, lost }: CheckResu
   for (const { digest, present } of lost) {
     if (!present) continue;
     const aside = join(store.root, DAMAGED_DIRECTORY, hexOf(digest));
-    await mkdir(dirname(aside), { recursive: true });
+    await makeDirectory(dirname(aside));
     await rename(store.blobPath(digest), aside);
     mended.push({ kind: 'blob', id: digest, action: `set aside as ${aside}, so that it can be brought anew` });
   }

@@ -127,7 +127,8 @@ it(
       const timer = setTimeout(() => running.kill('SIGKILL'), moment);
       const { signal, code, stderr } = await running.ended;
       clearTimeout(timer);
-      const count = (tried[name] ??= { killed: 0, ended: 0 });
+      const count = tried[name] ?? { killed: 0, ended: 0 };
+      tried[name] = count;
       count[signal === 'SIGKILL' ? 'killed' : 'ended']++;
       if (signal === null) {
         expect(code, `${what}: ${stderr}`).toBe(0);
