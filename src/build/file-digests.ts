@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { makeDirectory } from '../base/make-directory.js';
 import { type Digest, sha256Digest } from '../image/digest.js';
 import { type FileStamp, readUnchanged } from '../layers/read-unchanged.js';
 import { replaceFile } from '../store/durable.js';
@@ -87,7 +88,7 @@ export class FileDigests {
   /** Keeps what was learnt. When the memory has grown too large, only what this run asked about stays. */
   async save(): Promise<void> {
     if (!this.#changed) return;
-    await mkdir(dirname(this.#file), { recursive: true });
+    await makeDirectory(dirname(this.#file));
     const rows = this.#rows.size > MOST_ROWS ? this.#known : new Map([...this.#rows, ...this.#known]);
     await replaceFile(this.#file, await this.#store.temp.path('files'), JSON.stringify(Object.fromEntries(rows)));
   }
