@@ -14,7 +14,13 @@ export function expander(
   return ({ raw, position }) => {
     const { value, undefinedNames } = expandWord(raw, lookup, options);
     for (const name of undefinedNames) {
-      reporter.warn(`${kubefile.file}:${position.line}:${position.column}: $${name} is not set; it becomes empty`);
+      const isGlobal = kubefile.globalArgs.some(({ args }) => args.some((arg) => arg.name.raw === name));
+      const why = isGlobal
+        ? ` (an ARG before the first FROM counts in FROM only: write ARG ${name} in the stage too)`
+        : '';
+      reporter.warn(
+        `${kubefile.file}:${position.line}:${position.column}: $${name} is not set; it becomes empty${why}`,
+      );
     }
     return value;
   };

@@ -2,7 +2,7 @@ import { isSlipwayError, SlipwayError } from '../base/errors.js';
 import { formatPlatform, type Platform, parsePlatform, samePlatform } from '../image/platform.js';
 import type { FromInstruction } from '../kubefile-parser/ast.js';
 import { findStage } from '../kubefile-parser/stages.js';
-import { type LocalImage, readImage } from '../store/local-image.js';
+import { findImage, type LocalImage, readImage } from '../store/local-image.js';
 import type { ExpandWord } from './expand.js';
 import type { BuildJob } from './job.js';
 import { at } from './place.js';
@@ -71,6 +71,27 @@ export async function baseImage(
     }
   }
   const { pullImage } = await import('../registry/pull.js'); // most builds ask no registry
-  await pullImage(store, name, { ...registry, platform, reporter });
+  try {
+    await pullImage(store, name, { ...registry, platform, reporter });
+  } catch (error) {
+    if (pull === 'always' || !isSlipwayError(error) || !(await isInStore(store, name))) throw error;
+    // Who built it here does not expect a registry to be asked at all.
+    throw new SlipwayError(error.code, error.message, {
+      cause: error,
+      hint: `the store has ${name}, but not for ${formatPlatform(platform)}: build it for that platform too, or pull it from where it is`,
+      ...(error.details !== undefined && { details: error.details }),
+    });
+  }
   return readImage(store, name, platform);
+}
+
+/** Whether the store has an image of that name, whatever it is for. */
+async function isInStore(store: BuildJob['store'], name: string): Promise<boolean> {
+  try {
+    await findImage(store, name);
+    return true;
+  } catch (error) {
+    if (isSlipwayError(error, 'E_NOT_FOUND')) return false;
+    throw error;
+  }
 }

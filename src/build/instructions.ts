@@ -70,7 +70,7 @@ async function execute(
       const change = await at(
         job,
         instruction.position,
-        async () => launchChange(job, state, instruction, expand) ?? configChange(job, state, instruction, expand),
+        async () => launchChange(state, instruction, expand) ?? configChange(job, state, instruction, expand),
       );
       if (change === undefined)
         throw new SlipwayError('E_INTERNAL', `${instruction.kind} was accepted and is not executed`);

@@ -58,7 +58,11 @@ export function parseReference(text: string): Reference {
       fail(`${JSON.stringify(tag)} is not a tag`, 'a tag has at most 128 letters, digits, "_", "." and "-"');
   }
   if (rest === '') fail('the repository is missing');
-  if (rest !== rest.toLowerCase()) fail('the repository must be lower case', `did you mean ${rest.toLowerCase()}?`);
+  if (rest !== rest.toLowerCase())
+    fail(
+      'the repository must be lower case',
+      PATH.test(rest.toLowerCase()) ? `did you mean ${rest.toLowerCase()}?` : undefined,
+    );
   if (!PATH.test(rest)) fail(`${JSON.stringify(rest)} is not a repository`);
   if (rest.length > 255) fail('the repository is longer than 255 characters');
   if (tag === undefined && digest === undefined) tag = 'latest';

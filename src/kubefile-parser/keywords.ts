@@ -30,6 +30,19 @@ export const KEYWORDS = [
   ...IGNORED_KEYWORDS,
 ] as const;
 
+/** Instructions of a Kubefile that a Dockerfile cannot have. */
+const CLUSTER_KEYWORDS: readonly string[] = [
+  'BASE',
+  'CMDS',
+  'LAUNCH',
+  'APP',
+  'CNI',
+  'CSI',
+  'APPCMDS',
+  'APPENV',
+  'KUBEVERSION',
+];
+
 export type Keyword = (typeof KEYWORDS)[number];
 export type IgnoredKeyword = (typeof IGNORED_KEYWORDS)[number];
 
@@ -39,6 +52,11 @@ export function isKeyword(word: string): word is Keyword {
 
 export function isIgnored(word: string): word is IgnoredKeyword {
   return IGNORED_KEYWORDS.some((keyword) => keyword === word);
+}
+
+/** True for what `# dialect=docker` does not have. */
+export function isClusterOnly(word: Keyword): boolean {
+  return CLUSTER_KEYWORDS.includes(word);
 }
 
 /** The instruction that was probably meant. */

@@ -5,7 +5,7 @@ import { decode } from './decode.js';
 import { parseFromInstruction } from './instructions/from.js';
 import { node } from './instructions/node.js';
 import { INSTRUCTION_PARSERS } from './instructions/table.js';
-import { isKeyword, nearestKeyword } from './keywords.js';
+import { isClusterOnly, isKeyword, nearestKeyword } from './keywords.js';
 import { lex, type Statement } from './lexer.js';
 import { byPosition, type Findings, newFindings, type Problem, type Warning } from './problem.js';
 import { resolveStages } from './stages.js';
@@ -103,7 +103,14 @@ function parseFrom(reader: StatementReader, index: number): FromInstruction | un
 
 function parseInstruction(reader: StatementReader): Instruction | undefined {
   const { keyword } = reader;
-  return isKeyword(keyword) && keyword !== 'FROM' ? INSTRUCTION_PARSERS[keyword](reader) : reportUnknown(reader);
+  if (!isKeyword(keyword) || keyword === 'FROM') return reportUnknown(reader);
+  if (reader.dialect === 'docker' && isClusterOnly(keyword))
+    return reader.problem(
+      reader.statement.start,
+      `Docker has no instruction ${keyword}`,
+      'take it away; or, if this is a Kubefile, the line "# dialect=docker"',
+    );
+  return INSTRUCTION_PARSERS[keyword](reader);
 }
 
 function reportUnknown(reader: StatementReader): undefined {

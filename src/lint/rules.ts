@@ -50,7 +50,7 @@ export const RULES = {
   },
   'secret-in-variable': { severity: 'warning', summary: 'the name of an ARG or ENV looks like that of a secret' },
   // stages and images
-  'unreachable-stage': { severity: 'warning', summary: 'a stage that the target does not need' },
+  'unreachable-stage': { severity: 'warning', summary: 'a stage that neither the last one nor the target needs' },
   'unused-stage-name': { severity: 'info', summary: 'a stage has a name, and is referred to by its number only' },
   'untagged-image': { severity: 'warning', summary: 'an image without tag and digest: `latest` is meant' },
   'latest-image': { severity: 'warning', summary: 'an image with the tag `latest`' },

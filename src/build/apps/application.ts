@@ -20,7 +20,7 @@ import { at } from '../place.js';
 import { layerToc, nextKey, type StageState, stageTree } from '../stage.js';
 import { neutralTime } from '../times.js';
 import { type DetectedApplication, detectApplication } from './detect.js';
-import { noCommands, refuseDocker } from './launch.js';
+import { noCommands } from './launch.js';
 import { parseAppSource } from './source.js';
 import { type NamedSources, namedSources } from './sources.js';
 
@@ -72,7 +72,6 @@ interface SourcePlan extends NamedSources {
 }
 
 function declaredName({ kubefile }: BuildJob, instruction: AppInstruction, expand: ExpandWord): string {
-  refuseDocker(kubefile, instruction.kind);
   const name = expand(instruction.name);
   if (!isApplicationName(name))
     throw new SlipwayError('E_USAGE', `${JSON.stringify(name)} cannot be the name of an application`, {

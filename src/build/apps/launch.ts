@@ -12,12 +12,10 @@ import type {
   AppCmdsInstruction,
   AppEnvInstruction,
   Instruction,
-  Kubefile,
   KubeVersionInstruction,
   LaunchInstruction,
 } from '../../kubefile-parser/ast.js';
 import type { ExpandWord } from '../expand.js';
-import type { BuildJob } from '../job.js';
 import type { StageState } from '../stage.js';
 
 /**
@@ -27,12 +25,10 @@ import type { StageState } from '../stage.js';
  * applications of a base image; E_INVALID_REFERENCE for a constraint that is none.
  */
 export function launchChange(
-  { kubefile }: Pick<BuildJob, 'kubefile'>,
   state: StageState,
   instruction: Instruction,
   expand: ExpandWord,
 ): Partial<StageState> | undefined {
-  if (isOfApplications(instruction)) refuseDocker(kubefile, instruction.kind);
   switch (instruction.kind) {
     case 'LAUNCH':
       return { appNames: launched(state, instruction) };
@@ -48,18 +44,6 @@ export function launchChange(
     default:
       return undefined;
   }
-}
-
-function isOfApplications({ kind }: Instruction): boolean {
-  return ['LAUNCH', 'CMDS', 'APPCMDS', 'APPENV', 'KUBEVERSION'].includes(kind);
-}
-
-/** @throws SlipwayError E_USAGE for an instruction that a Dockerfile cannot have. */
-export function refuseDocker({ directives }: Kubefile, kind: Instruction['kind']): void {
-  if (directives.dialect !== 'docker') return;
-  throw new SlipwayError('E_USAGE', `Docker has no instruction ${kind}`, {
-    hint: 'take the line "# dialect=docker" away',
-  });
 }
 
 /**

@@ -31,6 +31,12 @@ function fieldsOf(
 ): { readonly ref: string; readonly rest: ReadonlyMap<string, string> } {
   const fields = new Map<string, string>();
   if (text.includes('=')) {
+    const type = /(?:^|,)type=([^,]*)/.exec(text)?.[1] ?? 'registry';
+    // before the options, which are those of another type
+    if (type !== 'registry')
+      throw new SlipwayError('E_USAGE', `${flag} ${text}: caches of type ${JSON.stringify(type)} are not known`, {
+        hint: `write ${flag} type=registry,ref=NAME`,
+      });
     for (const part of text.split(',')) {
       const equals = part.indexOf('=');
       const name = part.slice(0, Math.max(0, equals));
@@ -42,11 +48,6 @@ function fieldsOf(
       }
       fields.set(name, part.slice(equals + 1));
     }
-    const type = fields.get('type') ?? 'registry';
-    if (type !== 'registry')
-      throw new SlipwayError('E_USAGE', `${flag} ${text}: caches of type ${JSON.stringify(type)} are not known`, {
-        hint: `write ${flag} type=registry,ref=NAME`,
-      });
   } else fields.set('ref', text);
   const ref = fields.get('ref') ?? '';
   if (ref === '') throw new SlipwayError('E_USAGE', `${flag} ${text}: ref is missing`, { hint: 'ref=HOST/NAME:TAG' });

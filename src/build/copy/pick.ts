@@ -125,6 +125,10 @@ function named({ tree, name }: NamedSource, path: string): SourceEntry {
 }
 
 function missing(tree: SourceTree, name: string, path: string): SlipwayError {
+  if (/^(?:https?|git|ssh):\/\/./i.test(name))
+    return new SlipwayError('E_COPY', `${name} is not in ${tree.what}: COPY takes files and directories`, {
+      hint: 'write ADD: it downloads',
+    });
   const clean = cleaned(path);
   const link = tree.findMatch(clean);
   if (link?.type === 'symlink') {

@@ -32,7 +32,8 @@ export const checkStages: Check = ({ kubefile, options, report }) => {
       if (index < stages.length - 1) return;
       const target = targetIndex(kubefile, options.target);
       if (target === undefined) return;
-      const needed = reachable(uses, target);
+      // A target is one of several; what the whole file is for counts as well.
+      const needed = new Set([...reachable(uses, target), ...reachable(uses, stages.length - 1)]);
       for (const { from } of stages) {
         if (!needed.has(from.index)) tellUnreachable(from);
         else if (from.name !== undefined && byNumber.has(from.index) && !byName.has(from.index))
@@ -47,11 +48,14 @@ export const checkStages: Check = ({ kubefile, options, report }) => {
   };
 
   function tellUnreachable({ index, name, position }: FromInstruction): void {
-    const built = options.target === undefined ? 'the last stage' : `the stage ${options.target}`;
+    const who =
+      options.target === undefined
+        ? 'the last stage does not need'
+        : `neither the last stage nor ${options.target} needs`;
     report(
       'unreachable-stage',
       position,
-      `${built} does not need stage ${name ?? index}: it is not built`,
+      `stage ${name ?? index} is not built: ${who} it`,
       name === undefined
         ? 'take it away, or copy from it'
         : `take it away, copy from it with --from=${name}, or build it with --target ${name}`,

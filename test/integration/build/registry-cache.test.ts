@@ -143,6 +143,7 @@ describe('a cache that cannot be stored', () => {
 
   it.each([
     ['type=gha,ref=x', /caches of type "gha" are not known/],
+    ['type=local,dest=/x', /caches of type "local" are not known/],
     ['ref=x,mod=max', /unknown option "mod"[\s\S]*did you mean mode/],
     ['type=registry', /ref is missing/],
     ['ref=x,mode=most', /mode is min or max/],

@@ -38,6 +38,12 @@ describe('stages', () => {
     expect(readdirSync(join(root, 'tmp'))).toEqual([]);
   });
 
+  it('an ARG of before the first FROM is missed in a stage: the warning says where it counts', async () => {
+    const { stderr } = await slipway(['build', '-q', context('ARG V=1\nFROM scratch\nLABEL v=$V w=$W\n')], { root });
+    expect(stderr).toMatch(/\$V is not set; it becomes empty \(.*write ARG V in the stage too\)/);
+    expect(stderr).toMatch(/\$W is not set; it becomes empty$/m);
+  });
+
   it('are told apart in the output', async () => {
     const dir = context('FROM scratch AS one\nCOPY a a\nFROM one\nCOPY b b\n', { a: '1', b: '2' });
     const { stderr } = await slipway(['build', dir], { root });
@@ -102,6 +108,16 @@ describe('several platforms', () => {
     ]);
     expect((await mustSlipway([...args, '--iidfile', join(home, 'iid')], { root })).trim()).toBe(digest);
     expect(readFileSync(join(home, 'iid'), 'utf8')).toBe(digest);
+  });
+
+  it('of a base image that the store has for another one: the error says so, whatever a registry says', async () => {
+    await mustSlipway(['build', '-q', '--platform', 'amd64', '-t', 'localhost:1/one:v1', context('FROM scratch\n')], {
+      root,
+    });
+    const args = ['build', '--platform', 'arm64', context('FROM localhost:1/one:v1\n')];
+    const { code, stderr } = await slipway(args, { root });
+    expect(code).toBe(1);
+    expect(stderr).toContain('the store has localhost:1/one:v1, but not for linux/arm64');
   });
 
   it('with a part missing for one of them name the platform, and give no name', async () => {

@@ -43,10 +43,18 @@ describe('parseReference', () => {
     ['a/../b', 'is not a repository'],
     ['host:99999/a', 'is not a host'],
     [`a/${'b'.repeat(255)}`, 'longer than 255'],
+    ['Two Words', 'the repository must be lower case'],
   ])('refuses %j: %s', (text, why) => {
     expect(() => parseReference(text)).toThrowError(
       expect.objectContaining({ code: 'E_INVALID_REFERENCE', message: expect.stringContaining(why) }),
     );
+  });
+
+  it.each([
+    ['UPPER', 'did you mean upper?'],
+    ['Two Words', 'a name is [host[:port]/]repository[:tag][@sha256:…]'],
+  ])('%j: suggests only what would be a name', (text, hint) => {
+    expect(() => parseReference(text)).toThrowError(expect.objectContaining({ hint }));
   });
 
   it('gives a name that parses to itself, for any text it accepts', () => {

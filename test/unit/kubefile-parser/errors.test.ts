@@ -230,6 +230,21 @@ describe('the error', () => {
   });
 });
 
+test("what Docker's dialect does not have is a mistake like any other, and known before anything is built", () => {
+  const only = [
+    'BASE rootfs cache',
+    'CMDS ["x"]',
+    'APP x local://x',
+    'APPENV x A=1',
+    'KUBEVERSION >=1.20',
+    'LAUNCH ["x"]',
+  ];
+  const { problems } = parseKubefileLenient(`# dialect=docker\nFROM x\n${only.join('\n')}\nCMD x\n`, 'Kubefile');
+  expect(problems.map(({ line, message }) => `${line} ${message}`)).toEqual(
+    only.map((text, index) => `${index + 3} Docker has no instruction ${text.split(' ')[0]}`),
+  );
+});
+
 test('a linter gets the rest of the tree, problems and warnings in the order of the file', () => {
   const { kubefile, problems, warnings } = parseKubefileLenient(
     lines('FROM x', 'EXPOSE 80', 'COPPY', 'RUN a', 'RUN ["a",'),

@@ -16,7 +16,7 @@ test('one instruction a line, a blank line between stages', () => {
     '  a b /c/',
     'run --mount=type=cache,dst=/x,sharing=locked <<-EOF sh',
   );
-  expect(printKubefile(parse(`${text}\t\tls\n\tEOF\nFROM base\nENV a b  c\nCMDS ["x"]`))).toBe(
+  expect(printKubefile(parse(`${text}\t\tls\n\tEOF\nFROM base\nENV a b  c\nCMD ["x"]`))).toBe(
     lines(
       '# escape=`',
       '# dialect=docker',
@@ -31,7 +31,7 @@ test('one instruction a line, a blank line between stages', () => {
       '',
       'FROM base',
       'ENV a b  c',
-      'CMDS ["x"]',
+      'CMD ["x"]',
     ),
   );
 });

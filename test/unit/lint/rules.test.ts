@@ -172,7 +172,9 @@ describe('what is known about the build', () => {
     expect(findings.find(({ rule }) => rule === 'unknown-build-arg')?.help).toBe('did you mean VERSION?');
   });
   test('the target decides what is reachable', async () => {
-    const text = 'FROM scratch AS a\nFROM scratch AS b';
+    const text = 'FROM scratch AS a\nFROM scratch AS nobodys\nFROM scratch AS b';
+    expect(await findingsOf(text)).toEqual(['1:1 unreachable-stage', '2:1 unreachable-stage']);
+    // b is what the file is for without a target: it is not there for nothing
     expect(await findingsOf(text, { target: 'a' })).toEqual(['2:1 unreachable-stage']);
     await expect(lint(text, { target: 'c' })).rejects.toMatchObject({ code: 'E_USAGE' });
   });

@@ -86,6 +86,15 @@ describe('COPY --from', () => {
     expect(readdirSync(join(store, 'tmp'))).toEqual([]);
   });
 
+  it('takes no URL, and says what does', async () => {
+    const dir = context('FROM scratch\nCOPY https://example.com/a.txt /a\n');
+    const { code, stderr } = await slipway(['build', dir], { root: join(home, 'store-url') });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /Kubefile:2:6: https:\/\/example\.com\/a\.txt is not in the build context[\s\S]*hint: write ADD/,
+    );
+  });
+
   it('from the cache reads nothing: not even the blob must be whole', async () => {
     const store = join(home, 'store-cached');
     const dir = context('FROM scratch AS one\nCOPY a /a\nFROM scratch\nCOPY --from=one /a /b\n', { a: 'alpha' });
