@@ -296,7 +296,7 @@ describe('images-in', () => {
 COPY list.txt /imageList
 FROM scratch
 COPY rootfs/ .
-COPY --from=lists --chown=nobody /imageList manifests/
+COPY --from=lists --chown=65534 /imageList manifests/
 COPY pods /manifests/pods/
 COPY missing/* /manifests/
 COPY <<EOF /manifests/here.yaml
