@@ -1,7 +1,7 @@
-import { SlipwayError } from '../../base/errors.js';
 import { joinPath, nameOf, parentOf } from '../../layers/layer-names.js';
 import type { MergedEntry, MergedTree } from '../../layers/merge.js';
 import type { StoredLayer } from '../../store/layer-store.js';
+import { plannedLayer } from '../planned-layers.js';
 import type { SourceContent, SourceEntry, SourceTree } from './source-tree.js';
 
 /**
@@ -15,11 +15,11 @@ export function stageSource(tree: MergedTree, layers: readonly StoredLayer[], wh
     const layer = source && layers[source.layer];
     if (source !== undefined && layer !== undefined) {
       const { size, digest, offset } = source.entry;
-      const content: SourceContent = { in: 'layer', layer, offset };
+      // A layer that is only planned has its files where the plan takes them from, and no digests.
+      const content: SourceContent = plannedLayer(layer)?.entries[offset]?.content ?? { in: 'layer', layer, offset };
       const inode = `${source.layer}/${offset}/${source.entry.path}`;
       const file = { path, type: 'file' as const, mode, uid, gid, mtime, size, inode, content };
-      if (digest === undefined) throw new SlipwayError('E_INTERNAL', `${entry.path} has no digest in ${what}`);
-      return xattrs === undefined ? { ...file, digest } : { ...file, digest, xattrs };
+      return { ...file, ...(digest === undefined ? {} : { digest }), ...(xattrs === undefined ? {} : { xattrs }) };
     }
     const common = { path, mode, uid, gid, mtime, ...(xattrs === undefined ? {} : { xattrs }) };
     return {
