@@ -116,6 +116,7 @@ export function define(program: Command): void {
         hasRun,
         action<[string], Flags>(async (context, flags, directory) => {
           const names = (flags.tag ?? []).map((text) => tagName(text));
+          checkContext(directory);
           const { compression, level } = parseCompression(flags.compression);
           const epoch = readEpoch(process.env.SOURCE_DATE_EPOCH);
           const store = await context.store();
@@ -196,4 +197,16 @@ function parseCompression(text: string): { compression: Compression; level: numb
     throw new SlipwayError('E_USAGE', `--compression ${text}: the level of ${kind} is ${least} to ${most}`);
   }
   return { compression: kind, level: number };
+}
+
+/** What docker takes as a context and we do not is said as such: else it would be a file that is missing. */
+function checkContext(context: string): void {
+  if (context === '-')
+    throw new SlipwayError('E_USAGE', 'a context is a directory: it cannot come from standard input', {
+      hint: 'a Kubefile can: slipway build -f - DIRECTORY',
+    });
+  if (/^(?:[a-z][a-z0-9+]*:\/\/|git@)/i.test(context))
+    throw new SlipwayError('E_USAGE', `${context}: a context is a directory, not an address`, {
+      hint: 'fetch it first (git clone …), or use ADD in the Kubefile',
+    });
 }

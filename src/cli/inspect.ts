@@ -126,6 +126,13 @@ function applicationLine(app: Application, labels: Readonly<Record<string, strin
   );
 }
 
+/** `linux/amd64 (also there: linux/arm64)` */
+function platformLine({ platform, platforms }: ImageDescription): string {
+  const shown = formatPlatform(platform);
+  const others = platforms.map(formatPlatform).filter((other) => other !== shown);
+  return others.length === 0 ? shown : `${shown} (also there: ${others.join(', ')}; see --platform)`;
+}
+
 function printDescription(out: Output, image: ImageDescription): void {
   const field = (name: string, value: string): void => {
     if (value !== '') out.line(`${`${name}:`.padEnd(14)}${printable(value)}`);
@@ -139,7 +146,7 @@ function printDescription(out: Output, image: ImageDescription): void {
   field('Name', image.name);
   field('Digest', image.digest);
   field('Type', image.type);
-  field('Platform', formatPlatform(image.platform));
+  field('Platform', platformLine(image));
   field('Created', image.created ?? '');
   field('Size', formatBytes(image.size));
   list(
@@ -161,6 +168,15 @@ function printDescription(out: Output, image: ImageDescription): void {
   );
   field('Kubernetes', image.labels[KUBE_VERSION_LABEL] ?? '');
   list('Env', image.env);
+  if (image.type === 'image') {
+    const { entrypoint, cmd, user, workingDir, exposedPorts, volumes } = image.process;
+    field('Entrypoint', entrypoint === null ? '' : JSON.stringify(entrypoint));
+    field('Cmd', cmd === null ? '' : JSON.stringify(cmd));
+    field('User', user);
+    field('Directory', workingDir);
+    field('Ports', exposedPorts.join(' '));
+    field('Volumes', volumes.join(' '));
+  }
   list(
     'Labels',
     Object.entries(image.labels).map(([key, value]) => `${key}=${value}`),

@@ -1,5 +1,5 @@
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { createReadStream, existsSync } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type Command, Option } from 'commander';
@@ -45,7 +45,7 @@ export function define(program: Command): void {
     .description('Check Kubefiles and what they take from their contexts, without building anything.')
     .argument(
       '[path...]',
-      'contexts (with a Kubefile in them), or Kubefiles (their directory is the context); - is standard input',
+      'contexts (with a Kubefile in them), directories of contexts, or Kubefiles (their directory is the context); - is standard input',
     )
     .option('-f, --file <path>', 'the Kubefile of a context')
     .option('--no-context', 'look at the text only, not at the files that COPY takes')
@@ -121,12 +121,22 @@ async function readSources(paths: readonly string[], flags: Flags): Promise<Sour
       sources.push({ file: '<stdin>', text: await readAll(process.stdin, 'standard input') });
       continue;
     }
-    const directory = await isDirectory(path);
-    const file = directory ? join(path, 'Kubefile') : path;
-    const dir = directory ? path : dirname(path);
-    sources.push({ file, text: await read(file), context: flags.context ? dir : undefined });
+    for (const { file, context } of await kubefilesAt(path))
+      sources.push({ file, text: await read(file), context: flags.context ? context : undefined });
   }
   return sources;
+}
+
+/** The Kubefile that a path means; for a directory without one, those of the directories in it (`examples/`). */
+async function kubefilesAt(path: string): Promise<readonly { readonly file: string; readonly context: string }[]> {
+  if (!(await isDirectory(path))) return [{ file: path, context: dirname(path) }];
+  const own = { file: join(path, 'Kubefile'), context: path };
+  if (existsSync(own.file)) return [own];
+  const below = (await readdir(path))
+    .sort()
+    .map((name) => ({ file: join(path, name, 'Kubefile'), context: join(path, name) }));
+  const found = below.filter(({ file }) => existsSync(file));
+  return found.length === 0 ? [own] : found;
 }
 
 /** More than this is no Kubefile. */

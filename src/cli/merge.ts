@@ -23,7 +23,7 @@ export function define(program: Command): void {
       'Make one image of several: files, Metadata, launch commands, applications and container images. The later ones lie on top.',
     )
     .argument('<image>', 'the lowest image, as a rule the one that installs the cluster')
-    .argument('<others...>', 'what is added, in this order')
+    .argument('<another-image...>', 'what is added, in this order')
     .option('-t, --tag <name>', 'a name for the image; may be given several times', repeatable)
     .option('--force', 'where the images contradict each other, let the later one win')
     .option(

@@ -82,6 +82,8 @@ export const configSchema = z.looseObject({
       WorkingDir: nullable(z.string()),
       Labels: nullable(z.record(z.string(), z.string())),
       Shell: nullable(z.array(z.string())),
+      ExposedPorts: nullable(z.record(z.string(), z.unknown())),
+      Volumes: nullable(z.record(z.string(), z.unknown())),
     }),
   ),
   rootfs: z.looseObject({ type: z.literal('layers'), diff_ids: z.array(digest) }),

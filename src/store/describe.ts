@@ -2,14 +2,14 @@ import type { Application, ContainerImage } from '../image/cluster-image.js';
 import type { Digest } from '../image/digest.js';
 import { METADATA_PATH, type Metadata, parseMetadata } from '../image/metadata.js';
 import type { History } from '../image/oci.js';
-import type { Platform } from '../image/platform.js';
+import { normalizePlatform, type Platform } from '../image/platform.js';
 import { countFiles } from '../layers/toc.js';
 import { layersOf, readToc } from './layer-store.js';
-import type { LocalImage } from './local-image.js';
+import { findImage, type LocalImage, readDocument } from './local-image.js';
 import { readRootfsFile } from './rootfs-file.js';
 import type { Store } from './store.js';
 
-/** What `slipway inspect` shows; its JSON has these fields in this order (docs/inspect.md). */
+/** What `slipway inspect` shows; its JSON has these fields in this order. */
 export interface ImageDescription {
   readonly name: string;
   readonly digest: Digest;
@@ -17,16 +17,29 @@ export interface ImageDescription {
   /** `kube-installer`, `app-installer`, or `image` for an ordinary container image. */
   readonly type: string;
   readonly platform: Platform;
+  /** Every platform that the name has an image for; more than one when it is an index. */
+  readonly platforms: readonly Platform[];
   readonly created: string | null;
   /** Bytes to download: config and layers, each blob once. */
   readonly size: number;
   readonly metadata: Metadata | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly env: readonly string[];
+  readonly process: ProcessDescription;
   readonly launch: { readonly cmds: readonly string[]; readonly apps: readonly string[] };
   readonly applications: readonly Application[];
   readonly containerImages: readonly ContainerImage[];
   readonly layers: readonly LayerDescription[];
+}
+
+/** What a container of an ordinary image runs, and RUN in a stage upon any image. Names and meanings are those of the image config. */
+export interface ProcessDescription {
+  readonly entrypoint: readonly string[] | null;
+  readonly cmd: readonly string[] | null;
+  readonly user: string;
+  readonly workingDir: string;
+  readonly exposedPorts: readonly string[];
+  readonly volumes: readonly string[];
 }
 
 export interface LayerDescription {
@@ -56,16 +69,33 @@ export async function describeImage(store: Store, image: LocalImage): Promise<Im
     mediaType: descriptor.mediaType,
     type: cluster?.extension.type ?? 'image',
     platform,
+    platforms: await platformsOf(store, image),
     created: config.created ?? null,
     size: imageSize(image),
     metadata: metadata === undefined ? null : parseMetadata(metadata.toString('utf8'), `${name}: ${METADATA_PATH}`),
     labels: { ...settings?.Labels },
     env: settings?.Env ?? [],
+    process: {
+      entrypoint: settings?.Entrypoint ?? null,
+      cmd: settings?.Cmd ?? null,
+      user: settings?.User ?? '',
+      workingDir: settings?.WorkingDir || '/',
+      exposedPorts: Object.keys(settings?.ExposedPorts ?? {}),
+      volumes: Object.keys(settings?.Volumes ?? {}),
+    },
     launch: { cmds: cluster?.extension.launch.cmds ?? [], apps: cluster?.extension.launch.app_names ?? [] },
     applications: cluster?.extension.applications ?? [],
     containerImages: cluster?.containerImages ?? [],
     layers: await describeLayers(store, image),
   };
+}
+
+async function platformsOf(store: Store, { name, platform }: LocalImage): Promise<Platform[]> {
+  const document = await readDocument(store, (await findImage(store, name)).descriptor, name);
+  if (document.kind === 'manifest') return [platform];
+  return document.index.manifests.flatMap((manifest) =>
+    manifest.platform === undefined || manifest.platform.os === 'unknown' ? [] : [normalizePlatform(manifest.platform)],
+  );
 }
 
 async function describeLayers(store: Store, image: LocalImage): Promise<LayerDescription[]> {

@@ -159,7 +159,7 @@ export async function searchSources(
 
   if (options.charts === 'ignore' || sources.charts.length === 0) return findings;
   const kubeVersion = await kubernetesVersion(store, rootfs, sources);
-  let scanned = 0;
+  const scanned: string[] = [];
   for (const source of sources.charts) {
     options.signal.throwIfAborted();
     const own = emptyFindings();
@@ -175,15 +175,15 @@ export async function searchSources(
       const request = { files, where, name, values, kubeVersion, workspace, signal: options.signal };
       renderedImages(await renderChart(options.helm, request), chart, own, options.fromArgs);
     } else {
-      scanned++;
+      scanned.push(chart.where);
       const values = overrides.flatMap(([file, bytes]) => readYamlFile(bytes, file.path) ?? []);
       await scannedImages(chart, own, values);
     }
     add(findings, own);
   }
-  if (scanned > 0 && options.charts === 'auto')
+  if (scanned.length > 0 && options.charts === 'auto')
     findings.warnings.push(
-      `there is no helm on PATH: ${scanned === 1 ? 'a chart was' : `${scanned} charts were`} read without rendering, by values and plain lines; install helm, or check what was found and name the rest in an image list`,
+      `there is no helm on PATH: ${scanned.join(', ')} ${scanned.length === 1 ? 'was' : 'were'} read without rendering, by values and plain lines; install helm, or check what was found and name the rest in an image list`,
     );
   return findings;
 }

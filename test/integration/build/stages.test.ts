@@ -71,6 +71,35 @@ describe('the Kubefile', () => {
   });
 });
 
+describe('an ordinary container image', () => {
+  it('is inspected with what a container of it would run', async () => {
+    const dir = context(
+      '# dialect=docker\nFROM scratch\nENTRYPOINT ["/x"]\nCMD ["a b"]\nUSER 1000\nEXPOSE 80\nVOLUME /data\n',
+    );
+    await mustSlipway(['build', '-t', 'ordinary:v1', dir], { root });
+    const { process: run } = JSON.parse(await mustSlipway(['inspect', 'ordinary:v1', '--json'], { root })) as {
+      process: unknown;
+    };
+    expect(run).toEqual({
+      entrypoint: ['/x'],
+      cmd: ['a b'],
+      user: '1000',
+      workingDir: '/',
+      exposedPorts: ['80/tcp'],
+      volumes: ['/data'],
+    });
+    expect(await mustSlipway(['inspect', 'ordinary:v1'], { root })).toMatch(/Entrypoint: +\["\/x"\]/);
+  });
+});
+
+describe('a context', () => {
+  it.each(['-', 'https://example.com/x.git', 'git@example.com:x'])('is a directory: not %s', async (text) => {
+    const { code, stderr } = await slipway(['build', text], { root });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/a context is a directory/);
+  });
+});
+
 describe('ONBUILD', () => {
   it('of a base image is warned about, because it is not run', async () => {
     const base = context('# dialect=docker\nFROM scratch\nCOPY a a\nONBUILD RUN touch /x\n', { a: '1' });
@@ -97,6 +126,9 @@ describe('several platforms', () => {
       expect(readFileSync(join(mount.trim(), 'etc/platform'), 'utf8')).toBe(`linux/${arch}\n`);
       await mustSlipway(['umount', mount.trim()], { root });
     }
+    expect(await mustSlipway(['inspect', 'both:v1'], { root })).toMatch(
+      /Platform: +linux\/amd64 \(also there: linux\/arm64/,
+    );
     const archive = join(home, 'both.tar');
     await mustSlipway(['save', '-o', archive, 'both:v1'], { root });
     const raw = JSON.parse(await must('skopeo', ['inspect', '--raw', `oci-archive:${archive}`])) as {

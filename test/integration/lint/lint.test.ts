@@ -20,11 +20,11 @@ function context(name: string, kubefile: string, ...files: readonly string[]): s
 
 describe('slipway lint', () => {
   test('every Kubefile of the project has neither errors nor warnings', async () => {
-    const dirs = ['examples/dashboard', 'examples/demo', 'examples/rootfs', 'basefs/kubernetes'];
+    const dirs = ['examples/', 'basefs/'];
     const { code, stdout } = await slipway(['lint', '--strict', '--json', ...dirs], { root, cwd: project });
     const report = lintReportSchema.parse(JSON.parse(stdout));
     expect(report.summary).toMatchObject({ errors: 0, warnings: 0 });
-    expect(report.files).toHaveLength(4);
+    expect(report.files.length).toBeGreaterThanOrEqual(5);
     expect(code).toBe(0);
   });
 
