@@ -12,16 +12,16 @@ import type { Store } from '../store/store.js';
 import type { CacheTarget } from './cache/cache-spec.js';
 import { type ImportedCache, type KeyedRecord, trackedCache } from './cache/instruction-cache.js';
 import { ImageLock, type LockMode } from './collect/image-lock.js';
-import { BuildContext } from './context.js';
-import { FileDigests } from './file-digests.js';
-import { type FinishOptions, finishImage } from './finish.js';
-import { warnUnusedArgs } from './global-args.js';
+import { BuildContext } from './context/context.js';
+import { FileDigests } from './context/file-digests.js';
+import { type FinishOptions, finishImage } from './finish/finish.js';
 import { buildWarnings } from './lint/lint-kubefile.js';
 import { putIndex } from './put-index.js';
 import { readKubefile } from './read-kubefile.js';
-import { refuseInsecure } from './run-security.js';
-import { buildStages } from './stages.js';
-import { targetStage } from './target-stage.js';
+import { refuseInsecure } from './run/run-security.js';
+import { buildStages } from './stages/build-stages.js';
+import { targetStage } from './stages/target-stage.js';
+import { warnUnusedArgs } from './variables/global-args.js';
 
 export interface BuildOptions extends FinishOptions {
   /** The build context. */

@@ -1,6 +1,6 @@
 import type { Platform } from '../image/platform.js';
 import type { Instruction } from '../kubefile-parser/ast.js';
-import type { StageState } from './stage.js';
+import type { StageState } from './stages/stage.js';
 
 /** A build that finds out what would be in the image: it plans layers, and packs, runs and downloads nothing. */
 export interface DryRun {

@@ -1,20 +1,20 @@
 import { SlipwayError } from '../base/errors.js';
 import { formatDuration } from '../base/format.js';
 import type { Instruction } from '../kubefile-parser/ast.js';
-import { runAdd } from './add.js';
+import { runAdd } from './add/add.js';
 import { runApplication } from './apps/application.js';
 import { launchChange } from './apps/launch.js';
 import { collectContainerImages } from './collect/base.js';
-import { configChange } from './config-instructions.js';
-import { runCopy } from './copy.js';
-import { type ExpandWord, expander } from './expand.js';
+import { configChange } from './config/config-instructions.js';
+import { runWorkdir } from './config/workdir.js';
+import { runCopy } from './copy/copy.js';
 import type { BuildJob } from './job.js';
 import { configDone, type Outcome } from './outcome.js';
 import { at } from './place.js';
-import { runRun } from './run.js';
-import type { StageState } from './stage.js';
-import { lookupIn } from './variables.js';
-import { runWorkdir } from './workdir.js';
+import { runRun } from './run/run.js';
+import type { StageState } from './stages/stage.js';
+import { type ExpandWord, expander } from './variables/expand.js';
+import { lookupIn } from './variables/variables.js';
 
 /**
  * Executes one instruction of a stage.

@@ -8,11 +8,11 @@ import type { Store } from '../store/store.js';
 import type { InstructionCache } from './cache/instruction-cache.js';
 import type { ImageCollection } from './collect/collection.js';
 import type { ImageLock } from './collect/image-lock.js';
-import type { BuildContext } from './context.js';
+import type { BuildContext } from './context/context.js';
+import type { FileDigests } from './context/file-digests.js';
 import type { DryRun } from './dry-run.js';
-import type { FileDigests } from './file-digests.js';
-import type { StageState } from './stage.js';
-import type { StageSource } from './stage-graph.js';
+import type { StageState } from './stages/stage.js';
+import type { StageSource } from './stages/stage-graph.js';
 
 /** What the build for one platform works with: the same for all its instructions. */
 export interface BuildJob {

@@ -2,7 +2,7 @@ import type { Digest } from '../image/digest.js';
 import type { History } from '../image/oci.js';
 import { LAYER_NOTE } from '../store/describe.js';
 import type { StoredLayer } from '../store/layer-store.js';
-import { nextKey, type StageState, withLayers } from './stage.js';
+import { nextKey, type StageState, withLayers } from './stages/stage.js';
 
 /** The stage after an instruction, and whether the cache had it. */
 export interface Outcome {

@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 import { SlipwayError } from '../base/errors.js';
 import { buildImage } from '../build/build.js';
 import { parseCacheFrom, parseCacheTo } from '../build/cache/cache-spec.js';
-import { parseSecretFlag, readSecret } from '../build/mounts/secrets.js';
+import { parseSecretFlag, readSecret } from '../build/run/mounts/secrets.js';
 import { type ClusterImageType, IMAGE_TYPES } from '../image/cluster-image.js';
 import type { Compression } from '../image/media-types.js';
 import { action, addGlobalFlags, examples, repeatable } from './action.js';

@@ -1,7 +1,8 @@
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
+import { makeDirectory } from '../base/make-directory.js';
 import { fingerprint, hostName, type KnownHost, keyTypeOf, knownHostLine, parseKnownHosts } from './known-hosts.js';
 
 /**
@@ -139,7 +140,7 @@ async function record(subject: Subject, file: string, key: Buffer): Promise<void
   if (await onRecord(subject, file, key)) return;
   const line = knownHostLine(subject.name, key);
   try {
-    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    await makeDirectory(dirname(file), 0o700);
     const handle = await open(file, 'a+', 0o600);
     try {
       const { size } = await handle.stat();

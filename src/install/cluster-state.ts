@@ -1,6 +1,7 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
+import { makeDirectory } from '../base/make-directory.js';
 import { redact } from '../base/redact.js';
 import { zodProblems } from '../base/zod-error.js';
 import { replaceFile } from '../store/durable.js';
@@ -75,7 +76,7 @@ export async function readClusterState(paths: StatePaths): Promise<ClusterState 
 export async function writeClusterState(paths: StatePaths, state: ClusterState): Promise<void> {
   const text = `${JSON.stringify({ ...state, updated: new Date().toISOString() }, null, 2)}\n`;
   try {
-    await mkdir(paths.dir, { recursive: true, mode: 0o700 });
+    await makeDirectory(paths.dir, 0o700);
     await replaceFile(paths.state, `${paths.state}.new`, text, 0o600);
   } catch (error) {
     throw fileSystemError(error, `writing ${paths.state}`);

@@ -1,8 +1,8 @@
 import { createWriteStream, type WriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { fileSystemError, messageOf } from '../base/errors.js';
+import { makeDirectory } from '../base/make-directory.js';
 import { redact } from '../base/redact.js';
 import type { Host, RunOptions } from '../hosts/host.js';
 
@@ -28,7 +28,7 @@ export class HostLog {
   static async open(dir: string, address: string): Promise<HostLog> {
     const file = join(dir, `${address.replaceAll(':', '_')}.log`);
     try {
-      await mkdir(dir, { recursive: true, mode: 0o700 });
+      await makeDirectory(dir, 0o700);
     } catch (error) {
       throw fileSystemError(error, `making ${dir}`);
     }

@@ -1,9 +1,10 @@
 import { randomBytes, webcrypto } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
 import { errnoOf, fileSystemError } from '../base/errors.js';
+import { makeDirectory } from '../base/make-directory.js';
 import { replaceFile } from '../store/durable.js';
 
 /** The keys and certificates of a cluster's registry, PEM. */
@@ -31,7 +32,7 @@ export async function registryCertificates(
   names: readonly string[],
 ): Promise<RegistryCertificates> {
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await makeDirectory(dir, 0o700);
     const authority = await readAuthority(dir, clusterName);
     const kept = await readServer(dir);
     if (kept !== undefined && (await isGood(kept.certificate, names, authority.certificate))) {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { fileSystemError, messageOf, SlipwayError } from '../base/errors.js';
+import { makeDirectory } from '../base/make-directory.js';
 import { tryOnHosts } from '../hosts/host-group.js';
 import { CLUSTER_RUNTIMES } from '../image/metadata.js';
 import { chooseClusterRuntime } from '../runtime/choose.js';
@@ -52,7 +53,7 @@ export async function resetCluster(options: ResetOptions, deps: InstallDeps): Pr
   const state = statePaths(deps.store.root, cluster);
   const before = await readClusterState(state);
   const specs = hostsToReset(cluster, options, before);
-  await mkdir(state.dir, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+  await makeDirectory(state.dir, 0o700).catch((error: unknown) => {
     throw fileSystemError(error, `making ${state.dir}`);
   });
   return withLock(state.lock, 'exclusive', `cluster ${cluster}`, () => reset(specs, before, state, options, deps), {

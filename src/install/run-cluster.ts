@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { fileSystemError, SlipwayError } from '../base/errors.js';
+import { makeDirectory } from '../base/make-directory.js';
 import type { Reporter } from '../base/reporter.js';
 import type { Platform } from '../image/platform.js';
 import type { ClusterNode } from '../runtime/driver.js';
@@ -268,7 +268,7 @@ async function earlierSteps(state: StatePaths, { fromScratch }: RunClusterOption
 
 async function makeStateDir({ dir }: StatePaths): Promise<void> {
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await makeDirectory(dir, 0o700);
   } catch (error) {
     throw fileSystemError(error, `making ${dir}`);
   }

@@ -16,7 +16,7 @@ const exec = promisify(execFile);
 const lab = labAvailable();
 if (!lab.ok) console.warn(`main job: left out: ${lab.why}`);
 
-const LAB = fileURLToPath(new URL('../lab/', import.meta.url));
+const LAB = fileURLToPath(new URL('../lab', import.meta.url));
 const KUBECTL = join(process.env.SLIPWAY_LAB ?? '/var/tmp/slipway-lab', 'kubernetes/bin/kubectl');
 const SSH_PASSWORD = 'secret';
 const REGISTRY_PASSWORD = 'registry-Passw0rd';

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { makeDirectory } from '../../base/make-directory.js';
 import { type Digest, isDigest } from '../../image/digest.js';
 import { replaceFile } from '../../store/durable.js';
 import type { Store } from '../../store/store.js';
@@ -27,7 +28,7 @@ export async function readDownloadNote(store: Store, url: URL): Promise<Download
 /** Keeps a note. The URL itself, which may hold a token, is not written down. */
 export async function writeDownloadNote(store: Store, url: URL, note: DownloadNote): Promise<void> {
   const file = noteFile(store, url);
-  await mkdir(dirname(file), { recursive: true });
+  await makeDirectory(dirname(file));
   await replaceFile(file, await store.temp.path('note'), JSON.stringify(note));
 }
 

@@ -1,6 +1,7 @@
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SlipwayError } from '../../base/errors.js';
+import { makeDirectory } from '../../base/make-directory.js';
 import { sniffCompression } from '../../layers/decompress.js';
 import { unpackLayer } from '../../layers/unpack.js';
 
@@ -31,7 +32,7 @@ export async function unpackChart(
 
 /** Unpacks a tar that a stranger made, compressed or not, into a new directory. Owners and setuid bits are not taken. */
 export async function unpackFiles(stream: AsyncIterable<Buffer>, dir: string, signal: AbortSignal): Promise<void> {
-  await mkdir(dir, { recursive: true });
+  await makeDirectory(dir);
   const iterator = stream[Symbol.asyncIterator]();
   const first = await iterator.next();
   const head = first.done === true ? Buffer.alloc(0) : first.value;

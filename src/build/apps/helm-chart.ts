@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { SlipwayError } from '../../base/errors.js';
+import { makeDirectory } from '../../base/make-directory.js';
 import { findHelm } from '../collect/helm.js';
 import type { BuildJob } from '../job.js';
 import { unpackChart } from './chart.js';
@@ -30,7 +31,7 @@ export async function helmChart(
       hint: 'install helm (https://helm.sh), or bring the chart as a directory (local://), or from a registry (oci://)',
     });
   const packed = join(dir, 'packed');
-  await mkdir(packed, { recursive: true });
+  await makeDirectory(packed);
   await helm(
     program,
     [

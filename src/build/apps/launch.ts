@@ -15,8 +15,8 @@ import type {
   KubeVersionInstruction,
   LaunchInstruction,
 } from '../../kubefile-parser/ast.js';
-import type { ExpandWord } from '../expand.js';
-import type { StageState } from '../stage.js';
+import type { StageState } from '../stages/stage.js';
+import type { ExpandWord } from '../variables/expand.js';
 
 /**
  * What LAUNCH, CMDS, APPCMDS, APPENV and KUBEVERSION change.

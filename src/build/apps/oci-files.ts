@@ -1,14 +1,14 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileSystemError, isSlipwayError, SlipwayError } from '../../base/errors.js';
+import { makeDirectory } from '../../base/make-directory.js';
 import { MEDIA } from '../../image/media-types.js';
 import type { Descriptor, Manifest } from '../../image/oci.js';
 import { choosePlatform, findImage, readDocument, readImageAt } from '../../store/local-image.js';
 import type { BuildJob } from '../job.js';
-import { type StageState, stageFrom } from '../stage.js';
+import { type StageState, stageFrom } from '../stages/stage.js';
 import { unpackChart, unpackFiles } from './chart.js';
 
 /** helm: https://helm.sh/docs/topics/registries, "Helm chart manifest". */
@@ -96,7 +96,7 @@ async function artifactFiles(
 
 async function writeFile(content: Readable, path: string, signal: AbortSignal): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeDirectory(dirname(path));
     await pipeline(content, createWriteStream(path, { flags: 'wx' }), { signal });
   } catch (error) {
     throw fileSystemError(error, `writing ${path}`);

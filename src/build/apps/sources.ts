@@ -7,7 +7,7 @@ import type { NamedSource } from '../copy/pick.js';
 import { singleSource } from '../copy/single-source.js';
 import { stageSource } from '../copy/stage-source.js';
 import type { BuildJob } from '../job.js';
-import { stageTree } from '../stage.js';
+import { stageTree } from '../stages/stage.js';
 import { helmChart } from './helm-chart.js';
 import { ociFiles } from './oci-files.js';
 import type { AppSource } from './source.js';

@@ -8,7 +8,7 @@ import type { StoredLayer } from '../../store/layer-store.js';
 import { type BuildJob, createdTime } from '../job.js';
 import { makeLayer } from '../make-layer.js';
 import { instructionDone, type Outcome } from '../outcome.js';
-import { nextKey, type StageState, stageTree } from '../stage.js';
+import { nextKey, type StageState, stageTree } from '../stages/stage.js';
 import { fetchMissing, type ResolvedImage, resolveImages } from './resolve-images.js';
 import { firstPlace, missingImages, type WantedImage, wantedImages } from './wanted-images.js';
 

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { access, mkdir, stat, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import { fileSystemError, isSlipwayError, messageOf, SlipwayError } from '../../base/errors.js';
+import { makeDirectory } from '../../base/make-directory.js';
 import { removeTree } from '../../base/remove-tree.js';
 import type { ChartFiles } from './chart-files.js';
 
@@ -86,7 +87,7 @@ async function layOut(dir: string, files: ChartFiles, where: string): Promise<vo
     await mkdir(dir);
     for (const [path, bytes] of files) {
       const file = join(dir, path);
-      await mkdir(dirname(file), { recursive: true });
+      await makeDirectory(dirname(file));
       await writeFile(file, bytes);
     }
   } catch (error) {

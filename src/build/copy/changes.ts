@@ -1,9 +1,9 @@
 import type { AddInstruction, CopyInstruction } from '../../kubefile-parser/ast.js';
 import type { MergedTree } from '../../layers/merge.js';
-import type { ExpandWord } from '../expand.js';
 import type { BuildJob } from '../job.js';
-import type { StageState } from '../stage.js';
+import type { StageState } from '../stages/stage.js';
 import { neutralTime } from '../times.js';
+import type { ExpandWord } from '../variables/expand.js';
 import { parseChmod } from './chmod.js';
 import { compileExcludes } from './exclude.js';
 import { resolveOwner } from './owner.js';

@@ -5,7 +5,7 @@ import { joinPath } from '../../layers/layer-names.js';
 import { fsPath } from '../../layers/path-bytes.js';
 import { DEFAULT_LIMITS } from '../../layers/tar-limits.js';
 import { comparePaths } from '../../layers/toc.js';
-import type { IgnoreRules } from '../ignore-rules.js';
+import type { IgnoreRules } from '../context/ignore-rules.js';
 import type { SourceContent, SourceEntry, SourceTree } from './source-tree.js';
 
 const MOST_LINKS = 40;

@@ -1,6 +1,6 @@
 import { SlipwayError } from '../../base/errors.js';
-import { cleanPattern, compileIgnorePattern } from '../ignore-pattern.js';
-import { ignoreMatcher } from '../ignore-rules.js';
+import { cleanPattern, compileIgnorePattern } from '../context/ignore-pattern.js';
+import { ignoreMatcher } from '../context/ignore-rules.js';
 
 /**
  * Compiles `--exclude`: patterns as in an ignore file, asked with the path below the destination. What is in an excluded directory is excluded

@@ -2,8 +2,8 @@ import { isSlipwayError, SlipwayError } from '../../base/errors.js';
 import { expandHeredoc } from '../../kubefile-parser/expand.js';
 import type { Heredoc } from '../../kubefile-parser/parts.js';
 import type { BuildJob } from '../job.js';
-import type { StageState } from '../stage.js';
-import { lookupIn } from '../variables.js';
+import type { StageState } from '../stages/stage.js';
+import { lookupIn } from '../variables/variables.js';
 import type { NamedSource } from './pick.js';
 import { singleSource } from './single-source.js';
 

@@ -1,7 +1,7 @@
 import { SlipwayError } from '../../base/errors.js';
 import { suggest } from '../../base/suggest.js';
 import { joinPath, nameOf, parentOf } from '../../layers/layer-names.js';
-import { hasWildcard, unescapePattern } from '../wildcard.js';
+import { hasWildcard, unescapePattern } from '../context/wildcard.js';
 import type { SourceEntry, SourceTree } from './source-tree.js';
 import { isHidden, matchWildcard } from './wildcard-match.js';
 

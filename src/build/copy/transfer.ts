@@ -6,7 +6,7 @@ import { createdTime } from '../job.js';
 import { makeLayer } from '../make-layer.js';
 import { instructionDone, type Outcome } from '../outcome.js';
 import { planLayer } from '../planned-layers.js';
-import { nextKey, type StageState } from '../stage.js';
+import { nextKey, type StageState } from '../stages/stage.js';
 import { identityOf, identityOfPacked, packedDigests, withContents } from './contents.js';
 import type { PlannedEntry } from './image-view.js';
 

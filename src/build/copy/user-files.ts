@@ -1,7 +1,7 @@
 import type { MergedTree } from '../../layers/merge.js';
 import { readLayerFile } from '../../store/rootfs-file.js';
 import type { Store } from '../../store/store.js';
-import type { StageState } from '../stage.js';
+import type { StageState } from '../stages/stage.js';
 import type { UserFiles } from './owner.js';
 
 const LIMIT = 16 * 1024 * 1024;

@@ -1,6 +1,6 @@
 import { SlipwayError } from '../../base/errors.js';
 import { joinPath } from '../../layers/layer-names.js';
-import { compilePattern, hasWildcard, unescapePattern } from '../wildcard.js';
+import { compilePattern, hasWildcard, unescapePattern } from '../context/wildcard.js';
 import type { SourceEntry, SourceTree } from './source-tree.js';
 
 /**

@@ -11,8 +11,8 @@ import { commandFiles } from '../../lint/command-paths.js';
 import type { Report } from '../../lint/finding.js';
 import type { StageScope, Visitor } from '../../lint/walk.js';
 import { shellTexts } from '../../lint/words.js';
-import type { BuildContext } from '../context.js';
-import { missingFromRootfs } from '../metadata.js';
+import type { BuildContext } from '../context/context.js';
+import { missingFromRootfs } from '../finish/metadata.js';
 import { lintCopy } from './copies.js';
 import { newBudget, StageFiles } from './stage-files.js';
 

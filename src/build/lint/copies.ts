@@ -3,15 +3,15 @@ import type { AddInstruction, CopyInstruction, Kubefile } from '../../kubefile-p
 import type { Position } from '../../kubefile-parser/position.js';
 import type { Report } from '../../lint/finding.js';
 import type { StageScope } from '../../lint/walk.js';
-import type { BuildContext } from '../context.js';
+import type { BuildContext } from '../context/context.js';
+import { hasWildcard, unescapePattern } from '../context/wildcard.js';
+import { planCopy } from '../copy/copy-plan.js';
 import { compileExcludes } from '../copy/exclude.js';
 import type { PlannedEntry } from '../copy/image-view.js';
 import { type NamedSource, type Pick, pickSources } from '../copy/pick.js';
 import { singleSource } from '../copy/single-source.js';
 import type { SourceTree } from '../copy/source-tree.js';
 import { stageSource } from '../copy/stage-source.js';
-import { planCopy } from '../copy-plan.js';
-import { hasWildcard, unescapePattern } from '../wildcard.js';
 import type { StageFiles } from './stage-files.js';
 
 /** One COPY or ADD, and what is known where it stands. */

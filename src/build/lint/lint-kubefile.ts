@@ -10,9 +10,9 @@ import type { FileResult } from '../../lint/report.js';
 import type { RuleId } from '../../lint/rules.js';
 import { applySuppressions } from '../../lint/suppressions.js';
 import { walkKubefile } from '../../lint/walk.js';
-import { BuildContext } from '../context.js';
-import { targetStage } from '../target-stage.js';
-import { PROXY_VARIABLES, platformVariables } from '../variables.js';
+import { BuildContext } from '../context/context.js';
+import { targetStage } from '../stages/target-stage.js';
+import { PROXY_VARIABLES, platformVariables } from '../variables/variables.js';
 import { contextVisitor } from './context-visitor.js';
 
 export interface LintRequest {

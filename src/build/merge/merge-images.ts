@@ -13,9 +13,9 @@ import { layersOf, readTocs, type StoredLayer, saveToc } from '../../store/layer
 import type { LocalImage } from '../../store/local-image.js';
 import { readLayerFile, readRootfsFile } from '../../store/rootfs-file.js';
 import type { Store } from '../../store/store.js';
-import { commitImage } from '../commit.js';
-import { baseImage } from '../from.js';
-import { emptyStage, stageFrom } from '../stage.js';
+import { commitImage } from '../finish/commit.js';
+import { baseImage } from '../stages/from.js';
+import { emptyStage, stageFrom } from '../stages/stage.js';
 import { neutralTime } from '../times.js';
 import { type Conflict, judge } from './conflict.js';
 import { mergeHistory } from './merge-history.js';

@@ -1,7 +1,7 @@
 import { isSlipwayError } from '../../base/errors.js';
 import type { Application, ContainerImage } from '../../image/cluster-image.js';
 import { canonicalName, parseReference } from '../../image/reference.js';
-import { DEFAULT_SHELL, type StageState } from '../stage.js';
+import { DEFAULT_SHELL, type StageState } from '../stages/stage.js';
 import type { Conflict } from './conflict.js';
 
 /** The configuration of one of the images. */

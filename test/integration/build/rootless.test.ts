@@ -8,7 +8,7 @@ import { type Ended, slipway } from '../../support/slipway.js';
 import { tempDirectory } from '../../support/temp.js';
 import { writeTree } from '../../support/write-tree.js';
 import { must } from '../registry/support/programs.js';
-import { processesWith } from './run/fixture.js';
+import { processesWith } from './sandbox/fixture.js';
 
 const home = tempDirectory();
 const LAUNCHER = fileURLToPath(new URL('../../../bin/slipway', import.meta.url));

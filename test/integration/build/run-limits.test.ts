@@ -5,7 +5,7 @@ import { slipway, startSlipway } from '../../support/slipway.js';
 import { tempDirectory } from '../../support/temp.js';
 import { writeTree } from '../../support/write-tree.js';
 import { must } from '../registry/support/programs.js';
-import { processesWith } from './run/fixture.js';
+import { processesWith } from './sandbox/fixture.js';
 
 const home = tempDirectory();
 const root = join(home, 'store');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
-const project = fileURLToPath(new URL('../../../', import.meta.url));
+const project = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** Compiles this room and what it imports into `dir`, for tests that need a process of their own. */
 export function compileLayers(dir: string): void {

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { exitProgram, qemuName } from '../../../src/build/exit-program.js';
-import { processLimit } from '../../../src/build/run/process-limit.js';
+import { exitProgram, qemuName } from '../../../src/build/run/exit-program.js';
+import { processLimit } from '../../../src/build/sandbox/process-limit.js';
 import { thisPlatform } from '../../../src/image/platform.js';
 
 const dir = mkdtempSync(join(tmpdir(), 'slipway-exit-'));

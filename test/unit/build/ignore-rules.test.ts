@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compileIgnorePattern } from '../../../src/build/ignore-pattern.js';
-import { parseIgnoreRules } from '../../../src/build/ignore-rules.js';
+import { compileIgnorePattern } from '../../../src/build/context/ignore-pattern.js';
+import { parseIgnoreRules } from '../../../src/build/context/ignore-rules.js';
 
 const ignores = (text: string, path: string): boolean => parseIgnoreRules(text, '.dockerignore').ignores(path);
 

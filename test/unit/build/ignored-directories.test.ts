@@ -1,9 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { type IgnoreRules, parseIgnoreRules } from '../../../src/build/context/ignore-rules.js';
 import { DirectorySource } from '../../../src/build/copy/directory-source.js';
 import { pickSources } from '../../../src/build/copy/pick.js';
-import { type IgnoreRules, parseIgnoreRules } from '../../../src/build/ignore-rules.js';
 import { tempDirectory } from '../../support/temp.js';
 
 const root = tempDirectory();

@@ -5,7 +5,7 @@ import { mergeHistory } from '../../../src/build/merge/merge-history.js';
 import { type MetadataSide, mergeMetadata } from '../../../src/build/merge/merge-metadata.js';
 import { mergeStates } from '../../../src/build/merge/merge-states.js';
 import { type LayerSide, stackLayers } from '../../../src/build/merge/stack-layers.js';
-import { emptyStage, type StageState } from '../../../src/build/stage.js';
+import { emptyStage, type StageState } from '../../../src/build/stages/stage.js';
 import { digestOf } from '../../../src/image/digest.js';
 import { parsePlatform } from '../../../src/image/platform.js';
 import { differingAspects, factsOf } from '../../../src/layers/compare-trees.js';

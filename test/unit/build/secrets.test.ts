@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseSecretFlag } from '../../../src/build/mounts/secrets.js';
+import { parseSecretFlag } from '../../../src/build/run/mounts/secrets.js';
 
 describe('--secret', () => {
   it.each([

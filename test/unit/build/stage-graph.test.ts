@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { neededStages, runStages, type StageSource, stageSource } from '../../../src/build/stage-graph.js';
+import { neededStages, runStages, type StageSource, stageSource } from '../../../src/build/stages/stage-graph.js';
 import { parsePlatform } from '../../../src/image/platform.js';
 import { parseKubefile } from '../../../src/kubefile-parser/parse.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compilePattern, hasWildcard, unescapePattern } from '../../../src/build/wildcard.js';
+import { compilePattern, hasWildcard, unescapePattern } from '../../../src/build/context/wildcard.js';
 
 describe('compilePattern follows Go filepath.Match, and ** crosses directories', () => {
   it.each([
