@@ -18,6 +18,7 @@ export interface DecodedText {
  */
 export function decode(input: string | Uint8Array, findings: Findings): DecodedText {
   const raw = typeof input === 'string' ? input : new TextDecoder('utf-8', { ignoreBOM: true }).decode(input);
+  if (isPlain(raw)) return { text: raw, lines: linesOf(raw), broken: new Set() };
   const invalid = typeof input === 'string' ? loneSurrogate : invalidBytes(input);
   const physical = raw.split('\n');
   const broken = new Set<number>();
@@ -42,6 +43,23 @@ export function decode(input: string | Uint8Array, findings: Findings): DecodedT
   const text = lines.join('\n');
   if (lines.at(-1) === '') lines.pop();
   return { text, lines, broken };
+}
+
+/** Nothing in it needs a look at single lines, as in nearly every file. */
+function isPlain(raw: string): boolean {
+  if (raw.startsWith('\ufeff') || /[\0\r\ufffd]|\p{Surrogate}/u.test(raw)) return false;
+  let start = 0;
+  for (let end = raw.indexOf('\n'); end >= 0; end = raw.indexOf('\n', start)) {
+    if (end - start > LONGEST_LINE / 3) return false;
+    start = end + 1;
+  }
+  return raw.length - start <= LONGEST_LINE / 3;
+}
+
+function linesOf(text: string): string[] {
+  const lines = text.split('\n');
+  if (lines.at(-1) === '') lines.pop();
+  return lines;
 }
 
 function endOf(line: string): number {

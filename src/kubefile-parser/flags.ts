@@ -24,6 +24,8 @@ export type FlagValues<Spec extends FlagSpec> = {
  * the others are given.
  */
 export function readFlags<const Spec extends FlagSpec>(reader: StatementReader, spec: Spec): FlagValues<Spec> {
+  // Most instructions have none.
+  if (reader.statement.flags.length === 0) return {};
   const values: Record<string, unknown> = {};
   const lists = new Map<string, PlacedWord[]>();
   for (const { start, end } of reader.statement.flags) {

@@ -90,6 +90,11 @@ class Lexer {
   /** Joins a line with those that continue it. */
   private join(from: number): JoinedLine {
     const { lines } = this.source;
+    const first = lines[from] ?? '';
+    if (continuationAt(first, this.escapeCharacter) === undefined) {
+      const text = first.trimStart();
+      return { text, pieces: [{ offset: 0, line: from + 1, column: first.length - text.length + 1 }], next: from + 1 };
+    }
     const texts: string[] = [];
     const pieces: Piece[] = [];
     let length = 0;

@@ -7,10 +7,12 @@ import { quote } from '../visible.js';
 import { node } from './node.js';
 
 const COMMON_FLAGS = { chown: 'word', chmod: 'word', exclude: 'words', link: 'boolean' } as const;
+const COPY_FLAGS = { ...COMMON_FLAGS, from: 'word', parents: 'boolean' } as const;
+const ADD_FLAGS = { ...COMMON_FLAGS, checksum: 'word', 'keep-git-dir': 'boolean' } as const;
 
 /** `COPY [--chown --chmod --from --exclude --parents --link] SRC… DST`, also as JSON, also with heredocs as sources. */
 export function parseCopy(reader: StatementReader): CopyInstruction | undefined {
-  const flags = readFlags(reader, { ...COMMON_FLAGS, from: 'word', parents: 'boolean' });
+  const flags = readFlags(reader, COPY_FLAGS);
   const from = flags.from === undefined ? undefined : parseFrom(reader, flags.from);
   const paths = parsePaths(reader);
   if (paths === undefined) return undefined;
@@ -31,7 +33,7 @@ export function parseCopy(reader: StatementReader): CopyInstruction | undefined 
 
 /** `ADD [--chown --chmod --exclude --link --checksum --keep-git-dir] SRC… DST`. */
 export function parseAdd(reader: StatementReader): AddInstruction | undefined {
-  const flags = readFlags(reader, { ...COMMON_FLAGS, checksum: 'word', 'keep-git-dir': 'boolean' });
+  const flags = readFlags(reader, ADD_FLAGS);
   const paths = parsePaths(reader);
   if (paths === undefined) return undefined;
   return {
