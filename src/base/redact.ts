@@ -8,6 +8,18 @@ export function registerSecret(value: string | undefined): void {
   if (value !== undefined && value.length >= 4) secrets.add(value);
 }
 
+/**
+ * How many characters at the end of a text may be the beginning of a registered secret. Whoever gives a text out in pieces holds
+ * them back for the next one: in two halves {@link redact} would not know the secret.
+ */
+export function startedSecret(text: string): number {
+  let longest = 0;
+  for (const secret of secrets)
+    for (let length = Math.min(text.length, secret.length - 1); length > longest; length--)
+      if (text.endsWith(secret.slice(0, length))) longest = length;
+  return longest;
+}
+
 /** Takes registered secrets, credentials in URLs, and Authorization values out of a text. */
 export function redact(text: string): string {
   let clean = text

@@ -1,3 +1,4 @@
+import { redact, startedSecret } from '../../base/redact.js';
 import type { OutputStream } from './sandbox-request.js';
 
 /** A piece of a line longer than this is given out without waiting for its end. In bytes. */
@@ -17,8 +18,8 @@ export interface RunOutput {
 
 /**
  * Turns the output of a command into lines with a prefix (`[2/5] downloading`). Everything is passed on as it is, colours
- * and control characters too; only the line ends are taken away. A line of any length costs at most 16 KiB of memory: it is
- * given out in pieces.
+ * and control characters too; only the line ends are taken away, and secrets: where a line is cut, into pieces or for the error, half of
+ * one would not be known any more. A line of any length costs at most 16 KiB of memory (and a secret): it is given out in pieces.
  * @param prefix put before every line, with a blank after it
  * @param emit is given each line, without its end
  * @param keep how many last lines {@link RunOutput.tail} remembers
@@ -29,7 +30,8 @@ export function createRunOutput(
   keep = 20,
 ): RunOutput {
   const last: string[] = [];
-  const take = (text: string, stream: OutputStream): void => {
+  const take = (given: string, stream: OutputStream): void => {
+    const text = redact(given);
     emit(prefix === '' ? text : `${prefix} ${text}`, stream);
     // A terminal shows what came after the last carriage return of a line: the end of a progress bar.
     const shown = text.slice(text.lastIndexOf('\r') + 1);
@@ -56,13 +58,21 @@ function lineSplitter(emit: (text: string) => void): { push(chunk: Uint8Array): 
   let held = 0;
   /** Whether the line has been given out in part. */
   let begun = false;
+  /** The end of the last piece, which may be the beginning of a secret. */
+  let carried = '';
   /** Gives out what is held. At the end of a line all of it; before, a character cut in two waits for its rest. */
   const flush = (lineEnds: boolean): void => {
-    const text = decoder.decode(Buffer.concat(pieces), { stream: !lineEnds });
+    let text = carried + decoder.decode(Buffer.concat(pieces), { stream: !lineEnds });
+    carried = '';
     pieces = [];
     held = 0;
-    if (text !== '' || !(lineEnds && begun)) emit(lineEnds && text.endsWith('\r') ? text.slice(0, -1) : text);
-    begun = !lineEnds;
+    if (!lineEnds) {
+      text = redact(text);
+      carried = text.slice(text.length - startedSecret(text));
+      text = text.slice(0, text.length - carried.length);
+    }
+    if (text !== '' || (lineEnds && !begun)) emit(lineEnds && text.endsWith('\r') ? text.slice(0, -1) : text);
+    begun = !lineEnds && (begun || text !== '');
   };
   return {
     push(chunk) {
@@ -80,7 +90,7 @@ function lineSplitter(emit: (text: string) => void): { push(chunk: Uint8Array): 
       }
     },
     end() {
-      if (held > 0 || begun) flush(true);
+      if (held > 0 || begun || carried !== '') flush(true);
     },
   };
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { registerSecret } from '../../../../src/base/redact.js';
 import { createRunOutput } from '../../../../src/build/sandbox/output.js';
 import type { OutputStream } from '../../../../src/build/sandbox/sandbox-request.js';
 
@@ -83,6 +84,22 @@ describe('the output of a RUN', () => {
     expect(characters).toBeGreaterThan(50_000_000);
     expect(output.tail().at(-1)).toBe('next');
     expect(Math.max(...output.tail().map((line) => line.length))).toBeLessThanOrEqual(1001);
+  });
+
+  it('masks a secret wherever a line is cut, into pieces or for the error', () => {
+    const secret = 'S3CR3T-abcdefgh';
+    registerSecret(secret);
+    for (let before = 16 * 1024 - secret.length; before <= 16 * 1024; before++) {
+      const { output, lines } = collect();
+      output.push(Buffer.from(`${'x'.repeat(before)}${secret}\n`), 'stdout');
+      expect(lines.join('')).toBe(`${'x'.repeat(before)}***`);
+    }
+    const { output, lines } = collect();
+    output.push(Buffer.from(`${'y'.repeat(990)}${secret}\n${'z'.repeat(16 * 1024 - 2)}S3`), 'stdout');
+    output.end();
+    expect(output.tail()[0]).toBe(`${'y'.repeat(990)}***`);
+    // What only began like one is not lost.
+    expect(lines.slice(1).join('')).toBe(`${'z'.repeat(16 * 1024 - 2)}S3`);
   });
 
   it('does not break a character at the end of a piece, nor add an empty line', () => {
