@@ -53,6 +53,17 @@ export async function readToc(store: Store, layer: StoredLayer): Promise<LayerTo
   return toc;
 }
 
+/**
+ * Reads a layer's blob and compares what is in it with the diffID, whatever is known of that diffID already: a table of contents that was
+ * kept says nothing about *this* blob.
+ * @throws SlipwayError as {@link readToc}.
+ */
+export async function verifyLayer(store: Store, layer: StoredLayer): Promise<void> {
+  const toc = await indexLayer(openLayer(store, layer), layerCompression(layer));
+  if (toc.diffId !== layer.diffId) throw wrongDiffId(layer, toc.diffId);
+  await saveToc(store, toc);
+}
+
 /** The tables of contents of an image's layers, lowest first. */
 export async function readTocs(store: Store, image: Pick<LocalImage, 'manifest' | 'config'>): Promise<LayerToc[]> {
   const tocs: LayerToc[] = [];

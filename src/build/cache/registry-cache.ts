@@ -9,7 +9,7 @@ import type { RegistryOptions } from '../../registry/options.js';
 import { remoteSource, remoteTarget } from '../../registry/remote-content.js';
 import { storeSource, storeTarget } from '../../registry/store-content.js';
 import type { CacheRecord } from '../../store/build-cache.js';
-import { readToc } from '../../store/layer-store.js';
+import { verifyLayer } from '../../store/layer-store.js';
 import type { Store } from '../../store/store.js';
 import { CACHE_ARTIFACT, CACHE_CONFIG, cacheLayers, encodeCache, parseCache } from './cache-document.js';
 import type { ImportedCache, KeyedRecord } from './instruction-cache.js';
@@ -52,7 +52,7 @@ export async function importCache(
   const bring = async (record: CacheRecord): Promise<void> => {
     for (const layer of record.layers) {
       await copyGraph(source, storeTarget(store), layer.descriptor, { reporter, signal });
-      await readToc(store, layer); // proves that the content is what the record says
+      await verifyLayer(store, layer);
     }
   };
   return {

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mustSlipway, slipway } from '../../support/slipway.js';
 import { tempDirectory } from '../../support/temp.js';
@@ -126,6 +128,47 @@ describe('a cache that cannot be had only costs time', () => {
     });
     expect(again.stderr).toMatch(/digest[\s\S]*the instruction is run/);
     expect(again.stdout).toBe(digest);
+  });
+});
+
+describe('a cache that was made by somebody else', () => {
+  it('cannot give the content of a layer that is known here to another blob', async () => {
+    const dir = context('FROM scratch\nCOPY a a\n', { a: 'good' });
+    const root = newStore();
+    await mustSlipway(['build', '-t', 'x', '--cache-to', `${registry.address}/cache/forged:v1`, dir], { root });
+    const repository = `http://${registry.address}/v2/cache/forged`;
+    const type = 'application/vnd.oci.image.manifest.v1+json';
+    const get = async <T>(path: string): Promise<T> =>
+      (await (await fetch(`${repository}/${path}`, { headers: { accept: type } })).json()) as T;
+    const put = async (bytes: Buffer) => {
+      const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+      const { headers } = await fetch(`${repository}/blobs/uploads/`, { method: 'POST' });
+      const url = new URL(headers.get('location') ?? '', repository);
+      url.searchParams.set('digest', digest);
+      expect((await fetch(url, { method: 'PUT', body: new Uint8Array(bytes) })).status).toBe(201);
+      return { digest, size: bytes.length };
+    };
+    const manifest = await get<{ config: { digest: string }; layers: object[] }>('manifests/v1');
+    const cache = await get<{ records: { record: { layers: { descriptor: object }[] } }[] }>(
+      `blobs/${manifest.config.digest}`,
+    );
+    const layer = cache.records[0]?.record.layers[0]?.descriptor ?? {};
+    Object.assign(layer, await put(gzipSync(Buffer.alloc(10240))));
+    Object.assign(manifest.config, await put(Buffer.from(JSON.stringify(cache))));
+    manifest.layers = [layer];
+    const body = JSON.stringify(manifest);
+    const sent = await fetch(`${repository}/manifests/v1`, { method: 'PUT', body, headers: { 'content-type': type } });
+    expect(sent.status).toBe(201);
+
+    // The store still knows what is in the layer that the record claims to have.
+    await mustSlipway(['prune', '--build-cache'], { root });
+    const { stderr } = await slipway(['build', '-t', 'y', '--cache-from', `${registry.address}/cache/forged:v1`, dir], {
+      root,
+    });
+    expect(stderr).toMatch(/unpacks to .*the instruction is run/);
+    const rootfs = (await mustSlipway(['mount', 'y'], { root })).trim();
+    expect(readFileSync(join(rootfs, 'a'), 'utf8')).toBe('good');
+    await mustSlipway(['umount', '--all'], { root });
   });
 });
 
