@@ -28,10 +28,18 @@ export const DEFAULT_LIMITS: TarLimits = {
   specialFiles: 10_000,
 };
 
-/** @throws SlipwayError E_UNSAFE_ARCHIVE naming the limit when `value` is over it. */
-export function checkLimit(value: number, limit: number, what: string): void {
+/**
+ * @param shown the limit, for the message
+ * @throws SlipwayError E_UNSAFE_ARCHIVE naming the limit when `value` is over it.
+ */
+export function checkLimit(
+  value: number,
+  limit: number,
+  what: string,
+  shown = limit >= 1024 * 1024 ? formatBytes(limit) : String(limit),
+): void {
   if (value > limit) {
-    throw unsafeArchive(`${what}: more than ${limit >= 1024 * 1024 ? formatBytes(limit) : limit}`);
+    throw unsafeArchive(`${what}: more than ${shown}`);
   }
 }
 

@@ -34,6 +34,9 @@ export interface TarHandler {
   end?(): void | Promise<void>;
 }
 
+/** The highest number that a user or group can have on Linux: one more means "leave it as it is" to chown(2). */
+const MOST_OWNER = 0xfffffffe;
+
 const TYPES: Readonly<Record<string, TarMember['type']>> = {
   '\0': 'file',
   '0': 'file',
@@ -193,7 +196,7 @@ class TarReader {
       return;
     }
     this.#entries++;
-    checkLimit(this.#entries, this.#limits.entries, 'it has too many entries');
+    checkLimit(this.#entries, this.#limits.entries, 'it has too many entries', String(this.#limits.entries));
     const member = this.#member(raw, at);
     const started = this.#handler.member(member);
     if (started !== undefined) return started.then(() => this.#beginContent(member.size));
@@ -281,6 +284,9 @@ class TarReader {
     const uid = pax.uid ?? raw.uid;
     const gid = pax.gid ?? raw.gid;
     if (size < 0 || uid < 0 || gid < 0) throw badArchive(at, `${JSON.stringify(name)} has a negative size or owner`);
+    // Where it is unpacked it would be root's.
+    if (uid > MOST_OWNER || gid > MOST_OWNER)
+      throw badArchive(at, `the owner ${uid}:${gid} of ${JSON.stringify(name)} is more than ${MOST_OWNER}`);
     const path = cleanPath(name, this.#limits);
     if (path === '' && type !== 'dir') throw unsafeArchive(`its root (${JSON.stringify(name)}) is no directory`);
     const member = {

@@ -128,7 +128,7 @@ async function checkTree(
         bytes += Number(size) || 0;
         if (mode === '160000') submodules++;
       }
-      checkLimit(entries, DEFAULT_LIMITS.entries, `${url} has too many files`);
+      checkLimit(entries, DEFAULT_LIMITS.entries, `${url} has too many files`, String(DEFAULT_LIMITS.entries));
       checkLimit(bytes, DEFAULT_LIMITS.totalBytes, `${url} is too big`);
     },
   });

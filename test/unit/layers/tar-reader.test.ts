@@ -217,6 +217,8 @@ describe('reading a tar', () => {
         'E_BAD_ARCHIVE',
         /negative/,
       ],
+      ['an owner that chown leaves as it is', [pax({ uid: '4294967295' }), { name: 'f' }], 'E_BAD_ARCHIVE', /owner/],
+      ['a group beyond 2^32', [pax({ gid: '99999999999' }), { name: 'f' }], 'E_BAD_ARCHIVE', /owner 0:99999999999/],
       ['a path with ..', [{ name: 'a/../../etc/passwd' }], 'E_UNSAFE_ARCHIVE', /leaves the root/],
       ['a hard link with ..', [{ name: 'a', type: '1', link: '../x' }], 'E_UNSAFE_ARCHIVE', /leaves the root/],
       ['a pax path with ..', [pax({ path: '../x' }), { name: 'a' }], 'E_UNSAFE_ARCHIVE', /leaves the root/],
