@@ -17,6 +17,8 @@ export interface ScanOptions {
   readonly xattrs?: boolean;
   /** False leaves an entry out, and all that is in it. Paths are relative to `dir`, without the prefix. Sockets are asked about as files. */
   readonly filter?: (path: string, type: EntryType) => boolean;
+  /** Leave sockets out without a word. Default: they are refused. */
+  readonly skipSockets?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -55,7 +57,7 @@ interface Found {
   readonly several: boolean;
 }
 
-function* walk(dir: string, { filter, overlay = false }: ScanOptions): Generator<Found> {
+function* walk(dir: string, { filter, overlay = false, skipSockets = false }: ScanOptions): Generator<Found> {
   const todo = [''];
   for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
     const here = at === '' ? dir : `${dir}/${at}`;
@@ -65,6 +67,7 @@ function* walk(dir: string, { filter, overlay = false }: ScanOptions): Generator
       const stats = statOf(file);
       const type = typeOf(stats, overlay);
       if (filter !== undefined && !filter(path, type ?? 'file')) continue;
+      if (type === undefined && skipSockets && stats.isSocket()) continue;
       if (type === undefined) throw unsupported(stats, file);
       // Whiteouts share one device node, and that is no hard link.
       const several = stats.nlink > 1 && type !== 'dir' && type !== 'whiteout';

@@ -32,7 +32,7 @@ export function snapshotTree(dir: string): TreeSnapshot {
  * several names: here they stay one file when one name is written to, and are all in the layer when one of them is removed. Nothing may be running in the directory any more.
  */
 export async function treeChanges(dir: string, before: TreeSnapshot, lower: MergedTree): Promise<PackEntry[]> {
-  const entries = await scanTree(dir);
+  const entries = await scanTree(dir, { skipSockets: true });
   const now = snapshotTree(dir);
   const kept = new Set<string>();
   const keep = (path: string): void => {

@@ -21,7 +21,9 @@ const IN_PARTS = /^(?:trusted|user)\.overlay\.(?:redirect|metacopy)$/;
  * Devices 0/0 are whiteouts. That they share an inode makes them no hard links. There is never an entry for the root, whose attributes are
  * those of `upperDir` and nobody's intention.
  *
- * @throws SlipwayError E_UNSUPPORTED for sockets, and for files that overlayfs keeps in parts, which happens only in overlays that were
+ * Sockets, which a daemon leaves behind, mean nothing without it and are left out, as Docker does.
+ *
+ * @throws SlipwayError E_UNSUPPORTED for files that overlayfs keeps in parts, which happens only in overlays that were
  * mounted with other options than ours; E_MISSING_PROGRAM without perl, which reads the extended attributes.
  */
 export async function upperEntries(upperDir: string, lower: MergedTree): Promise<PackEntry[]> {
@@ -29,7 +31,7 @@ export async function upperEntries(upperDir: string, lower: MergedTree): Promise
 }
 
 async function readUpper(upperDir: string): Promise<Found[]> {
-  const entries = await scanTree(upperDir, { overlay: true });
+  const entries = await scanTree(upperDir, { overlay: true, skipSockets: true });
   const paths = entries.map(({ path }) => path);
   const attributes = await readXattrs(upperDir, paths, { local: true });
   const opaqueDirectories = new Set<string>();

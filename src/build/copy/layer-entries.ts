@@ -1,13 +1,10 @@
 import { SlipwayError } from '../../base/errors.js';
 import { parentOf } from '../../layers/layer-names.js';
 import type { MergedTree } from '../../layers/merge.js';
-import { pathToBytes } from '../../layers/path-bytes.js';
-import { DEFAULT_LIMITS } from '../../layers/tar-limits.js';
 import { comparePaths } from '../../layers/toc.js';
+import { impossiblePath } from '../impossible-path.js';
 import type { PlacedEntry, PlannedEntry } from './image-view.js';
 import type { Changes } from './place.js';
-
-const LONGEST_NAME = 255;
 
 export interface LayerEntriesOptions {
   /** What is in the image so far. */
@@ -69,23 +66,10 @@ function directory(path: string, { base, obstacles, changes }: LayerEntriesOptio
   return { path, type: 'dir', mode: 0o755, uid: owner?.uid ?? 0, gid: owner?.gid ?? 0, size: 0, mtime: time };
 }
 
-/** What is longer or deeper could be packed, and then not be unpacked anywhere. */
 function checkPath(path: string): void {
-  if (path.length <= LONGEST_NAME / 4) return; // at most four bytes a character
-  const parts = path.split('/');
-  const bytes = pathToBytes(path).length;
-  const name = parts.find((part) => pathToBytes(part).length > LONGEST_NAME);
-  const why =
-    bytes > DEFAULT_LIMITS.pathLength
-      ? `its path has ${bytes} bytes, at most ${DEFAULT_LIMITS.pathLength} are possible`
-      : parts.length > DEFAULT_LIMITS.depth
-        ? `it is ${parts.length} directories deep, at most ${DEFAULT_LIMITS.depth} are possible`
-        : name !== undefined
-          ? `the name ${name.slice(0, 40)}… is longer than ${LONGEST_NAME} bytes`
-          : undefined;
+  const why = impossiblePath(path);
   if (why === undefined) return;
-  const shown = path.length > 120 ? `${path.slice(0, 60)}…${path.slice(-40)}` : path;
-  throw new SlipwayError('E_COPY', `/${shown} cannot be in an image: ${why}`, {
+  throw new SlipwayError('E_COPY', why, {
     hint: 'leave it out with a line in the ignore file, or copy it to a shorter path',
   });
 }

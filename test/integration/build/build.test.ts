@@ -201,6 +201,25 @@ EOF
     expect(readdirSync(rootfs).sort()).toEqual(['bin', 'etc']);
   });
 
+  it('leaves out the sockets that a daemon left behind', async () => {
+    const kubefile = `FROM scratch
+RUN perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => "agent.sock", Listen => 1) or die' && test -S agent.sock && echo x > kept
+`;
+    await build('sockets:v1', context('sockets', { Kubefile: kubefile }));
+    const rootfs = (await mustSlipway(['mount', 'sockets:v1'], { root })).trim();
+    expect(readdirSync(rootfs)).toEqual(['kept']);
+  });
+
+  it('is refused when it makes what could not be unpacked again', async () => {
+    const deep = 'i=0; while [ $i -lt 300 ]; do mkdir d; cd -P d; i=$((i+1)); done';
+    const { code, stderr } = await slipway(
+      ['build', '-t', 'deep:v1', context('deep', { Kubefile: `FROM scratch\nRUN ${deep}\n` })],
+      { root },
+    );
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/Kubefile:2:1: .* cannot be in an image: it is 256 directories deep/);
+  });
+
   it('runs in the rootfs as a container when it has the shell', async () => {
     const dir = context('container', {
       Kubefile: 'FROM scratch\nCOPY busybox /bin/sh\nRUN echo $0 > /made && ls / > /seen\n',
