@@ -203,9 +203,12 @@ export class Transport {
     if (allowed) return;
     throw new SlipwayError(
       'E_REGISTRY',
-      `${from.host}: refused to follow a redirect from https to ${to.protocol}//${to.host}`,
+      `${from.host}: refused to follow a redirect from ${from.protocol.slice(0, -1)} to ${to.protocol}//${to.host}`,
       {
-        hint: 'what travels over plain http can be read and changed by anybody between; mend the registry, or name the host with --plain-http',
+        hint:
+          to.protocol === 'http:'
+            ? 'what travels over plain http can be read and changed by anybody between; mend the registry, or name the host with --plain-http'
+            : 'only http and https are followed',
       },
     );
   }
