@@ -22,13 +22,8 @@ export function parseCopy(reader: StatementReader): CopyInstruction | undefined 
       'COPY --from cannot have a heredoc',
       'a heredoc comes from the Kubefile; make two COPY of it',
     );
-  return {
-    ...node('COPY', reader),
-    ...paths,
-    ...transferFlags(flags),
-    ...(from !== undefined && { from }),
-    parents: flags.parents ?? false,
-  };
+  const copy = { ...node('COPY', reader), ...paths, ...commonFlags(flags), parents: flags.parents ?? false };
+  return from === undefined ? withOwner(copy, flags) : { ...withOwner(copy, flags), from };
 }
 
 /** `ADD [--chown --chmod --exclude --link --checksum --keep-git-dir] SRC… DST`. */
@@ -36,29 +31,31 @@ export function parseAdd(reader: StatementReader): AddInstruction | undefined {
   const flags = readFlags(reader, ADD_FLAGS);
   const paths = parsePaths(reader);
   if (paths === undefined) return undefined;
-  return {
+  const add = {
     ...node('ADD', reader),
     ...paths,
-    ...transferFlags(flags),
+    ...commonFlags(flags),
     ...optional('checksum', flags.checksum),
     keepGitDir: flags['keep-git-dir'] ?? false,
   };
+  return withOwner(add, flags);
 }
 
-interface TransferFlags {
+interface OwnerFlags {
   readonly chown?: PlacedWord;
   readonly chmod?: PlacedWord;
-  readonly exclude?: readonly PlacedWord[];
-  readonly link?: boolean;
 }
 
-function transferFlags({ chown, chmod, exclude, link }: TransferFlags) {
-  return {
-    ...optional('chown', chown),
-    ...optional('chmod', chmod),
-    exclude: (exclude ?? []).map(bare),
-    link: link ?? false,
-  };
+function commonFlags({ exclude, link }: { readonly exclude?: readonly PlacedWord[]; readonly link?: boolean }) {
+  return { exclude: (exclude ?? []).map(bare), link: link ?? false };
+}
+
+function withOwner<T extends object>(
+  instruction: T,
+  { chown, chmod }: OwnerFlags,
+): T & { readonly chown?: Word; readonly chmod?: Word } {
+  if (chown === undefined && chmod === undefined) return instruction;
+  return { ...instruction, ...optional('chown', chown), ...optional('chmod', chmod) };
 }
 
 interface Paths {

@@ -70,7 +70,9 @@ function parsePairs(reader: StatementReader): KeyValue[] | undefined {
 
 /** The offset of the first `=` that is neither quoted nor part of a substitution; -1 when there is none. */
 function equalsIn(reader: StatementReader, { raw, start }: PlacedWord): number {
-  if (!raw.includes('=')) return -1;
+  const first = raw.indexOf('=');
+  if (first < 0) return -1;
+  if (!/[$'"\\`]/.test(raw.slice(0, first))) return start + first;
   for (const part of parseWord(raw, 0, { escape: reader.escape }).parts) {
     if (part.kind === 'text' && !part.quoted && part.text.includes('='))
       return start + part.offset + part.text.indexOf('=');
