@@ -121,6 +121,9 @@ function unquote(quoted: string): string {
   return quoted.slice(1);
 }
 
+/** Lines in which the end of a heredoc is looked for before a table of all lines is made: most are short. */
+const NEAR = 100;
+
 /**
  * Finds where heredocs end. Knows for every text the last line that has it, so that a search that would find nothing is not
  * made: a file full of heredocs without an end is read in time proportional to its length.
@@ -134,8 +137,11 @@ export class HeredocEnds {
 
   /** Index of the line that ends a heredoc whose content begins at line `from`. */
   find({ name, chomp }: HeredocMarker, from: number): number | undefined {
-    if ((this.lastLineOf(chomp).get(name) ?? -1) < from) return undefined;
     let index = from;
+    const near = Math.min(this.lines.length, from + NEAR);
+    while (index < near && !isEnd(this.lines[index] ?? '', name, chomp)) index++;
+    if (index < near) return index;
+    if ((this.lastLineOf(chomp).get(name) ?? -1) < index) return undefined;
     while (!isEnd(this.lines[index] ?? '', name, chomp)) index++;
     return index;
   }

@@ -156,7 +156,7 @@ class Lexer {
       argsStart: head.argsStart,
       argsEnd: end,
       heredocs: content.heredocs,
-      span: { ...position, endLine: content.next },
+      span: { line: position.line, column: position.column, endLine: content.next },
       broken,
     };
     return { statement, next: content.next };

@@ -22,7 +22,18 @@ export function parseCopy(reader: StatementReader): CopyInstruction | undefined 
       'COPY --from cannot have a heredoc',
       'a heredoc comes from the Kubefile; make two COPY of it',
     );
-  const copy = { ...node('COPY', reader), ...paths, ...commonFlags(flags), parents: flags.parents ?? false };
+  const { sources, heredocs, destination } = paths;
+  const { exclude, link } = commonFlags(flags);
+  // One object after the other spread into it would cost more than everything else about a COPY.
+  const copy = {
+    ...node('COPY', reader),
+    sources,
+    heredocs,
+    destination,
+    exclude,
+    link,
+    parents: flags.parents ?? false,
+  };
   return from === undefined ? withOwner(copy, flags) : { ...withOwner(copy, flags), from };
 }
 
