@@ -4,6 +4,7 @@ import { SlipwayError } from '../../base/errors.js';
 import { kernelFileSystems, type PlacedMount, requestedMounts } from './bwrap-arguments.js';
 import { listeningSockets } from './host-sockets.js';
 import { statOf } from './stat-of.js';
+import { unreadableByOthers } from './unreadable.js';
 
 /**
  * Where a host mode command finds the rootfs. Always the same place, so that a path that gets into a built file does not
@@ -33,8 +34,9 @@ export function hostView(options: {
   readonly homeForAll: boolean;
 }): readonly string[] {
   const { rootfs, runDirectory } = options;
+  const top = topLevel();
   return [
-    ...topLevel(),
+    ...top.flatMap(({ args }) => args),
     ...kernelFileSystems(runDirectory),
     ...['--bind', join(runDirectory, 'tmp'), '/tmp'],
     ...['--perms', '0755', '--tmpfs', '/run', '--perms', '1777', '--dir', '/run/lock'],
@@ -43,6 +45,10 @@ export function hostView(options: {
     ...(isRealDirectory('/var/run') ? ['--tmpfs', '/var/run'] : []),
     ...resolverFile(),
     ...serviceSockets().flatMap((path) => ['--ro-bind', '/dev/null', path]),
+    ...secrets(
+      top.map(({ path }) => path),
+      options.hide,
+    ),
     ...options.hide.flatMap(hidden),
     ...['--bind', rootfs, HOST_ROOTFS],
     ...requestedMounts(options.mounts),
@@ -93,13 +99,27 @@ function withoutLinks(path: string): string {
   }
 }
 
-function topLevel(): readonly string[] {
-  return readdirSync('/', { withFileTypes: true }).flatMap((entry) => {
+interface TopLevelEntry {
+  readonly path: string;
+  readonly args: readonly string[];
+}
+
+function topLevel(): readonly TopLevelEntry[] {
+  return readdirSync('/', { withFileTypes: true }).flatMap((entry): TopLevelEntry[] => {
     const path = `/${entry.name}`;
     if (OWN.has(entry.name)) return [];
-    if (entry.isSymbolicLink()) return ['--symlink', readlinkSync(path), path];
-    return entry.isDirectory() || entry.isFile() ? ['--ro-bind', path, path] : [];
+    if (entry.isSymbolicLink()) return [{ path, args: ['--symlink', readlinkSync(path), path] }];
+    return entry.isDirectory() || entry.isFile() ? [{ path, args: ['--ro-bind', path, path] }] : [];
   });
+}
+
+/** Covers what the machine keeps from others: the command may be a stranger's, and what it reads can end up in an image. */
+function secrets(top: readonly string[], hide: readonly string[]): readonly string[] {
+  const { files, directories } = unreadableByOthers(top, [...PRIVATE_DIRECTORIES, ...hide]);
+  return [
+    ...directories.flatMap((path) => ['--perms', '0755', '--tmpfs', path, '--remount-ro', path]),
+    ...files.flatMap((path) => ['--ro-bind', '/dev/null', path]),
+  ];
 }
 
 /** /etc/resolv.conf is often a link to a file in /run, which is private: that file is put back. */

@@ -68,7 +68,12 @@ function enginesFor({ isolation }: SandboxRequest): readonly Engine[] {
   const runc = isolation === 'container' && process.getuid?.() === 0 ? findProgram('runc') : undefined;
   if (runc !== undefined) engines.push({ name: 'runc', program: runc, run: runWithRunc });
   const bwrap = findProgram('bwrap');
-  if (bwrap !== undefined) engines.push({ name: 'bwrap', program: bwrap, run: runWithBwrap });
+  if (bwrap !== undefined) {
+    const engine: Engine = { name: 'bwrap', program: bwrap, run: runWithBwrap };
+    engines.push(engine);
+    // A file of the machine that is to be covered may go between the look at it and the mount: then it is looked again.
+    if (isolation === 'host') engines.push(engine);
+  }
   if (engines.length === 0) requireProgram('bwrap', `RUN in ${isolation} isolation`);
   return engines;
 }

@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -128,6 +129,7 @@ describe('a host mode command cannot', () => {
 
   it('see a directory that is to be hidden', async () => {
     const directory = mkdtempSync('/var/cache/slipway-hide-');
+    chmodSync(directory, 0o755);
     try {
       writeFileSync(join(directory, 'secret'), 'x');
       expect((await fixture.run(`ls ${directory}`)).stdout).toBe('secret\n');
@@ -136,6 +138,16 @@ describe('a host mode command cannot', () => {
     } finally {
       rmSync(directory, { recursive: true });
     }
+  });
+
+  it('read what the machine keeps from others', async () => {
+    const { stdout } = await fixture.run(
+      'wc -c </etc/passwd; cat /etc/shadow /etc/gshadow /etc/ssh/ssh_host_*key 2>/dev/null | wc -c; ls -A /etc/ssl/private | wc -l',
+    );
+    const [passwd, secrets, keys] = stdout.trim().split('\n').map(Number);
+    expect(passwd).toBeGreaterThan(0);
+    expect(statSync('/etc/shadow').size).toBeGreaterThan(0);
+    expect([secrets, keys]).toEqual([0, 0]);
   });
 
   it("change the machine's device nodes", async () => {
@@ -205,6 +217,7 @@ describe('a host mode command cannot', () => {
 
   it("connect to a service's socket", async () => {
     const directory = mkdtempSync('/var/cache/slipway-socket-');
+    chmodSync(directory, 0o755);
     const socket = join(directory, 'engine.sock');
     const server = createServer((connection) => connection.end('in'));
     await new Promise<void>((resolve) => server.listen(socket, resolve));
