@@ -1,4 +1,4 @@
-// node bench/parse.mjs parse|lint: milliseconds that the first reading of a Kubefile of 10 000 lines takes in a fresh process.
+// node bench/parse.mjs parse|lint [again]: milliseconds that reading a Kubefile of 10 000 lines takes: the first time in a process, or again.
 import { parseKubefileLenient } from '../dist/kubefile-parser/parse.js';
 import { lintText } from '../dist/lint/lint.js';
 
@@ -20,7 +20,14 @@ const text = Buffer.from(
     .slice(0, 10_000)
     .join('\n'),
 );
-const started = performance.now();
-const parsed = parseKubefileLenient(text, 'Kubefile');
-if (process.argv[2] === 'lint') lintText(parsed, { predefined: { ARCH: 'amd64' } });
-process.stdout.write(`${(performance.now() - started).toFixed(1)}\n`);
+const once = () => {
+  const started = performance.now();
+  const parsed = parseKubefileLenient(text, 'Kubefile');
+  if (what === 'lint') lintText(parsed, { predefined: { ARCH: 'amd64' } });
+  return performance.now() - started;
+};
+const [what, when] = process.argv.slice(2);
+let time = once();
+// What the code costs once the engine has compiled it, as benchmarks of compiled languages measure.
+if (when === 'again') time = Math.min(...Array.from({ length: 10 }, once));
+process.stdout.write(`${time.toFixed(1)}\n`);
