@@ -103,7 +103,7 @@ export async function buildImage(store: Store, options: BuildOptions): Promise<D
     } finally {
       await digests.save();
     }
-    warnUnusedArgs({ ...shared });
+    warnUnusedArgs(shared);
     options.signal.throwIfAborted();
     await finishLock(store, shared.lock, options.reporter);
     const [only] = images;

@@ -1,9 +1,10 @@
 import { createHash, hash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, read, readSync, type Stats } from 'node:fs';
+import { closeSync, fstatSync, openSync, read, readSync, type Stats } from 'node:fs';
 import { promisify } from 'node:util';
-import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
+import { fileSystemError, SlipwayError } from '../base/errors.js';
 import { type Digest, sha256Digest } from '../image/digest.js';
 import { fsPath } from './path-bytes.js';
+import { fileChanged, SOURCE_FLAGS, sourceFileError } from './source-file.js';
 import { TAR_BLOCK, tarPadding, writeTarHeader } from './tar-header.js';
 import type { FileContent, PackEntry, TocEntry } from './toc.js';
 
@@ -22,8 +23,6 @@ export interface TarBlocksOptions {
 export const TAR_OUTPUT_BLOCK = 1024 * 1024;
 /** Files up to this many bytes are read synchronously: opening, reading and closing costs less than one trip through the thread pool. */
 const SMALL_FILE = 128 * 1024;
-/** O_NONBLOCK: a file that has become a FIFO does not hang us. O_NOFOLLOW: one that has become a link leads nowhere. */
-const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const readInto = promisify(read);
 
 /**
@@ -86,11 +85,11 @@ export async function* tarBlocks(entries: Iterable<PackEntry>, options: TarBlock
           const ask = start === undefined && (mtimeMs === undefined || identity !== undefined);
           const before = ask ? checkedStats(fd, file, entry) : undefined;
           if (identity !== undefined && before !== undefined && !isSame(before, identity)) {
-            throw changed(file, 'it is another file now, or was written to');
+            throw fileChanged(file, 'it is another file now, or was written to');
           }
           if (entry.size <= SMALL_FILE && entry.size <= blockSize - used) {
             const got = entry.size === 0 ? 0 : readWhole(fd, block, used, entry.size, start);
-            if (got !== entry.size) throw changed(file, 'it became shorter');
+            if (got !== entry.size) throw fileChanged(file, 'it became shorter');
             digest = sha256Digest(hash('sha256', block.subarray(used, used + got), 'hex'));
             used += got;
             if (used === blockSize) yield turn();
@@ -102,7 +101,7 @@ export async function* tarBlocks(entries: Iterable<PackEntry>, options: TarBlock
               signal?.throwIfAborted();
               const wanted = Math.min(left, blockSize - used);
               const { bytesRead } = await readInto(fd, block, used, wanted, position ?? null);
-              if (bytesRead === 0) throw changed(file, 'it became shorter');
+              if (bytesRead === 0) throw fileChanged(file, 'it became shorter');
               hashing.update(block.subarray(used, used + bytesRead));
               left -= bytesRead;
               used += bytesRead;
@@ -117,7 +116,7 @@ export async function* tarBlocks(entries: Iterable<PackEntry>, options: TarBlock
             (after.mtimeMs !== (mtimeMs ?? before?.mtimeMs) ||
               (before !== undefined && after.ctimeMs !== before.ctimeMs))
           ) {
-            throw changed(file, 'it was written to');
+            throw fileChanged(file, 'it was written to');
           }
         } catch (error) {
           throw fileSystemError(error, `reading ${file}`);
@@ -163,26 +162,9 @@ function tocEntryOf(entry: PackEntry, mtime: number, offset: number, digest: Dig
 
 function openSource(file: string): number {
   try {
-    return openSync(fsPath(file), OPEN_FLAGS);
+    return openSync(fsPath(file), SOURCE_FLAGS);
   } catch (error) {
-    switch (errnoOf(error)) {
-      case 'ENOENT':
-      case 'ENOTDIR':
-        throw changed(file, 'it is gone', error);
-      case 'ELOOP':
-        throw changed(file, 'it is a symbolic link now', error);
-      case 'ENAMETOOLONG':
-        throw new SlipwayError(
-          'E_UNSUPPORTED',
-          `cannot read …${file.slice(-200)}: the path is too long for this machine`,
-          {
-            hint: 'build in a directory with a shorter path',
-            cause: error,
-          },
-        );
-      default:
-        throw fileSystemError(error, `reading ${file}`);
-    }
+    throw sourceFileError(error, file);
   }
 }
 
@@ -199,21 +181,14 @@ function readWhole(fd: number, target: Buffer, at: number, size: number, start: 
 
 function checkedStats(fd: number, file: string, entry: PackEntry): Stats {
   const stats = fstatSync(fd);
-  if (!stats.isFile()) throw changed(file, 'it is no regular file now');
-  if (stats.size !== entry.size) throw changed(file, `it had ${entry.size} bytes and now has ${stats.size}`);
+  if (!stats.isFile()) throw fileChanged(file, 'it is no regular file now');
+  if (stats.size !== entry.size) throw fileChanged(file, `it had ${entry.size} bytes and now has ${stats.size}`);
   return stats;
 }
 
 /** An inode number may be given to a new file at once: the time of the last change of the inode tells them apart. */
 function isSame(stats: Stats, { dev, ino, ctimeMs }: NonNullable<FileContent['identity']>): boolean {
   return stats.dev === dev && stats.ino === ino && stats.ctimeMs === ctimeMs;
-}
-
-function changed(file: string, how: string, cause?: unknown): SlipwayError {
-  return new SlipwayError('E_FILE_CHANGED', `${file} changed while it was being packed: ${how}`, {
-    hint: 'stop whatever writes to it and try again',
-    cause,
-  });
 }
 
 function wrongSize({ path, size }: PackEntry): SlipwayError {

@@ -92,8 +92,9 @@ async function collectNow(store: Store, options: CollectOptions): Promise<Collec
     for (const { name } of images) await store.untag(name);
     for (const item of dropped) await removeCacheItem(store, item);
     for (const { digest } of blobs.old) await store.blobs.remove(digest);
-    for (const file of layers.tocs) await rm(file, { force: true });
+    // An unpacked layer goes before its table of contents: without one it cannot be proved, and counts as damage.
     for (const tree of trees) await store.temp.discard(tree);
+    for (const file of layers.tocs) await rm(file, { force: true });
     for (const file of layers.locks) await rm(file, { force: true });
     for (const { digest } of blobs.old) await store.forgetSources(digest);
     if (unfinished) bytes += await store.temp.sweep({ partials: true });

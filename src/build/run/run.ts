@@ -4,6 +4,7 @@ import { SlipwayError } from '../../base/errors.js';
 import { possibleOwners } from '../../base/id-map.js';
 import { removeTree } from '../../base/remove-tree.js';
 import { userNamespace } from '../../base/user-namespace.js';
+import { formatPlatform } from '../../image/platform.js';
 import type { RunInstruction } from '../../kubefile-parser/ast.js';
 import { type RunScript, runScript } from '../../kubefile-parser/run-script.js';
 import type { MergedTree } from '../../layers/merge.js';
@@ -114,6 +115,7 @@ function scopeOf(
     visible,
     state.user,
     state.workdir,
+    formatPlatform(state.platform),
     isolation,
     network,
     mounts.map(({ key }) => key),
