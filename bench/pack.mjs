@@ -1,6 +1,5 @@
 // node bench/pack.mjs DIR OUT [COMPRESSION]: packs a directory into a layer, with all digests.
-import { packLayer } from '../dist/layers/pack.js';
-import { scanTree } from '../dist/layers/scan.js';
+import { packLayer, scanTree } from '../dist/measured.js';
 
 const [dir, out, compression = 'none'] = process.argv.slice(2);
 const { digest } = await packLayer(await scanTree(dir), out, { compression });

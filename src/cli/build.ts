@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { SlipwayError } from '../base/errors.js';
+import { VERSION } from '../base/version.js';
 import { buildImage } from '../build/build.js';
 import { parseCacheFrom, parseCacheTo } from '../build/cache/cache-spec.js';
 import { parseSecretFlag, readSecret } from '../build/run/mounts/secrets.js';
@@ -14,7 +15,6 @@ import { assignments, platforms, readEpoch, tagName } from './flag-values.js';
 import { addImageFlags, type ImageFlags, imageCollection } from './image-flags.js';
 import { addConnectionFlags, addCredentialFlags, type RegistryFlags, registryOptions } from './registry-flags.js';
 import { asRootFor } from './rootless.js';
-import { slipwayVersion } from './version.js';
 
 interface Flags extends RegistryFlags, ImageFlags {
   readonly tag?: readonly string[];
@@ -149,7 +149,7 @@ export function define(program: Command): void {
             registry: await registryOptions(context, flags),
             reporter: context.reporter,
             signal: context.signal,
-            version: slipwayVersion(),
+            version: VERSION,
           });
           const result = { digest: descriptor.digest, mediaType: descriptor.mediaType, size: descriptor.size, names };
           if (flags.iidfile !== undefined) await writeFile(flags.iidfile, descriptor.digest);

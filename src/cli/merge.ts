@@ -1,11 +1,11 @@
 import { type Command, Option } from 'commander';
 import { SlipwayError } from '../base/errors.js';
+import { VERSION } from '../base/version.js';
 import { mergeImages } from '../build/merge/merge-images.js';
 import { putIndex } from '../build/put-index.js';
 import { action, addGlobalFlags, examples, repeatable } from './action.js';
 import { assignments, platforms, readEpoch, tagName } from './flag-values.js';
 import { addConnectionFlags, addCredentialFlags, type RegistryFlags, registryOptions } from './registry-flags.js';
-import { slipwayVersion } from './version.js';
 
 interface Flags extends RegistryFlags {
   readonly tag?: readonly string[];
@@ -62,7 +62,7 @@ export function define(program: Command): void {
           registry: await registryOptions(context, flags),
           reporter: context.reporter,
           signal: context.signal,
-          version: slipwayVersion(),
+          version: VERSION,
         };
         const descriptor = await store.use(async () => {
           const merged = [];

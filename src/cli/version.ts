@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { VERSION } from '../base/version.js';
 
 /**
  * `slipway version`: handled before anything else is loaded.
@@ -20,7 +20,7 @@ export function printVersion(args: readonly string[]): boolean {
     '--format=text',
   ];
   if (!args.every((arg) => allowed.includes(arg))) return false;
-  const version = slipwayVersion();
+  const version = VERSION;
   if (args.includes('-q') || args.includes('--quiet')) process.stdout.write(`${version}\n`);
   else if (args.includes('json') || args.includes('--json') || args.includes('--format=json')) {
     process.stdout.write(
@@ -29,12 +29,6 @@ export function printVersion(args: readonly string[]): boolean {
   } else
     process.stdout.write(`slipway ${version} (node ${process.versions.node}, ${process.platform}/${process.arch})\n`);
   return true;
-}
-
-/** The version of this program, from its package.json. */
-export function slipwayVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return /"version":\s*"([^"]+)"/.exec(text)?.[1] ?? 'unknown';
 }
 
 export function define(program: Command): void {

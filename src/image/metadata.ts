@@ -1,5 +1,5 @@
 import semver from 'semver';
-import { z } from 'zod';
+import * as z from 'zod';
 import { SlipwayError } from '../base/errors.js';
 import { zodProblems } from '../base/zod-error.js';
 import type { Platform } from './platform.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { SlipwayError } from '../base/errors.js';
 import { zodProblems } from '../base/zod-error.js';
 import { type Digest, isDigest } from './digest.js';

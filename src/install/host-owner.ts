@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Host } from '../hosts/host.js';
 import { shellQuote } from '../hosts/shell-script.js';
 import type { HostPaths } from './cluster-paths.js';

@@ -1,5 +1,5 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { errnoOf, fileSystemError } from '../base/errors.js';
 import { redact } from '../base/redact.js';
 

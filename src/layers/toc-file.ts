@@ -1,5 +1,5 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf, SlipwayError } from '../base/errors.js';
 import { zodProblems } from '../base/zod-error.js';
 import { type Digest, isDigest } from '../image/digest.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Finding, sortFindings } from './finding.js';
 import { RULES, type RuleId, SEVERITIES } from './rules.js';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { isSlipwayError, SlipwayError } from '../base/errors.js';
 import type { Digest } from '../image/digest.js';
 import type { Descriptor } from '../image/oci.js';

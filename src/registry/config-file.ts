@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { isMap, LineCounter, parseDocument } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { errnoOf, SlipwayError } from '../base/errors.js';
 import type { RegistryOptions } from './options.js';
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { z } from 'zod';
+import * as z from 'zod';
 import { errnoOf, SlipwayError } from '../base/errors.js';
 
 /** What docker's helper programs print when they have nothing for a server. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { algorithmOf, type Digest, hexOf } from '../image/digest.js';
 import { MEDIA } from '../image/media-types.js';
 import { type Descriptor, descriptorSchema, encodeJson, type ImageDocument, type Index } from '../image/oci.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type ErrorCode, type ErrorDetails, SlipwayError } from '../base/errors.js';
 import { formatDuration } from '../base/format.js';
 import { isPassingStatus, LONGEST_WAIT } from './retry.js';

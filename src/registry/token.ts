@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { SlipwayError } from '../base/errors.js';
 import { registerSecret } from '../base/redact.js';
 import { readBounded } from './bounded.js';

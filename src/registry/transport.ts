@@ -1,13 +1,14 @@
 import { Readable } from 'node:stream';
 import tls from 'node:tls';
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from 'undici';
+import type { Dispatcher } from 'undici';
 import { SlipwayError } from '../base/errors.js';
 import { type Reporter, silentReporter } from '../base/reporter.js';
+import { VERSION } from '../base/version.js';
 import { apiHost, isLoopback, portOf } from './host.js';
 import { failureKind } from './network-failure.js';
 import { appliesTo, type RegistryOptions } from './options.js';
 import { tlsContext } from './tls.js';
-import { VERSION } from './version.js';
+import { Agent, EnvHttpProxyAgent, send } from './undici.js';
 
 const CONNECT_TIMEOUT = 10_000;
 const IDLE_TIMEOUT = 60_000;
@@ -141,7 +142,7 @@ export class Transport {
     const stream = source && Readable.from(source, { objectMode: false });
     stream?.on('error', () => {}); // reported by the request, or nobody waits for it any more
     try {
-      const response = await dispatcher.request({
+      const response = await send(dispatcher, {
         origin: url.origin,
         path: `${url.pathname}${url.search}`,
         method,

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { isSlipwayError } from '../base/errors.js';
 import type { Application, ContainerImage } from '../image/cluster-image.js';
 import { METADATA_PATH } from '../image/metadata.js';

@@ -1,5 +1,5 @@
 import { link, readFile } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { errnoOf, isSlipwayError, SlipwayError } from '../base/errors.js';
 import { zodProblems } from '../base/zod-error.js';
 import { MEDIA } from '../image/media-types.js';

@@ -1,6 +1,6 @@
 import { readdir, readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { errnoOf } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
 import { digestOf, hexOf } from '../image/digest.js';

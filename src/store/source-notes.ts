@@ -1,6 +1,6 @@
 import { appendFile, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { errnoOf, fileSystemError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
 import { type Digest, hexOf } from '../image/digest.js';

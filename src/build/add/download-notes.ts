@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { makeDirectory } from '../../base/make-directory.js';
 import { type Digest, isDigest } from '../../image/digest.js';
 import { replaceFile } from '../../store/durable.js';

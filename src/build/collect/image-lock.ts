@@ -1,7 +1,7 @@
 import { open, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { errnoOf, isSlipwayError, messageOf, SlipwayError } from '../../base/errors.js';
 import { zodProblems } from '../../base/zod-error.js';
 import { type Digest, parseDigest } from '../../image/digest.js';

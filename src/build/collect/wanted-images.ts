@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { errnoOf, isSlipwayError, messageOf, SlipwayError } from '../../base/errors.js';
 import { type Digest, digestOf } from '../../image/digest.js';
 import { formatPlatform, type Platform, samePlatform } from '../../image/platform.js';

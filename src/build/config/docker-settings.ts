@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * What an ordinary container image keeps and a ClusterImage has no use for, named as in the image config. `Healthcheck` and `OnBuild` are

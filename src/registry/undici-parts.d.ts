@@ -1,0 +1,14 @@
+// undici has types for its index only.
+
+declare module 'undici/lib/api/index.js' {
+  import type { Dispatcher } from 'undici';
+  export const request: Dispatcher['request'];
+}
+declare module 'undici/lib/dispatcher/agent.js' {
+  import { Agent } from 'undici';
+  export default Agent;
+}
+declare module 'undici/lib/dispatcher/env-http-proxy-agent.js' {
+  import { EnvHttpProxyAgent } from 'undici';
+  export default EnvHttpProxyAgent;
+}
