@@ -23,7 +23,7 @@ module.exports = {
     {
       name: 'no-orphans',
       severity: 'error',
-      from: { orphan: true, pathNot: ['^src/cli/main\\.ts$', '-worker\\.ts$'] },
+      from: { orphan: true, pathNot: ['^src/cli/main\\.ts$', '-worker\\.ts$', '\\.d\\.ts$'] },
       to: {},
     },
     ...rooms.map((room) => ({
