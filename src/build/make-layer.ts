@@ -1,7 +1,7 @@
 import type { Compression } from '../image/media-types.js';
 import { type PackedLayer, packLayer } from '../layers/pack.js';
 import type { PackEntry } from '../layers/toc.js';
-import { type StoredLayer, saveToc } from '../store/layer-store.js';
+import { adoptLayer, type StoredLayer } from '../store/layer-store.js';
 import type { BuildJob } from './job.js';
 import { planLayer } from './planned-layers.js';
 
@@ -50,11 +50,9 @@ async function packInto(
       progress: (bytes) => task.advance(bytes),
       signal,
     });
-    const { digest, size, mediaType, toc } = packed;
-    await store.blobs.adopt(file, { digest, size });
-    await saveToc(store, toc);
+    const layer = await adoptLayer(store, file, packed);
     task.done();
-    return { layer: { descriptor: { mediaType, digest, size }, diffId: toc.diffId }, packed };
+    return { layer, packed };
   } catch (error) {
     task.fail();
     throw error;

@@ -200,6 +200,8 @@ export class BlobUpload {
         signal?.throwIfAborted();
         const misplaced = error instanceof RegistryError && error.status === 416;
         if (start === 0 && misplaced) throw error;
+        // docker's registry may still be tidying up after the break when it says how much has arrived, and then knows nothing of it.
+        if (continued && error instanceof RegistryError && error.status === 404) throw new Lost(error.message);
         if (!misplaced && !this.#session.isPassing(error)) throw error;
         failures++;
         if (failures >= TRIES) throw error;

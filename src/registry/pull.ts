@@ -5,6 +5,7 @@ import { CONFIG_LIMIT, configPlatform, type Descriptor, parseImageConfig } from 
 import { formatPlatform, type Platform, samePlatform } from '../image/platform.js';
 import { parseReference, type Reference } from '../image/reference.js';
 import { checkImage, choosePlatform, readDocument } from '../store/local-image.js';
+import { LayerProver } from '../store/prove/layer-prover.js';
 import type { Store } from '../store/store.js';
 import type { Repository } from './client.js';
 import type { ContentDocument, ContentSource } from './content.js';
@@ -42,26 +43,39 @@ export interface PulledImage extends FetchedImage {
 
 /**
  * Pulls an image into the store and tags it with its name. Bytes are stored as the registry has them: a docker schema 2 image stays one.
- * What is in the store already is not fetched again. The tag appears when everything else is there.
+ * What is in the store already is not fetched again. Layers are read while they arrive; the tag appears when all of them are proved.
  * @param text an image name; see {@link parseReference}.
  * @throws SlipwayError E_NOT_FOUND, E_UNAUTHORIZED, E_DIGEST_MISMATCH, E_REGISTRY_UNREACHABLE …
  */
 export async function pullImage(store: Store, text: string, options: PullOptions = {}): Promise<PulledImage> {
   const { name } = parseReference(options.as ?? text);
   return store.use(async () => {
-    const fetched = await fetchImage(store, text, options);
-    await checkImage(store, name, fetched.descriptor);
-    await store.tag(name, fetched.descriptor);
-    return { name, ...fetched };
+    const prover = new LayerProver(store);
+    try {
+      const fetched = await fetchImage(store, text, options, prover);
+      await checkImage(store, name, fetched.descriptor, (image) => prover.prove(image));
+      await store.tag(name, fetched.descriptor);
+      return { name, ...fetched };
+    } finally {
+      await prover.close();
+    }
   });
 }
 
-/** {@link pullImage} without a tag: for a caller that uses the content while it holds the store ({@link Store.use}). */
-export async function fetchImage(store: Store, text: string, options: FetchOptions = {}): Promise<FetchedImage> {
+/**
+ * {@link pullImage} without a tag: for a caller that uses the content while it holds the store ({@link Store.use}).
+ * @param prover reads layers while they arrive; without one they are only compared with their digests.
+ */
+export async function fetchImage(
+  store: Store,
+  text: string,
+  options: FetchOptions = {},
+  prover?: LayerProver,
+): Promise<FetchedImage> {
   const reference = parseReference(text);
   const { reporter = silentReporter } = options;
   return store.use(() =>
-    firstPlace(reference, options, (place) => fetchFrom(store, place, reference, options, reporter)),
+    firstPlace(reference, options, (place) => fetchFrom(store, place, reference, options, reporter, prover)),
   );
 }
 
@@ -112,12 +126,13 @@ async function fetchFrom(
   reference: Reference,
   { platform, all = false, signal }: FetchOptions,
   reporter: Reporter,
+  prover: LayerProver | undefined,
 ): Promise<FetchedImage> {
   const found = await repository.resolve(reference.digest ?? reference.tag ?? 'latest');
   const source = withKnownDocuments(remoteSource(repository), storeSource(store));
   const through: ContentDocument[] = [];
   const root = all ? found : await choose(source, found, platform, reference.name, through);
-  const result = await copyGraph(source, storeTarget(store), root, {
+  const result = await copyGraph(source, storeTarget(store, prover), root, {
     reporter,
     signal,
     onBlob: ({ digest }) => store.noteSource(digest, repository.host, repository.name),

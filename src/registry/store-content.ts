@@ -1,6 +1,7 @@
 import { errnoOf, SlipwayError } from '../base/errors.js';
 import { type Descriptor, MANIFEST_LIMIT, parseImageDocument } from '../image/oci.js';
 import { receiveBlob } from '../store/partial-blob.js';
+import type { LayerProver } from '../store/prove/layer-prover.js';
 import type { Store } from '../store/store.js';
 import type { ContentSource, ContentTarget } from './content.js';
 import { interruptible } from './interruptible.js';
@@ -18,12 +19,13 @@ export function storeSource(store: Store): ContentSource {
   };
 }
 
-/** The local store as a place to copy to. */
-export function storeTarget(store: Store): ContentTarget {
+/** The local store as a place to copy to. @param prover reads layers while they arrive. */
+export function storeTarget(store: Store, prover?: LayerProver): ContentTarget {
   return {
     label: 'the store',
     has: (descriptor) => hasBlob(store, descriptor),
-    pushBlob: (descriptor, open, onProgress, signal) => receiveBlob(store, descriptor, { open, onProgress, signal }),
+    pushBlob: (descriptor, open, onProgress, signal) =>
+      receiveBlob(store, descriptor, { open, onProgress, signal, follow: prover?.follow(descriptor) }),
     async pushDocument({ descriptor, bytes }) {
       const { digest, size } = descriptor;
       const writer = await store.newBlob(digest);

@@ -96,7 +96,7 @@ async function collectNow(store: Store, options: CollectOptions): Promise<Collec
     for (const tree of trees) await store.temp.discard(tree);
     for (const file of layers.tocs) await rm(file, { force: true });
     for (const file of layers.locks) await rm(file, { force: true });
-    for (const { digest } of blobs.old) await store.forgetSources(digest);
+    for (const { digest } of blobs.old) await store.forgetNotes(digest);
     if (unfinished) bytes += await store.temp.sweep({ partials: true });
   }
   return {

@@ -8,6 +8,7 @@ import { type Digest, hexOf } from '../image/digest.js';
 import { compressionOf } from '../image/media-types.js';
 import type { Descriptor } from '../image/oci.js';
 import { indexLayer } from '../layers/index-layer.js';
+import type { PackedLayer } from '../layers/pack.js';
 import type { LayerToc } from '../layers/toc.js';
 import { decodeToc, encodeToc } from '../layers/toc-file.js';
 import { unpackLayer } from '../layers/unpack.js';
@@ -33,11 +34,28 @@ export function layersOf({ manifest, config }: Pick<LocalImage, 'manifest' | 'co
   return manifest.layers.map((descriptor, index) => ({ descriptor, diffId: config.rootfs.diff_ids[index] as Digest }));
 }
 
-/** Keeps the table of contents of a layer that has just been packed or read. */
-export async function saveToc(store: Store, toc: LayerToc): Promise<void> {
-  const file = tocFile(store, toc.diffId);
+/** Takes a layer that has just been packed into `file` of the temporary space into the store. */
+export async function adoptLayer(
+  store: Store,
+  file: string,
+  { digest, size, mediaType, toc }: PackedLayer,
+): Promise<StoredLayer> {
+  await store.blobs.adopt(file, { digest, size });
+  await saveToc(store, toc);
+  await store.noteDiffId(digest, toc.diffId);
+  return { descriptor: { mediaType, digest, size }, diffId: toc.diffId };
+}
+
+/** Keeps the table of contents of a layer that has just been read. */
+function saveToc(store: Store, toc: LayerToc): Promise<void> {
+  return keepToc(store, toc.diffId, encodeToc(toc));
+}
+
+/** {@link saveToc} for one that is encoded already. */
+export async function keepToc(store: Store, diffId: Digest, encoded: Uint8Array): Promise<void> {
+  const file = tocFile(store, diffId);
   await makeDirectory(dirname(file));
-  await replaceFile(file, await store.temp.path('toc'), encodeToc(toc));
+  await replaceFile(file, await store.temp.path('toc'), encoded);
 }
 
 /**
@@ -54,14 +72,16 @@ export async function readToc(store: Store, layer: StoredLayer): Promise<LayerTo
 }
 
 /**
- * Reads a layer's blob and compares what is in it with the diffID, whatever is known of that diffID already: a table of contents that was
- * kept says nothing about *this* blob.
+ * Reads a layer's blob, unless that has been done, and compares what is in it with the diffID, whatever is known of that diffID already: a table
+ * of contents that was kept says nothing about *this* blob.
  * @throws SlipwayError as {@link readToc}.
  */
 export async function verifyLayer(store: Store, layer: StoredLayer): Promise<void> {
+  if ((await store.diffIdOf(layer.descriptor.digest)) === layer.diffId) return;
   const toc = await indexLayer(openLayer(store, layer), layerCompression(layer));
   if (toc.diffId !== layer.diffId) throw wrongDiffId(layer, toc.diffId);
   await saveToc(store, toc);
+  await store.noteDiffId(layer.descriptor.digest, toc.diffId);
 }
 
 /** The tables of contents of an image's layers, lowest first. */
@@ -174,7 +194,8 @@ async function isDirectory(dir: string): Promise<boolean> {
   );
 }
 
-function wrongDiffId({ descriptor, diffId }: StoredLayer, actual: Digest): SlipwayError {
+/** @returns E_DIGEST_MISMATCH. */
+export function wrongDiffId({ descriptor, diffId }: StoredLayer, actual: Digest): SlipwayError {
   return new SlipwayError(
     'E_DIGEST_MISMATCH',
     `layer ${descriptor.digest} unpacks to ${actual}, the image's config says ${diffId}`,

@@ -117,16 +117,22 @@ export async function readImageAt(
 /**
  * Proves that an image can be read before it gets a name: documents, config, annotations, and that config and manifest agree. An artifact
  * (a manifest whose config is no image config) has nothing to prove; of an index only what is here.
+ * @param more what else is to be proved of each image.
  * @throws SlipwayError E_INVALID_MANIFEST …
  */
-export async function checkImage(store: Store, name: string, descriptor: Descriptor): Promise<void> {
+export async function checkImage(
+  store: Store,
+  name: string,
+  descriptor: Descriptor,
+  more: (image: LocalImage) => Promise<void> = async () => {},
+): Promise<void> {
   const document = await readDocument(store, descriptor, name);
   if (document.kind === 'index') {
     for (const manifest of document.index.manifests) {
-      if ((await store.blobSize(manifest.digest)) !== undefined) await checkImage(store, name, manifest);
+      if ((await store.blobSize(manifest.digest)) !== undefined) await checkImage(store, name, manifest, more);
     }
   } else if (CONFIG_TYPES.includes(document.manifest.config.mediaType)) {
-    await readImageAt(store, name, descriptor);
+    await more(await readImageAt(store, name, descriptor));
   }
 }
 

@@ -21,6 +21,18 @@ export interface ReceiveOptions {
   readonly signal?: AbortSignal | undefined;
   /** What is in the store under this digest is damaged: it is replaced. */
   readonly replace?: boolean;
+  /** Lets somebody read the file while it grows. Not asked for blobs that are small. */
+  readonly follow?: ((path: string) => Promise<BlobFollower>) | undefined;
+}
+
+/** Reads a blob while it is written. */
+export interface BlobFollower {
+  /** So many bytes more are in the file. */
+  grown(bytes: number): void;
+  /** All bytes are, and they are the right ones. */
+  complete(): void;
+  /** The blob will not come, or not as it began. */
+  cancel(): void;
 }
 
 /**
@@ -32,7 +44,7 @@ export interface ReceiveOptions {
 export async function receiveBlob(
   store: Store,
   { digest, size }: { readonly digest: Digest; readonly size: number },
-  { open: source, onProgress = () => {}, signal, replace = false }: ReceiveOptions,
+  { open: source, onProgress = () => {}, signal, replace = false, follow }: ReceiveOptions,
 ): Promise<'exists' | 'copied'> {
   if (size < SHARED_FROM && !replace) {
     const writer = await store.newBlob(digest);
@@ -55,7 +67,7 @@ export async function receiveBlob(
       return 'exists';
     }
     const partial = new PartialBlob(join(dir, PARTIAL_CONTENT), digest, size);
-    await receive(partial, source, onProgress);
+    await receive(partial, source, onProgress, follow);
     await store.blobs.adopt(partial.file, { digest, size }, { replace });
     await removeCorner(dir);
     return 'copied';
@@ -98,13 +110,21 @@ async function receive(
   partial: PartialBlob,
   source: ReceiveOptions['open'],
   onProgress: (bytes: number) => void,
+  follow: ReceiveOptions['follow'],
 ): Promise<void> {
   const kept = await partial.open();
   onProgress(kept);
+  let follower: BlobFollower | undefined;
   try {
-    await partial.append(source, onProgress);
+    follower = await follow?.(partial.file);
+    await partial.append(source, (bytes) => {
+      onProgress(bytes);
+      follower?.grown(bytes);
+    });
     await partial.finish();
+    follower?.complete();
   } catch (error) {
+    follower?.cancel();
     if (kept === 0 || !isSlipwayError(error, 'E_DIGEST_MISMATCH', 'E_SIZE_MISMATCH')) throw error;
     // The beginning may be what a power cut has spoilt, or another registry's lie: only what comes in one piece proves anything.
     onProgress(-partial.written);

@@ -7,6 +7,7 @@ import type { Digest } from '../image/digest.js';
 import type { Descriptor } from '../image/oci.js';
 import { type BlobIdentity, Blobs, type BlobWriter } from './blobs.js';
 import { ImageIndex, type StoredImage } from './image-index.js';
+import { LayerNotes } from './layer-notes.js';
 import { type FileLock, type LockOptions, lock, tryLock } from './locks.js';
 import { type BlobSource, SourceNotes } from './source-notes.js';
 import { TempSpace } from './temp.js';
@@ -28,6 +29,7 @@ export class Store {
   readonly temp: TempSpace;
   readonly #index: ImageIndex;
   readonly #sources: SourceNotes;
+  readonly #layers: LayerNotes;
   #users = 0;
   #inUse: Promise<FileLock> | undefined;
 
@@ -37,6 +39,7 @@ export class Store {
     this.blobs = new Blobs(join(root, 'blobs'), this.temp);
     this.#index = new ImageIndex(join(root, 'index.json'), join(root, 'index.lock'), this.temp);
     this.#sources = new SourceNotes(join(root, 'cache', 'sources'));
+    this.#layers = new LayerNotes(join(root, 'cache', 'diff-ids'), this.temp);
   }
 
   /**
@@ -148,9 +151,20 @@ export class Store {
     return this.#sources.of(digest);
   }
 
-  /** Forgets where a blob came from: it is gone, and nothing needs it. */
-  forgetSources(digest: Digest): Promise<void> {
-    return this.#sources.forget(digest);
+  /** Remembers what the blob of a layer has been proved to unpack to. */
+  noteDiffId(blob: Digest, diffId: Digest): Promise<void> {
+    return this.#layers.add(blob, diffId);
+  }
+
+  /** What the blob of a layer has been proved to unpack to; undefined when it has not been read since it came. */
+  diffIdOf(blob: Digest): Promise<Digest | undefined> {
+    return this.#layers.of(blob);
+  }
+
+  /** Forgets what is known of a blob: it is gone, and nothing needs it. */
+  async forgetNotes(digest: Digest): Promise<void> {
+    await this.#sources.forget(digest);
+    await this.#layers.forget(digest);
   }
 
   /** Runs `work` while no other process may delete blobs or unpacked layers. Calls may nest and overlap. */

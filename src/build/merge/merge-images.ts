@@ -9,7 +9,7 @@ import type { MergedEntry } from '../../layers/merge.js';
 import { packLayer } from '../../layers/pack.js';
 import type { LayerToc, PackEntry } from '../../layers/toc.js';
 import type { RegistryOptions } from '../../registry/options.js';
-import { layersOf, readTocs, type StoredLayer, saveToc } from '../../store/layer-store.js';
+import { adoptLayer, layersOf, readTocs, type StoredLayer } from '../../store/layer-store.js';
 import type { LocalImage } from '../../store/local-image.js';
 import { readLayerFile, readRootfsFile } from '../../store/rootfs-file.js';
 import type { Store } from '../../store/store.js';
@@ -232,12 +232,10 @@ async function smallLayer(
   if (entries.some(({ path }) => path.startsWith('manifests/')))
     entries.push({ path: 'manifests', type: 'dir', mode: 0o755, uid: 0, gid: 0, mtime, size: 0 });
   const file = await store.temp.path('layer');
-  const { digest, size, mediaType, toc } = await packLayer(
+  const packed = await packLayer(
     entries.sort((a, b) => (a.path < b.path ? -1 : 1)),
     file,
     { compression: 'gzip', signal },
   );
-  await store.blobs.adopt(file, { digest, size });
-  await saveToc(store, toc);
-  return { descriptor: { mediaType, digest, size }, diffId: toc.diffId };
+  return adoptLayer(store, file, packed);
 }

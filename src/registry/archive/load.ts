@@ -9,6 +9,7 @@ import { type Descriptor, MANIFEST_LIMIT, parseImageDocument } from '../../image
 import { parseReference } from '../../image/reference.js';
 import { Blobs } from '../../store/blobs.js';
 import { checkImage, readDocument } from '../../store/local-image.js';
+import { LayerProver } from '../../store/prove/layer-prover.js';
 import type { Store } from '../../store/store.js';
 import type { ContentSource } from '../content.js';
 import { copyGraph } from '../copy.js';
@@ -44,7 +45,13 @@ export async function loadArchive(
         ? await loadPath(store, source, options)
         : await loadStream(store, source, 'archive', undefined, options);
     const images = named(found, options.as);
-    for (const { name, descriptor } of images) await checkImage(store, name, descriptor);
+    const prover = new LayerProver(store);
+    try {
+      for (const { name, descriptor } of images)
+        await checkImage(store, name, descriptor, (image) => prover.prove(image));
+    } finally {
+      await prover.close();
+    }
     for (const { name, descriptor } of images) await store.tag(name, descriptor);
     return images;
   });
