@@ -8,6 +8,7 @@ import { formatPlatform, type Platform } from '../image/platform.js';
 import { parseKubefile } from '../kubefile-parser/parse.js';
 import type { RegistryOptions } from '../registry/options.js';
 import { BuildCache } from '../store/build-cache.js';
+import type { StoredLayer } from '../store/layer-store.js';
 import type { Store } from '../store/store.js';
 import type { CacheTarget } from './cache/cache-spec.js';
 import { type ImportedCache, type KeyedRecord, trackedCache } from './cache/instruction-cache.js';
@@ -54,6 +55,8 @@ export interface BuildOptions extends FinishOptions {
   /** How the lock file of the context is used. */
   readonly lock: LockMode;
   readonly reporter: Reporter;
+  /** Told of each layer that is made for the image, as soon as it is in the store. Layers from the cache or of a base are not told. */
+  readonly onLayer?: (layer: StoredLayer) => void;
   readonly signal: AbortSignal;
 }
 

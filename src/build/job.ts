@@ -4,6 +4,7 @@ import type { Compression } from '../image/media-types.js';
 import type { Platform } from '../image/platform.js';
 import type { Kubefile } from '../kubefile-parser/ast.js';
 import type { RegistryOptions } from '../registry/options.js';
+import type { StoredLayer } from '../store/layer-store.js';
 import type { Store } from '../store/store.js';
 import type { InstructionCache } from './cache/instruction-cache.js';
 import type { ImageCollection } from './collect/collection.js';
@@ -45,6 +46,8 @@ export interface BuildJob {
   /** SOURCE_DATE_EPOCH in seconds: no time in the image is later. */
   readonly epoch: number | undefined;
   readonly reporter: Reporter;
+  /** Told of each layer that is made for the image itself, not for a stage that it only copies from. */
+  readonly onLayer?: ((layer: StoredLayer) => void) | undefined;
   /** Only plan. */
   readonly dryRun?: DryRun;
   /** Also aborted when another stage of the build has failed. */

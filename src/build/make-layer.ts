@@ -32,7 +32,7 @@ async function planned(entries: readonly PackEntry[]): Promise<MadeLayer> {
 }
 
 async function packInto(
-  { store, epoch, compression, compressionLevel, reporter, signal }: BuildJob,
+  { store, epoch, compression, compressionLevel, reporter, signal, onLayer }: BuildJob,
   entries: readonly PackEntry[],
   options: { readonly title: string; readonly compression?: Compression },
 ): Promise<MadeLayer> {
@@ -52,6 +52,7 @@ async function packInto(
     });
     const layer = await adoptLayer(store, file, packed);
     task.done();
+    onLayer?.(layer);
     return { layer, packed };
   } catch (error) {
     task.fail();

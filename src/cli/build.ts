@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { SlipwayError } from '../base/errors.js';
 import { VERSION } from '../base/version.js';
-import { buildImage } from '../build/build.js';
+import { type BuildOptions, buildImage } from '../build/build.js';
 import { parseCacheFrom, parseCacheTo } from '../build/cache/cache-spec.js';
 import { parseSecretFlag, readSecret } from '../build/run/mounts/secrets.js';
 import { type ClusterImageType, IMAGE_TYPES } from '../image/cluster-image.js';
@@ -13,6 +13,7 @@ import { buildArgs } from './build-args.js';
 import { parseDuration } from './duration.js';
 import { assignments, platforms, readEpoch, tagName } from './flag-values.js';
 import { addImageFlags, type ImageFlags, imageCollection } from './image-flags.js';
+import { pushLine, pushSummary } from './push-result.js';
 import { addConnectionFlags, addCredentialFlags, type RegistryFlags, registryOptions } from './registry-flags.js';
 import { asRootFor } from './rootless.js';
 
@@ -35,6 +36,7 @@ interface Flags extends RegistryFlags, ImageFlags {
   readonly runTimeout?: string;
   readonly pull: 'missing' | 'always' | 'never';
   readonly compression: string;
+  readonly push?: boolean;
   readonly metadataFile?: string;
   readonly iidfile?: string;
 }
@@ -90,6 +92,7 @@ export function define(program: Command): void {
         .default('missing'),
     )
     .option('--compression <kind[:level]>', 'gzip, zstd or none', 'gzip')
+    .option('--push', 'push the image under all its names; its layers are on their way while others are built')
     .option('--metadata-file <file>', 'write name and digest of the result to this file, as JSON')
     .option('--iidfile <file>', 'write the digest of the result to this file');
   addGlobalFlags(addCredentialFlags(addConnectionFlags(addImageFlags(command))))
@@ -105,6 +108,7 @@ export function define(program: Command): void {
           'slipway build -t k8s:v1 --secret id=token,src=token.txt --run-timeout 10m .',
           'with a secret for RUN --mount=type=secret,id=token, and ten minutes for each RUN at most',
         ],
+        ['slipway build -t registry.example.com/k8s:v1 --push .', 'and push it'],
         [
           'slipway build -t k8s:v1 --platform linux/amd64,linux/arm64 .',
           'for two architectures: an index with two images',
@@ -119,8 +123,12 @@ export function define(program: Command): void {
           checkContext(directory);
           const { compression, level } = parseCompression(flags.compression);
           const epoch = readEpoch(process.env.SOURCE_DATE_EPOCH);
+          if (flags.push && names.length === 0)
+            throw new SlipwayError('E_USAGE', '--push needs a name for the image', {
+              hint: 'give it one with -t NAME',
+            });
           const store = await context.store();
-          const descriptor = await buildImage(store, {
+          const options: BuildOptions = {
             context: directory,
             ...(flags.file === undefined ? {} : { kubefile: flags.file }),
             platforms: platforms(flags.platform ?? []),
@@ -150,14 +158,21 @@ export function define(program: Command): void {
             reporter: context.reporter,
             signal: context.signal,
             version: VERSION,
-          });
-          const result = { digest: descriptor.digest, mediaType: descriptor.mediaType, size: descriptor.size, names };
-          if (flags.iidfile !== undefined) await writeFile(flags.iidfile, descriptor.digest);
+          };
+          const { descriptor, pushed = [] } = flags.push
+            ? await (await import('../build/build-and-push.js')).buildAndPush(store, options)
+            : { descriptor: await buildImage(store, options) };
+          const { digest, mediaType, size } = descriptor;
+          const result = { digest, mediaType, size, names, ...(flags.push ? { pushed: pushed.map(pushSummary) } : {}) };
+          if (flags.iidfile !== undefined) await writeFile(flags.iidfile, digest);
           if (flags.metadataFile !== undefined)
             await writeFile(flags.metadataFile, `${JSON.stringify(result, null, 2)}\n`);
           if (context.json) context.out.json(result);
-          else if (context.quiet) context.out.line(descriptor.digest);
-          else context.out.line([`Built ${descriptor.digest}`, ...names.map((name) => `Tagged ${name}`)].join('\n'));
+          else if (context.quiet) context.out.line(digest);
+          else
+            context.out.line(
+              [`Built ${digest}`, ...names.map((name) => `Tagged ${name}`), ...pushed.map(pushLine)].join('\n'),
+            );
         }),
       ),
     );

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { formatBytes } from '../base/format.js';
 import { pushImage } from '../registry/push.js';
 import { action, addGlobalFlags, examples } from './action.js';
+import { pushLine, pushSummary } from './push-result.js';
 import { addConnectionFlags, addCredentialFlags, type RegistryFlags, registryOptions } from './registry-flags.js';
 
 export function define(program: Command): void {
@@ -24,14 +24,9 @@ export function define(program: Command): void {
           ...(await registryOptions(context, flags)),
           to: target,
         });
-        const { name, descriptor, copied, reused } = pushed;
-        if (context.json)
-          context.out.json({ name, digest: descriptor.digest, uploadedBytes: copied, reusedBytes: reused });
-        else if (context.quiet) context.out.line(descriptor.digest);
-        else
-          context.out.line(
-            `Pushed ${name} (${descriptor.digest}): ${formatBytes(copied)} uploaded, ${formatBytes(reused)} were there`,
-          );
+        if (context.json) context.out.json(pushSummary(pushed));
+        else if (context.quiet) context.out.line(pushed.descriptor.digest);
+        else context.out.line(pushLine(pushed));
       }),
     );
 }

@@ -55,8 +55,8 @@ export async function copyGraph(
   return total;
 }
 
-/** @returns undefined when the blob stays where it is. */
-async function copyBlob(
+/** Copies one blob, unless it is there. @returns undefined when it stays where it is. */
+export async function copyBlob(
   source: ContentSource,
   target: ContentTarget,
   blob: Descriptor,

@@ -20,6 +20,8 @@ export interface PushedImage extends CopyResult {
   /** The name it has at the registry now. */
   readonly name: string;
   readonly descriptor: Descriptor;
+  /** The `host/repository` it is in. */
+  readonly to: string;
 }
 
 /**
@@ -40,8 +42,7 @@ export async function pushImage(store: Store, text: string, options: PushOptions
   }
   const repository = Repository.of(target, options);
   const { host, name: own } = repository;
-  const mountFrom = async (digest: Digest): Promise<readonly string[]> =>
-    (await store.sourcesOf(digest)).filter((known) => known.host === host).map((known) => known.repository);
+  const mountFrom = knownElsewhere(store, repository);
   const root = target.tag === undefined ? undefined : { digest: descriptor.digest, tag: target.tag };
   return store.use(async () => {
     const result = await copyGraph(storeSource(store), remoteTarget(repository, { root, mountFrom }), descriptor, {
@@ -49,6 +50,15 @@ export async function pushImage(store: Store, text: string, options: PushOptions
       signal: options.signal,
       onBlob: ({ digest }) => store.noteSource(digest, host, own),
     });
-    return { name: target.name, descriptor, ...result };
+    return { name: target.name, descriptor, to: `${host}/${own}`, ...result };
   });
+}
+
+/** Where else in the same registry a blob is, as far as the store knows. */
+export function knownElsewhere(
+  store: Store,
+  { host }: Pick<Repository, 'host'>,
+): (digest: Digest) => Promise<readonly string[]> {
+  return async (digest) =>
+    (await store.sourcesOf(digest)).filter((known) => known.host === host).map((known) => known.repository);
 }

@@ -1,5 +1,5 @@
 import { SlipwayError } from '../../base/errors.js';
-import type { Stage } from '../../kubefile-parser/ast.js';
+import type { FromInstruction, Stage } from '../../kubefile-parser/ast.js';
 import { runInstruction } from '../instructions.js';
 import type { BuildJob } from '../job.js';
 import { expander } from '../variables/expand.js';
@@ -7,7 +7,7 @@ import { declareGlobalArgs, globalLookup, quietValue } from '../variables/global
 import { stageVariables } from '../variables/variables.js';
 import { imageStage, runFrom } from './from.js';
 import type { StageState } from './stage.js';
-import { neededStages, runStages, stageSource } from './stage-graph.js';
+import { lineage, neededStages, runStages, stageSource } from './stage-graph.js';
 
 /** The stages of one platform, built. */
 export interface BuiltStages {
@@ -24,7 +24,9 @@ export async function buildStages(given: Omit<BuildJob, 'stages'>, target: Stage
   const globalArgs = declareGlobalArgs(given);
   const lookup = globalLookup(given, globalArgs);
   const { predefined, declarable } = stageVariables(given.platform, given.kubefile.directives.dialect);
-  const needed = neededStages(given.kubefile, target, ({ image }) => quietValue(given, image, lookup));
+  const imageOf = ({ image }: FromInstruction): string | undefined => quietValue(given, image, lookup);
+  const needed = neededStages(given.kubefile, target, imageOf);
+  const inImage = new Set(lineage(given.kubefile, target, imageOf));
   const signal = AbortSignal.any([given.signal, stop.signal]);
   const job: BuildJob = {
     ...given,
@@ -34,6 +36,7 @@ export async function buildStages(given: Omit<BuildJob, 'stages'>, target: Stage
       image: (name, platform) => given.dryRun?.image(name, platform) ?? imageStage(given, name, platform),
       run: async (stage) => {
         const { from, instructions } = stage;
+        const stageJob = inImage.has(stage) ? job : { ...job, onLayer: undefined };
         job.reporter.info(from.source);
         let state: StageState = {
           ...(await runFrom(job, from, expander(job, lookup))),
@@ -42,7 +45,7 @@ export async function buildStages(given: Omit<BuildJob, 'stages'>, target: Stage
           globalArgs: { ...declarable, ...globalArgs },
         };
         for (const [index, instruction] of instructions.entries())
-          state = await runInstruction(job, state, instruction, stepName(stage, index, needed.length > 1));
+          state = await runInstruction(stageJob, state, instruction, stepName(stage, index, needed.length > 1));
         return state;
       },
     }),

@@ -92,9 +92,28 @@ export function neededStages(
   return stages.filter(({ from }) => needed.has(from.index));
 }
 
-function usedBy({ from, instructions }: Stage, stages: readonly Stage[], image: string | undefined): number[] {
-  const base = from.stage ?? (image === undefined ? undefined : findStage(stages, image, from.index));
-  const others = instructions.flatMap((instruction) => {
+/** The stages whose layers the image of a target has: itself, and what its FROM leads to. */
+export function lineage(
+  { stages }: Kubefile,
+  target: Stage,
+  imageOf: (from: FromInstruction) => string | undefined,
+): Stage[] {
+  const found: Stage[] = [];
+  let stage: Stage | undefined = target;
+  while (stage !== undefined) {
+    found.push(stage);
+    const base = baseOf(stage, stages, imageOf(stage.from));
+    stage = base === undefined ? undefined : stages[base];
+  }
+  return found;
+}
+
+function baseOf({ from }: Stage, stages: readonly Stage[], image: string | undefined): number | undefined {
+  return from.stage ?? (image === undefined ? undefined : findStage(stages, image, from.index));
+}
+
+function usedBy(stage: Stage, stages: readonly Stage[], image: string | undefined): number[] {
+  const others = stage.instructions.flatMap((instruction) => {
     if (instruction.kind === 'COPY') return [instruction.from?.stage];
     if (instruction.kind === 'RUN')
       return instruction.mounts.map((mount) =>
@@ -102,5 +121,5 @@ function usedBy({ from, instructions }: Stage, stages: readonly Stage[], image: 
       );
     return [];
   });
-  return [base, ...others].filter((index) => index !== undefined);
+  return [baseOf(stage, stages, image), ...others].filter((index) => index !== undefined);
 }
