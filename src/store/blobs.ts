@@ -8,6 +8,7 @@ import { makeDirectory } from '../base/make-directory.js';
 import { algorithmOf, type Digest, digestOf, hexOf, isDigest, sha256Digest } from '../image/digest.js';
 import type { Descriptor } from '../image/oci.js';
 import { syncDirectory } from './durable.js';
+import { FileSink } from './file-sink.js';
 import type { TempSpace } from './temp.js';
 
 /** What a blob must turn out to be. */
@@ -165,6 +166,7 @@ export class BlobWriter {
   readonly #handle: FileHandle;
   readonly #algorithm: 'sha256' | 'sha512';
   readonly #hash: Hash;
+  readonly #sink: FileSink;
   #written = 0;
   #open = true;
 
@@ -174,6 +176,7 @@ export class BlobWriter {
     this.#handle = handle;
     this.#algorithm = algorithm;
     this.#hash = createHash(algorithm);
+    this.#sink = new FileSink(handle);
   }
 
   /** Bytes written so far. */
@@ -181,17 +184,14 @@ export class BlobWriter {
     return this.#written;
   }
 
-  /** The next bytes; resolves when they are with the kernel, which is the back-pressure. */
+  /** The next bytes, which must not change any more; resolves when there is room for others, which is the back-pressure. */
   async write(chunk: Uint8Array): Promise<void> {
     this.#hash.update(chunk);
     try {
-      for (let offset = 0; offset < chunk.byteLength; ) {
-        const { bytesWritten } = await this.#handle.write(chunk, offset, chunk.byteLength - offset);
-        offset += bytesWritten;
-      }
+      await this.#sink.append(chunk);
     } catch (error) {
       await this.abort();
-      throw fileSystemError(error, 'writing a blob to the store');
+      throw error;
     }
     this.#written += chunk.byteLength;
   }
@@ -209,6 +209,7 @@ export class BlobWriter {
       if (expected.size !== undefined && expected.size !== size) throw sizeMismatch(digest, expected.size, size, what);
       if (expected.digest !== undefined && expected.digest !== digest)
         throw digestMismatch(expected.digest, digest, what);
+      await this.#sink.flush();
       await this.#blobs.adopt(this.#file, { digest, size }, { handle: this.#handle });
     } catch (error) {
       await this.abort();
@@ -228,6 +229,7 @@ export class BlobWriter {
   async #close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
+    await this.#sink.settled();
     await this.#handle.close();
   }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { errnoOf, fileSystemError, isSlipwayError, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
 import { algorithmOf, type Digest, hexOf } from '../image/digest.js';
+import { FileSink } from './file-sink.js';
 import { type FileLock, tryLock } from './locks.js';
 import { PARTIAL_CONTENT, partialName } from './partial-names.js';
 import type { Store } from './store.js';
@@ -180,12 +181,21 @@ class PartialBlob {
   }
 
   async append(source: ReceiveOptions['open'], onProgress: (bytes: number) => void): Promise<void> {
-    if (this.#written >= this.size) return;
-    for await (const chunk of source(this.#written, this.size)) {
-      if (this.#written + chunk.byteLength > this.size) throw this.#sizeMismatch('more');
-      await this.#write(chunk);
-      onProgress(chunk.byteLength);
+    if (this.#written >= this.size || this.#handle === undefined) return;
+    const sink = new FileSink(this.#handle);
+    try {
+      for await (const chunk of source(this.#written, this.size)) {
+        if (this.#written + chunk.byteLength > this.size) throw this.#sizeMismatch('more');
+        this.#hash.update(chunk);
+        this.#written += chunk.byteLength;
+        await sink.append(chunk);
+        onProgress(chunk.byteLength);
+      }
+    } catch (error) {
+      await sink.flush().catch(() => {}); // what has come is worth keeping
+      throw error;
     }
+    await sink.flush();
   }
 
   /** Size and digest must be what they should be. */
@@ -206,19 +216,6 @@ class PartialBlob {
   async close(): Promise<void> {
     await this.#handle?.close();
     this.#handle = undefined;
-  }
-
-  async #write(chunk: Uint8Array): Promise<void> {
-    try {
-      for (let offset = 0; offset < chunk.byteLength; ) {
-        const written = await this.#handle?.write(chunk, offset, chunk.byteLength - offset);
-        offset += written?.bytesWritten ?? chunk.byteLength;
-      }
-    } catch (error) {
-      throw fileSystemError(error, 'writing a blob to the store');
-    }
-    this.#hash.update(chunk);
-    this.#written += chunk.byteLength;
   }
 
   #sizeMismatch(found: string): SlipwayError {

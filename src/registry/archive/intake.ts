@@ -89,7 +89,7 @@ async function beginMember(store: Store, path: string, size: number): Promise<Me
   return {
     kind: 'blob',
     path,
-    write: (piece) => writer.write(piece),
+    write: (piece) => writer.write(Buffer.from(piece)), // it is ours only during the call
     commit: () => writer.commit(expected === undefined ? { size } : { size, digest: expected }),
     abort: () => writer.abort(),
   };
