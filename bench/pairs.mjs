@@ -16,14 +16,19 @@ export function measure(command) {
   return { seconds, memory: Number(/@(\d+)\s*$/.exec(stderr)?.[1] ?? 0) * 1024 };
 }
 
-/** Prepares, then runs both commands `rounds` times in turn after one round that is not counted. */
-export function pair({ ours, peer, prepare = () => {}, rounds = 5 }) {
+/**
+ * Prepares, then runs both commands `rounds` times in turn after one round that is not counted. `limit` is what the machine cannot be
+ * faster than: a command that does only the unavoidable, or a function that gives seconds.
+ */
+export function pair({ ours, peer, limit, prepare = () => {}, between = () => {}, rounds = 5 }) {
   const results = [];
   for (let round = 0; round <= rounds; round++) {
     prepare();
     const a = measure(ours);
+    between();
     const b = measure(peer);
-    if (round > 0) results.push({ ratio: a.seconds / b.seconds, ours: a, peer: b });
+    const least = limit === undefined ? undefined : typeof limit === 'string' ? measure(limit).seconds : limit();
+    if (round > 0) results.push({ ratio: a.seconds / b.seconds, ours: a, peer: b, limit: least });
   }
   return {
     ratio: median(results.map(({ ratio }) => ratio)),
@@ -31,6 +36,7 @@ export function pair({ ours, peer, prepare = () => {}, rounds = 5 }) {
     most: Math.max(...results.map(({ ratio }) => ratio)),
     ours: median(results.map(({ ours: { seconds } }) => seconds)),
     peer: median(results.map(({ peer: { seconds } }) => seconds)),
+    limit: limit === undefined ? undefined : median(results.map((result) => result.limit)),
     memory: Math.max(...results.map(({ ours: { memory } }) => memory)),
   };
 }
