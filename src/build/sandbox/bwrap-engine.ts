@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SlipwayError } from '../../base/errors.js';
+import { seccompProgram } from '../../base/seccomp-filter.js';
 import { confinement, type PlacedMount } from './bwrap-arguments.js';
 import { containerCapabilities, HOST_CAPABILITIES } from './capabilities.js';
 import { containerView } from './container-view.js';
@@ -14,7 +15,6 @@ import { networkFileMounts } from './network-files.js';
 import { requireProgram } from './programs.js';
 import type { SandboxUser } from './rootfs-user.js';
 import { keepSecretsInMemory, readResult } from './run-directory.js';
-import { seccompProgram } from './seccomp-filter.js';
 
 /**
  * Runs a command with bwrap, in either mode.

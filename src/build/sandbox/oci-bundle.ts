@@ -1,8 +1,8 @@
 import { canOwn, possibleOwners } from '../../base/id-map.js';
+import { DENIED_CALLS, type SeccompRule } from '../../base/seccomp-profile.js';
 import { type PlacedMount, SANDBOX_HOST_NAME } from './bwrap-arguments.js';
 import { MASKED_PATHS, READONLY_PATHS } from './masked-paths.js';
 import type { SandboxUser } from './rootfs-user.js';
-import { DENIED_CALLS, type SeccompRule } from './seccomp-profile.js';
 
 const SECCOMP_ARCHITECTURE_NAMES: Readonly<Record<string, readonly string[]>> = {
   x64: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32'],

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { SECCOMP_ARCHITECTURES } from '../../../../src/build/sandbox/seccomp-profile.js';
+import { SECCOMP_ARCHITECTURES } from '../../../../src/base/seccomp-profile.js';
 import { compileSandbox, createFixture, type Fixture } from './fixture.js';
 
 const HEADERS = { x64: '/usr/include/x86_64-linux-gnu/asm/unistd_64.h', arm64: '/usr/include/asm-generic/unistd.h' };

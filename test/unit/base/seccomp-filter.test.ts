@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { seccompProgram } from '../../../../src/build/sandbox/seccomp-filter.js';
-import { DENIED_CALLS, SECCOMP_ARCHITECTURES } from '../../../../src/build/sandbox/seccomp-profile.js';
+import { seccompProgram } from '../../../src/base/seccomp-filter.js';
+import { DENIED_CALLS, SECCOMP_ARCHITECTURES } from '../../../src/base/seccomp-profile.js';
 
 const ALLOW = 0x7fff0000;
 const KILL_PROCESS = 0x80000000;

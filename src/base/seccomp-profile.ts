@@ -1,5 +1,5 @@
 /**
- * System calls that no RUN command gets, in both modes and with both engines.
+ * System calls that no RUN command gets, in both modes and with both engines, nor the process that writes unpacked files.
  *
  * A list of what is denied, not Docker's list of what is allowed: (1) runc takes names and bwrap a BPF program of
  * numbers, and one list of fifty serves both where an allow list would need every number of every architecture;
