@@ -1,9 +1,15 @@
 import { readFileSync } from 'node:fs';
 
 /** Users or groups of this machine that files may be given to: ids `first` … `first + count - 1`. */
-interface IdRange {
+export interface IdRange {
   readonly first: number;
   readonly count: number;
+}
+
+/** To whom files can be given. */
+export interface OwnerRanges {
+  readonly uid: readonly IdRange[];
+  readonly gid: readonly IdRange[];
 }
 
 /** Of whom this process can make files: of everybody, of the ids of a user namespace, or of itself alone. */
@@ -11,7 +17,9 @@ export type Owners = 'all' | 'range' | 'single';
 
 const EVERY_ID = 4_294_967_295;
 
-let known: { readonly uid: readonly IdRange[]; readonly gid: readonly IdRange[] } | undefined;
+const ROOT_ALONE: readonly IdRange[] = [{ first: 0, count: 1 }];
+
+let known: OwnerRanges | undefined;
 
 /** Of whom this process can make files (user_namespaces(7)). It never changes while a process lives. */
 export function possibleOwners(): Owners {
@@ -23,11 +31,20 @@ export function possibleOwners(): Owners {
 
 /** True when this process can give a file to this user and group. */
 export function canOwn(uid: number, gid: number): boolean {
-  const known = ranges();
-  return possibleOwners() !== 'single' ? covers(known.uid, uid) && covers(known.gid, gid) : uid === 0 && gid === 0;
+  return covered(ownerRanges(), uid, gid);
 }
 
-function ranges(): { readonly uid: readonly IdRange[]; readonly gid: readonly IdRange[] } {
+/** Whom this process can give files to. */
+export function ownerRanges(): OwnerRanges {
+  return possibleOwners() === 'single' ? { uid: ROOT_ALONE, gid: ROOT_ALONE } : ranges();
+}
+
+/** True when `ranges` have both the user and the group. */
+export function covered(ranges: OwnerRanges, uid: number, gid: number): boolean {
+  return covers(ranges.uid, uid) && covers(ranges.gid, gid);
+}
+
+function ranges(): OwnerRanges {
   known ??= { uid: readMap('/proc/self/uid_map'), gid: readMap('/proc/self/gid_map') };
   return known;
 }

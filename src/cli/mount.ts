@@ -40,7 +40,7 @@ export function define(program: Command): void {
           name,
           flags.platform === undefined ? undefined : parsePlatform(flags.platform),
         );
-        const mount = await mountImage(store, image, target);
+        const mount = await mountImage(store, image, target, context.reporter.debug);
         if (context.json) context.out.json({ image: mount.name, directory: mount.target });
         else context.out.line(mount.target);
       }),

@@ -4,8 +4,10 @@ import { joinPath, nameOf, parentOf } from './layer-names.js';
 import { makeNode } from './make-node.js';
 import { fsPath } from './path-bytes.js';
 import type { SafeRoot } from './safe-root.js';
-import { opaqueXattr } from './system-root.js';
-import { writeXattrs, type Xattrs } from './xattrs.js';
+import type { Xattrs, XattrWriter } from './xattrs.js';
+
+/** `y`, in base64. */
+export const OPAQUE_VALUE = 'eQ==';
 
 /**
  * The whiteouts and opaque marks of one layer, written in overlayfs's way once everything else of the layer is there: only then is it
@@ -16,6 +18,12 @@ import { writeXattrs, type Xattrs } from './xattrs.js';
 export class OverlayMarks {
   readonly #whiteouts = new Set<string>();
   readonly #opaque = new Set<string>();
+  readonly #opaqueXattr: string;
+
+  /** @param opaqueXattr the attribute of an opaque directory, see system-root.ts. */
+  constructor(opaqueXattr: string) {
+    this.#opaqueXattr = opaqueXattr;
+  }
 
   whiteout(path: string): void {
     this.#whiteouts.add(path);
@@ -26,7 +34,7 @@ export class OverlayMarks {
   }
 
   /** @throws SlipwayError E_PERMISSION, E_UNSUPPORTED, E_MISSING_PROGRAM; file system errors. */
-  async write(root: SafeRoot): Promise<void> {
+  async write(root: SafeRoot, setXattrs: XattrWriter): Promise<void> {
     let device: string | undefined;
     for (const path of this.#whiteouts) {
       if (!makePlainDirectory(root, parentOf(path))) continue;
@@ -40,10 +48,10 @@ export class OverlayMarks {
         device = file;
       }
     }
-    const xattrs: Xattrs = { [opaqueXattr()]: Buffer.from('y').toString('base64') };
+    const xattrs: Xattrs = { [this.#opaqueXattr]: OPAQUE_VALUE };
     const opaque = [...this.#opaque].filter((path) => makePlainDirectory(root, path));
     if (opaque.length > 0) {
-      await writeXattrs(
+      await setXattrs(
         root.absolute(''),
         opaque.map((path) => ({ path, xattrs })),
       );

@@ -17,6 +17,8 @@ export interface RawHeader {
 
 const SPACE = 0x20;
 const HEADER = 512;
+const USTAR = Buffer.from('ustar');
+const STAR = Buffer.from('tar\0');
 
 /**
  * Reads a header of any of the old formats: v7, ustar (POSIX), GNU, star. `undefined` for a block of zeros.
@@ -34,13 +36,11 @@ export function readRawHeader(block: Buffer, offset: number): RawHeader | undefi
   if (unsigned !== stored && signedSum(block) !== stored) {
     throw badArchive(offset, 'the checksum of a header is wrong');
   }
-  const magic = block.toString('latin1', 257, 265);
-  const posix = magic.startsWith('ustar\0');
-  const star = posix && block.toString('latin1', 508, 512) === 'tar\0';
-  // GNU's own format keeps times where POSIX keeps the prefix.
-  const prefix = posix ? text(block, 345, star ? 131 : 155) : '';
+  const devices = has(block, 257, USTAR);
+  // GNU's own format, which is `ustar` and a space, keeps times where POSIX keeps the prefix.
+  const posix = devices && block[262] === 0;
+  const prefix = posix ? text(block, 345, has(block, 508, STAR) ? 131 : 155) : '';
   const name = text(block, 0, 100);
-  const devices = magic.startsWith('ustar');
   return {
     name: prefix === '' ? name : `${prefix}/${name}`,
     mode: number(block, 100, 8, 'mode', offset),
@@ -63,11 +63,17 @@ export function badArchive(offset: number, why: string, cause?: unknown): Slipwa
   });
 }
 
+function has(block: Buffer, at: number, bytes: Buffer): boolean {
+  return bytes.every((byte, index) => block[at + index] === byte);
+}
+
 /** Text up to the first NUL. */
 function text(block: Buffer, at: number, length: number): string {
-  if (block[at] === 0) return '';
-  const nul = block.indexOf(0, at);
-  return pathFromBytes(block.subarray(at, nul < 0 || nul > at + length ? at + length : nul));
+  let end = at;
+  let all = 0;
+  for (; end < at + length && block[end] !== 0; end++) all |= block[end] ?? 0;
+  if (end === at) return '';
+  return all < 0x80 ? block.toString('latin1', at, end) : pathFromBytes(block.subarray(at, end));
 }
 
 function number(block: Buffer, at: number, length: number, what: string, offset: number): number {

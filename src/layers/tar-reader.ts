@@ -261,7 +261,7 @@ class TarReader {
   }
 
   #member(raw: RawHeader, at: number): TarMember {
-    const pax = { ...this.#globalPax, ...this.#pax };
+    const pax = this.#pax === undefined ? this.#globalPax : { ...this.#globalPax, ...this.#pax };
     const name = pax.path ?? this.#longName ?? raw.name;
     const link = pax.linkpath ?? this.#longLink ?? raw.linkName;
     this.#pax = undefined;
@@ -289,17 +289,10 @@ class TarReader {
       throw badArchive(at, `the owner ${uid}:${gid} of ${JSON.stringify(name)} is more than ${MOST_OWNER}`);
     const path = cleanPath(name, this.#limits);
     if (path === '' && type !== 'dir') throw unsafeArchive(`its root (${JSON.stringify(name)}) is no directory`);
-    const member = {
-      path,
-      type,
-      mode: raw.mode & 0o7777,
-      uid,
-      gid,
-      size,
-      mtime: pax.mtime ?? raw.mtime,
-      offset: this.#offset,
-      ...(pax.xattrs === undefined ? {} : { xattrs: pax.xattrs }),
-    };
+    const mode = raw.mode & 0o7777;
+    const mtime = pax.mtime ?? raw.mtime;
+    const plain = { path, type, mode, uid, gid, size, mtime, offset: this.#offset };
+    const member = pax.xattrs === undefined ? plain : { ...plain, xattrs: pax.xattrs };
     switch (type) {
       case 'symlink':
         checkLimit(
@@ -330,9 +323,11 @@ const UNCLEAN = /(?:^|\/)\.{0,2}(?:\/|$)/;
 
 /** A name of the tar as a path relative to the root. */
 function cleanPath(name: string, limits: TarLimits): string {
-  checkLimit(Buffer.byteLength(name), limits.pathLength, 'a path is too long');
-  let path = name;
-  if (UNCLEAN.test(name)) {
+  // A character is at most three bytes.
+  if (name.length * 3 > limits.pathLength) checkLimit(Buffer.byteLength(name), limits.pathLength, 'a path is too long');
+  // What most programs put before every name.
+  let path = name.startsWith('./') ? name.slice(2) : name;
+  if (UNCLEAN.test(path)) {
     const parts = name.split('/').filter((part) => part !== '' && part !== '.');
     if (parts.includes('..')) throw unsafeArchive(`the path ${JSON.stringify(name)} leaves the root`);
     path = parts.join('/');

@@ -23,8 +23,9 @@ export function layerEntryOf(member: TarMember): Omit<TocEntry, 'digest'> | unde
   if (member.type === 'char' && member.devMajor === 0 && member.devMinor === 0) {
     throw unsafeArchive(`${JSON.stringify(member.path)} is the device 0/0`);
   }
+  if (member.xattrs === undefined) return member;
   const { xattrs, ...rest } = member;
-  const kept = Object.entries(xattrs ?? {}).filter(([name]) => !isLocalXattr(name));
+  const kept = Object.entries(xattrs).filter(([name]) => !isLocalXattr(name));
   return kept.length === 0 ? rest : { ...rest, xattrs: Object.fromEntries(kept) };
 }
 

@@ -1,7 +1,6 @@
 import {
   chmodSync,
   closeSync,
-  constants,
   fchmodSync,
   fchownSync,
   futimesSync,
@@ -14,10 +13,11 @@ import {
   writeSync,
 } from 'node:fs';
 import { errnoOf, fileSystemError, isSlipwayError, SlipwayError } from '../base/errors.js';
-import { canOwn } from '../base/id-map.js';
+import { covered, type OwnerRanges } from '../base/id-map.js';
 import { joinPath, nameOf, parentOf } from './layer-names.js';
 import { makeNode } from './make-node.js';
 import { namesIn } from './names-in.js';
+import { NEW_FILE, type NewFile, newFileIn } from './new-file.js';
 import { OverlayMarks } from './overlay-marks.js';
 import { fsPath } from './path-bytes.js';
 import { SafeRoot } from './safe-root.js';
@@ -25,13 +25,16 @@ import { checkLimit, DEFAULT_LIMITS, type TarLimits, unsafeArchive } from './tar
 import { readTar } from './tar-reader.js';
 import type { TocEntry } from './toc.js';
 import { layerEntryOf, type TocBuilder } from './toc-builder.js';
-import { writeXattrs, type Xattrs } from './xattrs.js';
+import { writeXattrs, type Xattrs, type XattrWriter } from './xattrs.js';
 
 type Entry = Omit<TocEntry, 'digest'>;
 
 export interface TreeWriterOptions {
   readonly whiteouts: 'apply' | 'overlay';
-  readonly chown: boolean;
+  /** The attribute of an opaque directory, for `overlay`. */
+  readonly opaqueXattr: string;
+  /** Files are given to these owners; undefined: they stay those of this process. */
+  readonly owners?: OwnerRanges;
   readonly setuid: boolean;
   readonly allowDevices: boolean;
   /** Set `security.*` (but for capabilities), `trusted.*` and `system.*` attributes as well as `user.*`. */
@@ -45,6 +48,7 @@ export interface TreeWriterOptions {
  * Reads the tar of a layer and writes what is in it into the directory `root`, listing it in `toc` if that is given.
  *
  * @param root a real, absolute path.
+ * @param setXattrs how extended attributes are set.
  * @throws SlipwayError as unpackLayer does.
  */
 export async function writeTar(
@@ -53,6 +57,7 @@ export async function writeTar(
   options: TreeWriterOptions,
   limits: Partial<TarLimits> = {},
   toc?: TocBuilder,
+  setXattrs: XattrWriter = writeXattrs,
 ): Promise<void> {
   const writer = new TreeWriter(root, options);
   try {
@@ -75,13 +80,12 @@ export async function writeTar(
       },
       limits,
     );
-    await writer.finish();
+    await writer.finish(setXattrs);
   } finally {
     writer.close();
   }
 }
 
-const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 const SETID = 0o6000;
 const CAPABILITY = 'security.capability';
 
@@ -95,6 +99,7 @@ class TreeWriter {
   /** Resolved paths that this layer made, and their parents. Whiteouts leave them alone. */
   readonly #made = new Set<string>();
   readonly #marks: OverlayMarks | undefined;
+  readonly #newFile: NewFile | undefined;
   /** Attributes that directories get in the end, by path in the layer. */
   readonly #directories = new Map<string, Entry>();
   readonly #xattrs = new Map<string, Xattrs>();
@@ -105,7 +110,8 @@ class TreeWriter {
   constructor(root: string, options: TreeWriterOptions) {
     this.#root = new SafeRoot(root);
     this.#options = options;
-    this.#marks = options.whiteouts === 'overlay' ? new OverlayMarks() : undefined;
+    this.#marks = options.whiteouts === 'overlay' ? new OverlayMarks(options.opaqueXattr) : undefined;
+    this.#newFile = newFileIn(root);
   }
 
   /** Makes an entry; a file's content follows. */
@@ -141,10 +147,13 @@ class TreeWriter {
   end(): void {
     if (this.#open === undefined) return;
     const { fd, entry } = this.#open;
+    const mode = this.#modeOf(entry);
+    const got = this.#newFile;
     try {
       // The kernel takes setuid and setgid bits away when the owner changes.
-      if (this.#givesAway(entry)) fchownSync(fd, entry.uid, entry.gid);
-      fchmodSync(fd, this.#modeOf(entry));
+      if (this.#givesAway(entry) && (got?.uid !== entry.uid || got.gid !== entry.gid))
+        fchownSync(fd, entry.uid, entry.gid);
+      if (got === undefined || (mode & got.bits) !== mode) fchmodSync(fd, mode);
       futimesSync(fd, fileTime(entry), fileTime(entry));
     } catch (error) {
       throw failure(error, entry.path);
@@ -154,13 +163,13 @@ class TreeWriter {
   }
 
   /** What can only be done once everything is there: overlayfs's marks, extended attributes, the attributes of directories. */
-  async finish(): Promise<void> {
-    await this.#marks?.write(this.#root);
+  async finish(setXattrs: XattrWriter): Promise<void> {
+    await this.#marks?.write(this.#root, setXattrs);
     const attributes = [...this.#xattrs].flatMap(([path, xattrs]) => {
       const resolved = this.#find(path);
       return resolved === undefined ? [] : [{ path: resolved, xattrs }];
     });
-    if (attributes.length > 0) await writeXattrs(this.#root.absolute(''), attributes);
+    if (attributes.length > 0) await setXattrs(this.#root.absolute(''), attributes);
     // What is inside comes first: a directory that may not be written to or searched closes it off.
     for (const [path, entry] of [...this.#directories].sort(([a], [b]) => (a < b ? 1 : -1))) {
       const resolved = this.#find(path);
@@ -199,9 +208,11 @@ class TreeWriter {
     const resolved = joinPath(this.#root.makeDirectory(parentOf(path)), nameOf(path));
     const file = this.#root.absolute(resolved);
     switch (type) {
-      case 'file':
-        this.#open = { fd: this.#placed(resolved, () => openSync(fsPath(file), NEW_FILE, 0o600)), entry };
+      case 'file': {
+        const mode = this.#newFile === undefined ? 0o600 : this.#modeOf(entry) & 0o777;
+        this.#open = { fd: this.#placed(resolved, () => openSync(fsPath(file), NEW_FILE, mode)), entry };
         break;
+      }
       case 'dir':
         this.#makeDirectory(resolved, file);
         break;
@@ -242,7 +253,7 @@ class TreeWriter {
       const there = this.#root.stat(resolved);
       if (there?.isDirectory() === true) {
         // Its own mode comes in the end; until then its owner must be able to write into it.
-        if (!this.#options.chown) chmodSync(fsPath(file), there.mode | 0o700);
+        if (this.#options.owners === undefined) chmodSync(fsPath(file), there.mode | 0o700);
         return;
       }
       this.#root.remove(resolved, there);
@@ -287,7 +298,7 @@ class TreeWriter {
 
   /** In a user namespace there are owners that nobody in it can be; what they have stays ours. */
   #givesAway({ uid, gid }: Entry): boolean {
-    return this.#options.chown && canOwn(uid, gid);
+    return this.#options.owners !== undefined && covered(this.#options.owners, uid, gid);
   }
 
   #modeOf({ mode }: Entry): number {

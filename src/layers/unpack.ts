@@ -1,20 +1,30 @@
 import { realpath, stat } from 'node:fs/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import { SlipwayError } from '../base/errors.js';
-import { possibleOwners } from '../base/id-map.js';
+import { ownerRanges, possibleOwners } from '../base/id-map.js';
 import type { Digest } from '../image/digest.js';
 import type { Compression } from '../image/media-types.js';
-import { openLayerStream } from './layer-stream.js';
+import { ConfinedWriters } from './confined-writers.js';
+import { type LayerStream, openLayerStream } from './layer-stream.js';
 import { fsPath, pathFromBytes } from './path-bytes.js';
-import { canWriteRemotely, RemoteWriter, type WriterTask } from './remote-writer.js';
-import { isSystemRoot } from './system-root.js';
+import type { RemoteWriter } from './remote-writer.js';
+import { setRequestedXattrs } from './requested-xattrs.js';
+import { isSystemRoot, opaqueXattr } from './system-root.js';
 import type { TarLimits } from './tar-limits.js';
 import { readTar } from './tar-reader.js';
 import type { LayerToc } from './toc.js';
 import { layerEntryOf, TocBuilder } from './toc-builder.js';
 import { type TreeWriterOptions, writeTar } from './tree-writer.js';
+import type { WriterTask } from './writer-protocol.js';
 
-/** Tars up to this many bytes are unpacked before a thread has even started. */
-const SMALL_LAYER = 4 * 1024 * 1024;
+/**
+ * Bytes that are hashed and listed at once. After each the pieces that wait for the writer are sent on: its socket holds what it writes in a
+ * millisecond.
+ */
+const SLICE = 128 * 1024;
+
+/** What is read while the writer is started. */
+const AHEAD = 16 * 1024 * 1024;
 
 export interface UnpackOptions {
   readonly compression: Compression;
@@ -39,6 +49,58 @@ export interface UnpackOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface UnpackerOptions {
+  /** Told who writes the files. */
+  readonly debug?: ((line: string) => void) | undefined;
+}
+
+/**
+ * Unpacks layers, one at a time. The files are written by a process that can reach nothing but `dir`, which is started once for all of them;
+ * where that cannot be, by this process. Either way every path is checked, see {@link unpackLayer}.
+ *
+ * The writer is trusted with one layer no more than with the next one: whoever wants to keep them apart makes the directory of a layer under a new
+ * name when its turn comes, and moves it out of `dir` when it is done.
+ */
+export class Unpacker {
+  readonly #writers: ConfinedWriters;
+
+  /** @param dir all layers are unpacked into it or into directories in it. */
+  constructor(dir: string, { debug = () => {} }: UnpackerOptions = {}) {
+    this.#writers = new ConfinedWriters(dir, debug);
+  }
+
+  /** As {@link unpackLayer}. */
+  async unpack(stream: AsyncIterable<Buffer>, options: UnpackOptions): Promise<LayerToc> {
+    const { compression, limits, progress, signal } = options;
+    const task: WriterTask = {
+      root: await rootOf(options.dir),
+      options: writerOptions(options),
+      limits: limits ?? {},
+    };
+    const layer = openLayerStream(stream, compression, limits, progress);
+    const toc = new TocBuilder();
+    const starting = this.#writers.get(task.options);
+    const tar = await readAhead(stoppable(layer.tar, signal), starting).finally(() => starting);
+    const writer = await starting;
+    if (writer === undefined) {
+      await writeTar(tar, task.root, task.options, task.limits, toc);
+    } else {
+      try {
+        await writeRemotely(tar, writer, task, toc);
+      } catch (error) {
+        await this.close();
+        throw error;
+      }
+    }
+    return finished(toc, layer, options.expect?.diffId);
+  }
+
+  /** Ends the writer, if there is one. */
+  async close(): Promise<void> {
+    await this.#writers.close();
+  }
+}
+
 /**
  * Unpacks a layer that a stranger may have made into `dir`, and gives its table of contents.
  *
@@ -52,83 +114,92 @@ export interface UnpackOptions {
  * @throws SlipwayError E_UNSAFE_ARCHIVE, E_BAD_ARCHIVE, E_UNSUPPORTED (sparse), E_DIGEST_MISMATCH when the diffID is not the expected one,
  * E_NO_SPACE, E_PERMISSION, E_NOT_FOUND when `dir` is missing, E_MISSING_PROGRAM.
  */
-export async function unpackLayer(stream: AsyncIterable<Buffer>, options: UnpackOptions): Promise<LayerToc> {
-  const { compression, dir, whiteouts, expect, limits, progress, signal } = options;
-  const isRoot = isSystemRoot();
-  const root = await rootOf(dir);
-  const how: TreeWriterOptions = {
+export async function unpackLayer(
+  stream: AsyncIterable<Buffer>,
+  options: UnpackOptions & UnpackerOptions,
+): Promise<LayerToc> {
+  const unpacker = new Unpacker(options.dir, options);
+  try {
+    return await unpacker.unpack(stream, options);
+  } finally {
+    await unpacker.close();
+  }
+}
+
+function writerOptions({ whiteouts, limits, chown, setuid, allowDevices }: UnpackOptions): TreeWriterOptions {
+  const systemRoot = isSystemRoot();
+  const giveAway = chown ?? possibleOwners() !== 'single';
+  return {
     whiteouts,
-    chown: options.chown ?? possibleOwners() !== 'single',
-    setuid: options.setuid ?? whiteouts === 'overlay',
-    allowDevices: isRoot && options.allowDevices === true,
-    allXattrs: isRoot,
+    opaqueXattr: opaqueXattr(),
+    ...(giveAway ? { owners: ownerRanges() } : {}),
+    setuid: setuid ?? whiteouts === 'overlay',
+    allowDevices: systemRoot && allowDevices === true,
+    allXattrs: systemRoot,
     capabilities: process.getuid?.() === 0,
     ...(limits?.specialFiles === undefined ? {} : { specialFiles: limits.specialFiles }),
   };
-  const layer = openLayerStream(stream, compression, limits, progress);
-  const toc = new TocBuilder();
-  const tar = stoppable(layer.tar, signal);
-  const first = canWriteRemotely() ? await peek(tar, SMALL_LAYER) : { stream: tar, whole: true };
-  if (first.whole) await writeTar(first.stream, root, how, limits, toc);
-  else await writeInThread(first.stream, { root, options: how, limits: limits ?? {} }, toc);
+}
+
+/** Hashes and lists what is in the tar while the writer writes the files. */
+async function writeRemotely(
+  tar: AsyncIterable<Buffer>,
+  writer: RemoteWriter,
+  task: WriterTask,
+  toc: TocBuilder,
+): Promise<void> {
+  writer.begin(task);
+  await readTar(
+    sentTo(writer, tar),
+    {
+      member: (member) => toc.begin(layerEntryOf(member)),
+      content: (piece) => toc.content(piece),
+      end: () => toc.end(),
+    },
+    task.limits,
+  );
+  await setRequestedXattrs(task.root, await writer.finish(), task.options.opaqueXattr);
+}
+
+async function* sentTo(writer: RemoteWriter, tar: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  for await (const chunk of tar) {
+    await writer.write(chunk);
+    for (let at = 0; at < chunk.length; at += SLICE) {
+      yield chunk.subarray(at, at + SLICE);
+      if (writer.busy) await turn();
+    }
+  }
+}
+
+function finished(toc: TocBuilder, layer: LayerStream, expected: Digest | undefined): LayerToc {
   const diffId = layer.diffId();
-  if (expect?.diffId !== undefined && diffId !== expect.diffId) {
-    throw new SlipwayError(
-      'E_DIGEST_MISMATCH',
-      `the layer unpacks to ${diffId} and not to the promised ${expect.diffId}`,
-      {
-        hint: 'the image is damaged or was tampered with: pull it again from a source you trust',
-      },
-    );
+  if (expected !== undefined && diffId !== expected) {
+    throw new SlipwayError('E_DIGEST_MISMATCH', `the layer unpacks to ${diffId} and not to the promised ${expected}`, {
+      hint: 'the image is damaged or was tampered with: pull it again from a source you trust',
+    });
   }
   return toc.finish(diffId, layer.unpackedSize());
 }
 
-/** Hashes and lists what is in the tar while a thread of its own writes the files. */
-async function writeInThread(tar: AsyncIterable<Buffer>, task: WriterTask, toc: TocBuilder): Promise<void> {
-  const writer = new RemoteWriter(task);
-  try {
-    await readTar(
-      (async function* () {
-        for await (const chunk of tar) {
-          await writer.write(chunk);
-          yield chunk;
-        }
-      })(),
-      {
-        member: (member) => toc.begin(layerEntryOf(member)),
-        content: (piece) => toc.content(piece),
-        end: () => toc.end(),
-      },
-      task.limits,
-    );
-    await writer.finish();
-  } finally {
-    await writer.close();
-  }
-}
-
-/** The same stream, and whether it is no longer than about `size` bytes. Reads as much ahead. */
-async function peek(
-  stream: AsyncGenerator<Buffer>,
-  size: number,
-): Promise<{ stream: AsyncIterable<Buffer>; whole: boolean }> {
+/** Decompresses and hashes the first megabytes while something else is going on. */
+async function readAhead(stream: AsyncGenerator<Buffer>, meanwhile: Promise<unknown>): Promise<AsyncIterable<Buffer>> {
   const ahead: Buffer[] = [];
   let bytes = 0;
-  let whole = false;
-  while (bytes <= size && !whole) {
+  let over = false;
+  const stop = (): void => {
+    over = true;
+  };
+  meanwhile.then(stop, stop);
+  while (!over && bytes < AHEAD) {
     const { value, done } = await stream.next();
-    if (done === true) whole = true;
-    else {
-      ahead.push(value);
-      bytes += value.length;
-    }
+    if (done === true) break;
+    ahead.push(value);
+    bytes += value.length;
   }
-  async function* all(): AsyncGenerator<Buffer> {
+  return (async function* () {
     yield* ahead.splice(0);
     yield* stream;
-  }
-  return { stream: all(), whole };
+  })();
 }
 
 async function* stoppable(stream: AsyncIterable<Buffer>, signal: AbortSignal | undefined): AsyncGenerator<Buffer> {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { type ErrorCode, errnoOf, SlipwayError } from '../base/errors.js';
 import { isLocalXattr } from './layer-names.js';
 import { pathFromBytes, pathToBytes } from './path-bytes.js';
@@ -6,11 +6,21 @@ import { pathFromBytes, pathToBytes } from './path-bytes.js';
 /** Extended attributes of one file, values in base64. */
 export type Xattrs = Readonly<Record<string, string>>;
 
+export interface FileXattrs {
+  /** Relative to a directory that is said beside it. */
+  readonly path: string;
+  readonly xattrs: Xattrs;
+}
+
+/** As {@link writeXattrs}. */
+export type XattrWriter = (dir: string, files: readonly FileXattrs[]) => Promise<void>;
+
 /** The numbers of the system calls llistxattr, lgetxattr, lsetxattr (Linux, syscall(2)): Node has no way to extended attributes. */
 const SYSCALLS: Readonly<Record<string, string>> = { x64: '195 192 189', arm64: '12 9 6' };
 
 /**
- * One process for any number of files. Reads NUL-separated commands `r PATH` and `w PATH NAME HEXVALUE`, relative to its working directory,
+ * One process for any number of files. The program comes first on its standard input (as an argument it would make perl open /dev/null, which a
+ * confined one does not have). Then it reads NUL-separated commands `r PATH` and `w PATH NAME HEXVALUE`, relative to its working directory,
  * and answers each `r` with a line of `HEXNAME=HEXVALUE` separated by spaces. Symbolic links are never followed at the end of a path.
  */
 const PERL = String.raw`
@@ -73,12 +83,14 @@ export async function readXattrs(
 /**
  * Sets extended attributes of many files at once.
  *
- * @param dir what the paths are relative to. The caller has made sure that no parent is a symbolic link that leads elsewhere.
+ * @param dir what the paths are relative to. The caller has made sure that no parent is a symbolic link that leads elsewhere, or that there is
+ * no elsewhere for the process that `start` starts.
  * @throws SlipwayError E_PERMISSION, E_UNSUPPORTED when the file system has none, E_MISSING_PROGRAM when perl is not installed.
  */
 export async function writeXattrs(
   dir: string,
-  files: Iterable<{ readonly path: string; readonly xattrs: Xattrs }>,
+  files: readonly FileXattrs[],
+  start: ProgramStarter = startIn,
 ): Promise<void> {
   await runHelper(
     dir,
@@ -90,6 +102,7 @@ export async function writeXattrs(
         Buffer.from(value, 'base64').toString('hex'),
       ]),
     ),
+    start,
   );
 }
 
@@ -102,7 +115,12 @@ function* commands<T>(items: Iterable<T>, words: (item: T) => string[]): Generat
   }
 }
 
-async function runHelper(dir: string, input: Iterable<Buffer>): Promise<string> {
+/** Starts a program in a directory, with pipes for its standard streams. */
+export type ProgramStarter = (dir: string, words: readonly string[]) => ChildProcessWithoutNullStreams;
+
+const startIn: ProgramStarter = (dir, [program = '', ...args]) => spawn(program, args, { cwd: dir });
+
+async function runHelper(dir: string, input: Iterable<Buffer>, start: ProgramStarter = startIn): Promise<string> {
   const numbers = SYSCALLS[process.arch];
   if (process.platform !== 'linux' || numbers === undefined) {
     throw new SlipwayError(
@@ -110,7 +128,8 @@ async function runHelper(dir: string, input: Iterable<Buffer>): Promise<string> 
       `extended attributes are not supported on ${process.platform}/${process.arch}`,
     );
   }
-  const child = spawn('perl', ['-e', PERL, ...numbers.split(' ')], { cwd: dir, stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = start(dir, ['perl', '-', ...numbers.split(' ')]);
+  child.stdin.write(`${PERL}\n__END__\n`);
   const output: Buffer[] = [];
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => output.push(chunk));

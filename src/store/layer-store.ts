@@ -1,4 +1,5 @@
-import { readFile, rename, stat } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
 import { possibleOwners } from '../base/id-map.js';
@@ -11,7 +12,7 @@ import { indexLayer } from '../layers/index-layer.js';
 import type { PackedLayer } from '../layers/pack.js';
 import type { LayerToc } from '../layers/toc.js';
 import { decodeToc, encodeToc } from '../layers/toc-file.js';
-import { unpackLayer } from '../layers/unpack.js';
+import { Unpacker } from '../layers/unpack.js';
 import { replaceFile, syncDirectory } from './durable.js';
 import type { LocalImage } from './local-image.js';
 import { withLock } from './locks.js';
@@ -94,11 +95,21 @@ export async function readTocs(store: Store, image: Pick<LocalImage, 'manifest' 
 /**
  * The layers of an image, unpacked under `data/overlay2/DIFFID/diff`, lowest first. What is unpacked already is used again.
  * Processes that want the same layer at once share the work.
+ * @param debug is told how the files are written.
  */
-export async function unpackedLayers(store: Store, layers: readonly StoredLayer[]): Promise<UnpackedLayer[]> {
-  const unpacked: UnpackedLayer[] = [];
-  for (const layer of layers) unpacked.push(await unpackedLayer(store, layer));
-  return unpacked;
+export async function unpackedLayers(
+  store: Store,
+  layers: readonly StoredLayer[],
+  debug?: (line: string) => void,
+): Promise<UnpackedLayer[]> {
+  const workplace = new Workplace(store, debug);
+  try {
+    const unpacked: UnpackedLayer[] = [];
+    for (const layer of layers) unpacked.push(await unpackedLayer(store, layer, workplace));
+    return unpacked;
+  } finally {
+    await workplace.close();
+  }
 }
 
 /** Where a layer is, or would be, unpacked: by whom it is decides who owns the files, and where overlayfs keeps its marks. */
@@ -108,10 +119,16 @@ export function layerDirectory(store: Store, diffId: Digest): string {
 }
 
 /** Unpacks layers upon each other into an empty directory, where overlayfs cannot show them merged. */
-export async function unpackMerged(store: Store, layers: readonly StoredLayer[], dir: string): Promise<void> {
+export async function unpackMerged(
+  store: Store,
+  layers: readonly StoredLayer[],
+  dir: string,
+  debug?: (line: string) => void,
+): Promise<void> {
+  const unpacker = new Unpacker(dir, { debug });
   try {
     for (const layer of layers) {
-      await unpackLayer(openLayer(store, layer), {
+      await unpacker.unpack(openLayer(store, layer), {
         compression: layerCompression(layer),
         dir,
         whiteouts: 'apply',
@@ -121,10 +138,47 @@ export async function unpackMerged(store: Store, layers: readonly StoredLayer[],
     }
   } catch (error) {
     throw fileSystemError(error, `unpacking layers into ${dir}`);
+  } finally {
+    await unpacker.close();
   }
 }
 
-async function unpackedLayer(store: Store, layer: StoredLayer): Promise<UnpackedLayer> {
+/**
+ * Where layers are unpacked one after the other, by one writer that reaches nothing else. The place of each has a name that nobody can guess, is
+ * made when its turn comes and moved away when it is done: an archive that would find a way out of its place would find nothing there.
+ */
+class Workplace {
+  readonly #store: Store;
+  readonly #debug: ((line: string) => void) | undefined;
+  #open: { readonly dir: string; readonly unpacker: Unpacker } | undefined;
+
+  constructor(store: Store, debug: ((line: string) => void) | undefined) {
+    this.#store = store;
+    this.#debug = debug;
+  }
+
+  /** A new directory, to be renamed to where it belongs once something has been unpacked in it. */
+  async place(): Promise<{ readonly dir: string; readonly unpacker: Unpacker }> {
+    this.#open ??= await this.#begin();
+    const dir = join(this.#open.dir, randomBytes(16).toString('hex'));
+    await mkdir(dir);
+    return { dir, unpacker: this.#open.unpacker };
+  }
+
+  async close(): Promise<void> {
+    if (this.#open === undefined) return;
+    await this.#open.unpacker.close();
+    await removeTree(this.#open.dir);
+  }
+
+  async #begin(): Promise<{ readonly dir: string; readonly unpacker: Unpacker }> {
+    const dir = await this.#store.temp.path('layers');
+    await makeDirectory(dir);
+    return { dir, unpacker: new Unpacker(dir, { debug: this.#debug }) };
+  }
+}
+
+async function unpackedLayer(store: Store, layer: StoredLayer, workplace: Workplace): Promise<UnpackedLayer> {
   const home = layerDirectory(store, layer.diffId);
   const unpacked = { dir: join(home, 'diff') };
   const ready = await keptToc(store, layer.diffId);
@@ -133,11 +187,11 @@ async function unpackedLayer(store: Store, layer: StoredLayer): Promise<Unpacked
   return withLock(`${home}.lock`, 'exclusive', `layer ${layer.diffId}`, async () => {
     const toc = await keptToc(store, layer.diffId);
     if (toc !== undefined && (await isDirectory(home))) return { ...unpacked, toc };
-    const temp = await store.temp.path('layer');
     try {
+      const { dir: temp, unpacker } = await workplace.place();
       const dir = join(temp, 'diff');
       await makeDirectory(dir);
-      const made = await unpackLayer(openLayer(store, layer), {
+      const made = await unpacker.unpack(openLayer(store, layer), {
         compression: layerCompression(layer),
         dir,
         whiteouts: 'overlay',
@@ -149,7 +203,6 @@ async function unpackedLayer(store: Store, layer: StoredLayer): Promise<Unpacked
       await syncDirectory(dirname(home));
       return { ...unpacked, toc: made };
     } catch (error) {
-      await removeTree(temp);
       throw fileSystemError(error, `unpacking layer ${layer.diffId}`);
     }
   });

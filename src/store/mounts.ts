@@ -31,9 +31,15 @@ export interface ImageMount {
 /**
  * Mounts the merged rootfs of an image, read-only. Without `target`, at a directory of the store.
  * Mounting the same image at the same place again changes nothing.
+ * @param debug as of unpackedLayers.
  * @throws SlipwayError E_MOUNT when the target is not an empty directory, E_PERMISSION, E_MISSING_PROGRAM.
  */
-export async function mountImage(store: Store, image: LocalImage, target?: string): Promise<ImageMount> {
+export async function mountImage(
+  store: Store,
+  image: LocalImage,
+  target?: string,
+  debug?: (line: string) => void,
+): Promise<ImageMount> {
   const dir = await store.directory('data', 'mounts');
   const place =
     target === undefined
@@ -59,7 +65,7 @@ export async function mountImage(store: Store, image: LocalImage, target?: strin
     });
   }
   await store.use(async () => {
-    const layers = await unpackedLayers(store, layersOf(image));
+    const layers = await unpackedLayers(store, layersOf(image), debug);
     // The record comes first: a collection must never remove layers under a mount, at worst it keeps some too long.
     await replaceFile(recordFile(dir, place), await store.temp.path('mount'), JSON.stringify(mount));
     try {

@@ -39,12 +39,12 @@ export async function openWritableTree(
   const dir = join(home, 'rootfs');
   await mkdir(dir);
   try {
-    return await overlay(store, layers, tree, home, dir);
+    return await overlay(store, layers, tree, home, dir, reporter);
   } catch (error) {
     if (!isSlipwayError(error, 'E_MOUNT', 'E_PERMISSION', 'E_UNSUPPORTED')) throw error;
     if (!warned) reporter.warn(`the layers are unpacked anew for every RUN, which is slow: ${error.message}`);
     warned = true;
-    return await copy(store, layers, tree, dir);
+    return await copy(store, layers, tree, dir, reporter);
   }
 }
 
@@ -54,8 +54,9 @@ async function overlay(
   tree: MergedTree,
   home: string,
   dir: string,
+  reporter: Reporter,
 ): Promise<WritableTree> {
-  const unpacked = await unpackedLayers(store, layers);
+  const unpacked = await unpackedLayers(store, layers, reporter.debug);
   const inside = (name: string): string => join(home, name);
   for (const name of ['upper', 'work', 'links']) await mkdir(inside(name));
   const upper = inside('upper');
@@ -80,8 +81,9 @@ async function copy(
   layers: readonly StoredLayer[],
   tree: MergedTree,
   dir: string,
+  reporter: Reporter,
 ): Promise<WritableTree> {
-  await unpackMerged(store, layers, dir);
+  await unpackMerged(store, layers, dir, reporter.debug);
   const since = await dressRoot(dir, tree);
   const before = snapshotTree(dir);
   return { dir, since, changes: () => treeChanges(dir, before, tree), release: async () => {} };

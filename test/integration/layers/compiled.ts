@@ -1,26 +1,25 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import ts from 'typescript';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { buildSync } from 'esbuild';
 
 const project = fileURLToPath(new URL('../../..', import.meta.url));
 
-/** Compiles this room and what it imports into `dir`, for tests that need a process of their own. */
+/** Compiles this room with all that it imports into `dir/layers`, for tests that need a process of their own. */
 export function compileLayers(dir: string): void {
-  symlinkSync(join(project, 'node_modules'), join(dir, 'node_modules'));
   writeFileSync(join(dir, 'package.json'), '{"type":"module"}');
-  const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022, verbatimModuleSyntax: true };
-  for (const room of ['base', 'image', 'layers']) {
-    mkdirSync(join(dir, room));
-    for (const file of readdirSync(join(project, 'src', room)).filter((name) => name.endsWith('.ts'))) {
-      const source = readFileSync(join(project, 'src', room, file), 'utf8');
-      writeFileSync(
-        join(dir, room, file.replace(/\.ts$/, '.js')),
-        ts.transpileModule(source, { compilerOptions }).outputText,
-      );
-    }
-  }
+  buildSync({
+    absWorkingDir: project,
+    entryPoints: readdirSync(join(project, 'src/layers')).map((file) => `src/layers/${file}`),
+    outdir: join(dir, 'layers'),
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20.15',
+    logLevel: 'error',
+  });
 }
 
 /**
@@ -44,4 +43,10 @@ export function runCompiled<T>(
   });
   if (status !== 0) throw new Error(`the process ended with ${status}: ${stderr}`);
   return JSON.parse(stdout) as T;
+}
+
+/** The compiled room, whose files are written by a process of their own, in this process. */
+export async function importLayers(dir: string): Promise<typeof import('../../../src/layers/unpack.js')> {
+  compileLayers(dir);
+  return import(/* @vite-ignore */ pathToFileURL(join(dir, 'layers/unpack.js')).href);
 }

@@ -31,6 +31,8 @@ const PACK = (file: string, compression: string) => `
   console.log(JSON.stringify({ digest, diffId: toc.diffId, same, peak: process.resourceUsage().maxRSS }));
 `;
 
+const CONFINED = expect.stringContaining('unpacking in a process that reaches');
+
 /** Something of everything: what cannot be compressed, what can, and nothing but zeros. */
 function bigFile(dir: string, megabytes: number): string {
   const file = join(dir, 'input');
@@ -52,16 +54,18 @@ describe('in a process of its own', () => {
     });
   });
 
-  /** Layers this big are written by a thread, which is only there when the program is compiled. */
+  /** More than is on its way to the process that writes files at once. */
   const BIG = 6_000_000;
   const UNPACK = (options: string) => `
     import { createReadStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
     import { unpackLayer } from './layers/unpack.js';
     mkdirSync('out');
-    const outcome = await unpackLayer(createReadStream('layer.tar'), { compression: 'none', dir: 'out', whiteouts: 'apply', ...${options} })
+    const said = [];
+    const debug = (line) => said.push(line);
+    const outcome = await unpackLayer(createReadStream('layer.tar'), { compression: 'none', dir: 'out', whiteouts: 'apply', debug, ...${options} })
       .then((toc) => ({ entries: toc.entries.length }), (error) => ({ name: error.name, code: error.code, message: error.message, hint: error.hint }));
     const text = (file) => (existsSync(file) ? readFileSync(file, 'utf8') : undefined);
-    console.log(JSON.stringify({ ...outcome, secret: text('secret'), inside: text('out/secret') }));
+    console.log(JSON.stringify({ ...outcome, said, secret: text('secret'), inside: text('out/secret') }));
   `;
 
   it.each<[string, RawMember[], string, object]>([
@@ -105,12 +109,12 @@ describe('in a process of its own', () => {
       '{ signal: AbortSignal.abort(new Error("enough")) }',
       { name: 'Error', message: 'enough' },
     ],
-  ])('a thread that writes files: %s', async (_, members, options, expected) => {
+  ])('one that another writes files for: %s', async (_, members, options, expected) => {
     await withDirectory((dir) => {
       compileLayers(dir);
       writeFileSync(join(dir, 'secret'), 'secret');
       writeFileSync(join(dir, 'layer.tar'), rawTar({ name: 'first', content: 'x'.repeat(BIG) }, ...members));
-      expect(runCompiled(dir, UNPACK(options))).toMatchObject({ secret: 'secret', ...expected });
+      expect(runCompiled(dir, UNPACK(options))).toMatchObject({ secret: 'secret', said: [CONFINED], ...expected });
     });
   });
 
@@ -144,15 +148,17 @@ describe('in a process of its own', () => {
           import { createReadStream, mkdirSync, readdirSync, statSync } from 'node:fs';
           import { unpackLayer } from './layers/unpack.js';
           mkdirSync('out');
+          let said;
+          const debug = (line) => { said = line; };
           for (const name of ['lower.tar', 'upper.tar', 'lower.tar']) {
-            await unpackLayer(createReadStream(name), { compression: 'none', dir: 'out', whiteouts: 'apply' });
+            await unpackLayer(createReadStream(name), { compression: 'none', dir: 'out', whiteouts: 'apply', debug });
           }
           const { uid, mode } = statSync('out/d/old');
-          console.log(JSON.stringify({ names: readdirSync('out/d'), uid, mode: mode & 0o7777, closed: statSync('out/closed').mode & 0o7777 }));
+          console.log(JSON.stringify({ said, names: readdirSync('out/d'), uid, mode: mode & 0o7777, closed: statSync('out/closed').mode & 0o7777 }));
         `;
         const user = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
         const result = runCompiled(dir, script, {}, user);
-        expect(result).toEqual({ names: ['new', 'old'], uid: 65534, mode: 0o755, closed: 0o500 });
+        expect(result).toEqual({ said: CONFINED, names: ['new', 'old'], uid: 65534, mode: 0o755, closed: 0o500 });
       });
     });
 
@@ -164,16 +170,18 @@ describe('in a process of its own', () => {
           import { unpackLayer } from './layers/unpack.js';
           import { mountOverlay, unmount } from './layers/overlay.js';
           for (const name of ['lower', 'upper', 'target']) mkdirSync(name);
+          let said;
+          const debug = (line) => { said = line; };
           for (const name of ['lower', 'upper']) {
-            await unpackLayer(createReadStream(name + '.tar'), { compression: 'none', dir: name, whiteouts: 'overlay' });
+            await unpackLayer(createReadStream(name + '.tar'), { compression: 'none', dir: name, whiteouts: 'overlay', debug });
           }
           await mountOverlay({ lower: ['lower', 'upper'], target: 'target' });
           const names = [readdirSync('target'), readdirSync('target/d')];
           await unmount('target');
-          console.log(JSON.stringify({ names, after: readdirSync('target') }));
+          console.log(JSON.stringify({ said, names, after: readdirSync('target') }));
         `;
         const result = runCompiled(dir, script, {}, ['unshare', '-Urm']);
-        expect(result).toEqual({ names: [['closed', 'd'], ['new']], after: [] });
+        expect(result).toEqual({ said: CONFINED, names: [['closed', 'd'], ['new']], after: [] });
       });
     });
 
