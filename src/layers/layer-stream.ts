@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type Digest, sha256Digest } from '../image/digest.js';
 import type { Compression } from '../image/media-types.js';
-import { decompress } from './decompress.js';
-import { checkLimit, DEFAULT_LIMITS, type TarLimits } from './tar-limits.js';
-
-const RATIO_FREE = 1024 ** 3;
+import { decompressBounded } from './bounded-decompress.js';
+import type { TarLimits } from './tar-limits.js';
 
 /** The uncompressed tar of a layer, and what has been learnt of it once it has been read to its end. */
 export interface LayerStream {
@@ -27,21 +25,11 @@ export function openLayerStream(
   limits: Partial<TarLimits> = {},
   progress?: (bytes: number) => void,
 ): LayerStream {
-  const ratio = limits.ratio ?? DEFAULT_LIMITS.ratio;
   const hashing = createHash('sha256');
-  let taken = 0;
   let given = 0;
-  async function* counted(): AsyncGenerator<Buffer> {
-    for await (const chunk of stream) {
-      taken += chunk.length;
-      progress?.(chunk.length);
-      yield chunk;
-    }
-  }
   async function* hashed(): AsyncGenerator<Buffer> {
-    for await (const chunk of decompress(counted(), compression)) {
+    for await (const chunk of decompressBounded(stream, compression, limits, progress)) {
       given += chunk.length;
-      if (given > RATIO_FREE) checkLimit(given / taken, ratio, 'its compression ratio is suspicious');
       hashing.update(chunk);
       yield chunk;
     }

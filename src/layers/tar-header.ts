@@ -79,6 +79,25 @@ export function writeTarHeader(target: Buffer, at: number, entry: PackEntry, mti
   return records.length === 0 ? undefined : paxHeader(records);
 }
 
+/**
+ * The header of a plain file, root's, of the year 1970, with a path that ustar can hold. It is one block whatever the size is, so that it can be
+ * written again when the size turns out to be another: a size over 8 GiB is in the notation of GNU tar (base 256), which Go and bsdtar read too.
+ */
+export function plainFileHeader(path: string, size: number): Buffer {
+  const block = Buffer.alloc(TAR_BLOCK);
+  const large = size > MAX_OCTAL_11;
+  const entry: PackEntry = { path, type: 'file', mode: 0o644, uid: 0, gid: 0, size: large ? 0 : size, mtime: 0 };
+  if (writeTarHeader(block, 0, entry, 0) !== undefined)
+    throw new SlipwayError('E_INTERNAL', `${path} does not fit into a plain header`);
+  if (large) {
+    block.fill(0, 124, 136);
+    block[124] = 0x80;
+    block.writeBigUInt64BE(BigInt(size), 128);
+    writeChecksum(block, 0);
+  }
+  return block;
+}
+
 function checkFields(entry: PackEntry, name: string, link: string): void {
   const bad =
     name.includes('\0') || link.includes('\0')

@@ -80,6 +80,32 @@ export async function readTar(
   reader.finish();
 }
 
+/** Bytes that are read at once to find headers; of large content no more is read. */
+const SCAN_CHUNK = 64 * 1024;
+
+/**
+ * Finds the members of a tar that can be read at any place, without reading their content: see {@link readTar}, whose errors it has.
+ * @param read the bytes from `offset` on: as many as `length`, or up to the end.
+ * @param size of the whole tar.
+ */
+export async function scanTar(
+  read: (offset: number, length: number) => Promise<Buffer>,
+  size: number,
+  onMember: (member: TarMember) => void,
+  limits: Partial<TarLimits> = {},
+): Promise<void> {
+  const reader = new TarReader({ member: (member) => void onMember(member) }, { ...DEFAULT_LIMITS, ...limits });
+  let at = 0;
+  while (at < size && !reader.ended) {
+    const chunk = await read(at, Math.min(SCAN_CHUNK, size - at));
+    if (chunk.length === 0) throw badArchive(at, 'it has become shorter');
+    await reader.push(chunk);
+    at += chunk.length + reader.passOver();
+  }
+  if (at > size) throw badArchive(size, 'it ends in the middle of an entry');
+  reader.finish();
+}
+
 class TarReader {
   readonly #handler: TarHandler;
   readonly #limits: TarLimits;
@@ -152,6 +178,22 @@ class TarReader {
           at = chunk.length;
       }
     }
+  }
+
+  /** True once the end of the archive has been seen; what follows means nothing. */
+  get ended(): boolean {
+    return this.#state === 'after';
+  }
+
+  /** Leaves out the rest of the content that is being read. @returns its bytes, which must not be pushed. */
+  passOver(): number {
+    if (this.#state !== 'content') return 0;
+    const passed = this.#left;
+    checkLimit(this.#offset + passed, this.#limits.totalBytes, 'it is too big');
+    this.#offset += passed;
+    this.#left = 0;
+    this.#beginPadding();
+    return passed;
   }
 
   finish(): void {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { TarLimits } from '../../../src/layers/tar-limits.js';
-import { readTar, type TarMember } from '../../../src/layers/tar-reader.js';
+import { readTar, scanTar, type TarMember } from '../../../src/layers/tar-reader.js';
 import { gnuLong, inPieces, pax, paxRecord, type RawMember, rawMember, rawTar } from './raw-tar.js';
 
 type Read = TarMember & { readonly text: string };
@@ -311,3 +311,67 @@ function fixChecksums(tar: Buffer): void {
     tar.write(`${sum.toString(8).padStart(6, '0')}\0 `, at + 148);
   }
 }
+
+describe('finding members without reading their content', () => {
+  /** Members and how many bytes were read for them. */
+  async function scan(tar: Buffer, size = tar.length, limits: Partial<TarLimits> = {}) {
+    const members: TarMember[] = [];
+    let bytes = 0;
+    const from = async (offset: number, length: number): Promise<Buffer> => {
+      const chunk = tar.subarray(offset, offset + length);
+      bytes += chunk.length;
+      return chunk;
+    };
+    await scanTar(from, size, (member) => members.push(member), limits);
+    return { members, bytes };
+  }
+
+  it('finds what reading finds, wherever the chunks end', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ size: fc.integer({ min: 0, max: 200_000 }), long: fc.boolean() }), { maxLength: 8 }),
+        async (files) => {
+          const tar = rawTar(
+            ...files.flatMap(({ size, long }, index) => [
+              ...(long ? [pax({ path: `${index}/${'p'.repeat(300)}` })] : []),
+              { name: `${index}`, content: Buffer.alloc(size, index) },
+            ]),
+          );
+          const { members } = await scan(tar);
+          expect(members).toEqual((await read(tar)).map(({ text: _, ...member }) => member));
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('passes over large content, and over what follows the end', async () => {
+    const big = Buffer.alloc(5_000_000, 1);
+    const tar = Buffer.concat([rawTar({ name: 'a', content: big }, { name: 'b', content: big }), big]);
+    const { members, bytes } = await scan(tar);
+    expect(members.map(({ path, offset }) => [path, offset])).toEqual([
+      ['a', 512],
+      ['b', 5_000_192 + 1024],
+    ]);
+    expect(bytes).toBeLessThan(400_000);
+  });
+
+  it('refuses what is cut off in content, in a header and in an extended header', async () => {
+    const tar = rawTar({ name: 'a', content: Buffer.alloc(1_000_000) }, { name: 'b' });
+    await expect(scan(tar.subarray(0, 900_000))).rejects.toEqual(failing('E_BAD_ARCHIVE', /middle of an entry/));
+    await expect(scan(tar.subarray(0, 1_000_448 + 512 + 100))).rejects.toEqual(failing('E_BAD_ARCHIVE'));
+    const described = rawTar(pax({ path: 'x' }), { name: 'a' });
+    await expect(scan(described.subarray(0, 1024))).rejects.toEqual(failing('E_BAD_ARCHIVE', /extended header/));
+    // a file that has become shorter since its size was asked
+    await expect(scan(tar.subarray(0, 900_000), tar.length)).rejects.toEqual(failing('E_BAD_ARCHIVE'));
+  });
+
+  it('keeps the limits, also for what it does not read', async () => {
+    const tar = rawTar({ name: 'a', content: Buffer.alloc(200_000) }, { name: '../b' });
+    await expect(scan(tar)).rejects.toEqual(failing('E_UNSAFE_ARCHIVE', /leaves the root/));
+    await expect(scan(tar, tar.length, { totalBytes: 150_000 })).rejects.toEqual(
+      failing('E_UNSAFE_ARCHIVE', /too big/),
+    );
+    await expect(scan(tar, tar.length, { entries: 0 })).rejects.toEqual(failing('E_UNSAFE_ARCHIVE', /too many/));
+  });
+});
