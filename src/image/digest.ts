@@ -39,6 +39,12 @@ export function digestOf(bytes: Uint8Array | string): Digest {
   return sha256Digest(createHash('sha256').update(bytes).digest('hex'));
 }
 
+/** The digest of some bytes held in memory, by the algorithm of another. */
+export function digestAs(like: Digest, bytes: Uint8Array): Digest {
+  const algorithm = algorithmOf(like);
+  return parseDigest(`${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`);
+}
+
 /** Makes a Digest of a sha256 given in hexadecimal. */
 export function sha256Digest(hex: string): Digest {
   return parseDigest(`sha256:${hex}`);

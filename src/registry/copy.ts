@@ -7,6 +7,7 @@ import { successors } from '../image/graph.js';
 import { isIndexType, isManifestType, isNondistributable } from '../image/media-types.js';
 import type { Descriptor } from '../image/oci.js';
 import type { ContentDocument, ContentSource, ContentTarget, Placement } from './content.js';
+import { PassingBlob } from './passing-blob.js';
 
 /** Blobs on their way at the same time. */
 const PARALLEL = 6;
@@ -31,7 +32,7 @@ export interface CopyResult {
 /**
  * Copies everything that `root` reaches from one place to another, children first: blobs six at a time, then manifests, then indexes, the
  * root last. What is at the target already is not sent again. Nondistributable layers stay where they are: the image spec forbids
- * their upload, and a pull takes them from the registry only when it has them. Each blob is verified by the target.
+ * their upload, and a pull takes them from the registry only when it has them. Each blob is verified, by the target or on the way.
  * @throws SlipwayError of the side that failed; what arrived before stays and is re-used by the next try.
  */
 export async function copyGraph(
@@ -42,7 +43,8 @@ export async function copyGraph(
 ): Promise<CopyResult> {
   const { documents, blobs } = await walk(source, root);
   const total = { copied: 0, reused: 0 };
-  await mapLimit(blobs, PARALLEL, async (blob, _, failing) => {
+  target.expect?.(blobs.filter(({ mediaType }) => !isNondistributable(mediaType)));
+  await mapLimit(blobs, target.parallel ?? PARALLEL, async (blob, _, failing) => {
     const signal = ending === undefined ? failing : AbortSignal.any([failing, ending]);
     const placement = await copyBlob(source, target, blob, reporter, signal);
     if (placement === undefined) return;
@@ -81,13 +83,29 @@ export async function copyBlob(
         hint: 'the image is incomplete there: pull or build it again',
       });
     }
-    const open = (start: number, end: number): AsyncIterable<Uint8Array> => source.open(blob, start, end, signal);
-    const placement = await target.pushBlob(blob, open, (bytes) => task.advance(bytes), signal);
+    const placement = await push(source, target, blob, (bytes) => task.advance(bytes), signal);
     task.done(placement === 'copied' ? formatBytes(blob.size) : placement);
     return placement;
   } catch (error) {
     task.fail();
     throw error;
+  }
+}
+
+async function push(
+  source: ContentSource,
+  target: ContentTarget,
+  blob: Descriptor,
+  onProgress: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<Placement> {
+  const open = (start: number, end: number): AsyncIterable<Uint8Array> => source.open(blob, start, end, signal);
+  if (source.verified === true || target.trusting !== true) return target.pushBlob(blob, open, onProgress, signal);
+  const passing = new PassingBlob(blob, source.label, open);
+  try {
+    return await target.pushBlob(blob, (start, end) => passing.read(start, end), onProgress, signal);
+  } finally {
+    await passing.close();
   }
 }
 

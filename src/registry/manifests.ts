@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import { SlipwayError } from '../base/errors.js';
-import { algorithmOf, type Digest, digestOf, isDigest, parseDigest } from '../image/digest.js';
+import { type Digest, digestAs, digestOf, isDigest, parseDigest } from '../image/digest.js';
 import { isIndexType, isManifestType, MEDIA } from '../image/media-types.js';
 import { type Descriptor, type ImageDocument, MANIFEST_LIMIT, parseImageDocument } from '../image/oci.js';
 import { repositoryScope, type Scope } from './scope.js';
@@ -73,9 +72,9 @@ export class Manifests {
     const answer = await this.#session.answer(this.#request('GET', reference, [200], signal), MANIFEST_LIMIT);
     const { bytes } = answer;
     const said = headerOf(answer, 'docker-content-digest');
-    const digest = isDigest(reference) ? hashAs(reference, bytes) : digestOf(bytes);
+    const digest = isDigest(reference) ? digestAs(reference, bytes) : digestOf(bytes);
     for (const expected of [isDigest(reference) ? reference : undefined, said]) {
-      if (expected === undefined || !isDigest(expected) || hashAs(expected, bytes) === expected) continue;
+      if (expected === undefined || !isDigest(expected) || digestAs(expected, bytes) === expected) continue;
       throw new SlipwayError('E_DIGEST_MISMATCH', `${what} has the digest ${digest}, ${expected} was expected`, {
         hint: 'the content is damaged or was tampered with; nothing of it was kept',
         details: { expected, actual: digest },
@@ -170,11 +169,6 @@ export class Manifests {
   #name(reference: string): string {
     return `${this.#session.host}/${this.#repository}${isDigest(reference) ? '@' : ':'}${reference}`;
   }
-}
-
-function hashAs(like: Digest, bytes: Uint8Array): Digest {
-  const algorithm = algorithmOf(like);
-  return parseDigest(`${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`);
 }
 
 /** The media type of a Content-Type that names a document; undefined for anything else: then the document speaks for itself. */

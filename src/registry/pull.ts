@@ -132,7 +132,7 @@ async function fetchFrom(
   const source = withKnownDocuments(remoteSource(repository), storeSource(store));
   const through: ContentDocument[] = [];
   const root = all ? found : await choose(source, found, platform, reference.name, through);
-  const result = await copyGraph(source, storeTarget(store, prover), root, {
+  const result = await copyGraph(source, storeTarget(store, { prover }), root, {
     reporter,
     signal,
     onBlob: ({ digest }) => store.noteSource(digest, repository.host, repository.name),

@@ -24,6 +24,7 @@ export function remoteTarget(repository: Repository, { root, mountFrom }: Remote
   const referenceOf = (digest: Digest): string => (root?.digest === digest ? root.tag : digest);
   return {
     label: `${repository.host}/${repository.name}`,
+    trusting: true,
     has({ digest, mediaType }, signal) {
       return isManifestType(mediaType) || isIndexType(mediaType)
         ? repository.manifests.has(referenceOf(digest), digest, signal)

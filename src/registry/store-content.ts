@@ -1,6 +1,6 @@
 import { errnoOf, SlipwayError } from '../base/errors.js';
 import { type Descriptor, MANIFEST_LIMIT, parseImageDocument } from '../image/oci.js';
-import { receiveBlob } from '../store/partial-blob.js';
+import { type BlobPlace, receiveBlob } from '../store/partial-blob.js';
 import type { LayerProver } from '../store/prove/layer-prover.js';
 import type { Store } from '../store/store.js';
 import type { ContentSource, ContentTarget } from './content.js';
@@ -10,6 +10,7 @@ import { interruptible } from './interruptible.js';
 export function storeSource(store: Store): ContentSource {
   return {
     label: 'the store',
+    verified: true,
     has: (descriptor) => hasBlob(store, descriptor),
     async document(descriptor) {
       const bytes = await store.readBlob(descriptor, MANIFEST_LIMIT);
@@ -19,24 +20,27 @@ export function storeSource(store: Store): ContentSource {
   };
 }
 
-/** The local store as a place to copy to. @param prover reads layers while they arrive. */
-export function storeTarget(store: Store, prover?: LayerProver): ContentTarget {
+/** The local store, or another place of blobs, as one to copy to. @param prover reads layers while they arrive. */
+export function storeTarget(
+  place: BlobPlace,
+  { label = 'the store', prover }: { readonly label?: string; readonly prover?: LayerProver | undefined } = {},
+): ContentTarget {
   return {
-    label: 'the store',
-    has: (descriptor) => hasBlob(store, descriptor),
+    label,
+    has: (descriptor) => hasBlob(place, descriptor),
     pushBlob: (descriptor, open, onProgress, signal) =>
-      receiveBlob(store, descriptor, { open, onProgress, signal, follow: prover?.follow(descriptor) }),
+      receiveBlob(place, descriptor, { open, onProgress, signal, follow: prover?.follow(descriptor) }),
     async pushDocument({ descriptor, bytes }) {
       const { digest, size } = descriptor;
-      const writer = await store.newBlob(digest);
+      const writer = await place.blobs.create(digest);
       await writer.write(bytes);
       await writer.commit({ digest, size });
     },
   };
 }
 
-async function hasBlob(store: Store, { digest, size }: Descriptor): Promise<boolean> {
-  return (await store.blobSize(digest)) === size;
+async function hasBlob({ blobs }: BlobPlace, { digest, size }: Descriptor): Promise<boolean> {
+  return (await blobs.size(digest)) === size;
 }
 
 async function* readStored(

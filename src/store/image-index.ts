@@ -17,19 +17,26 @@ export interface StoredImage {
   readonly descriptor: Descriptor;
 }
 
-const layoutIndexSchema = z.looseObject({ schemaVersion: z.literal(2), manifests: z.array(descriptorSchema) });
+const layoutIndexSchema = z.looseObject({
+  schemaVersion: z.literal(2),
+  manifests: z.array(descriptorSchema),
+  annotations: z.record(z.string(), z.string()).optional(),
+});
 type LayoutIndex = z.infer<typeof layoutIndexSchema>;
 
-/** `index.json` of the layout: the names. Readers need no lock, for it is only ever replaced whole. */
+/** `index.json` of a layout: the names. Readers need no lock, for it is only ever replaced whole. */
 export class ImageIndex {
   readonly #file: string;
   readonly #lockFile: string;
   readonly #temp: TempSpace;
+  readonly #what: string;
 
-  constructor(file: string, lockFile: string, temp: TempSpace) {
+  /** @param what names it in the message when others lock it too long. */
+  constructor(file: string, lockFile: string, temp: TempSpace, what = 'the index of the store') {
     this.#file = file;
     this.#lockFile = lockFile;
     this.#temp = temp;
+    this.#what = what;
   }
 
   /** All names, sorted. */
@@ -62,7 +69,7 @@ export class ImageIndex {
    * @returns where the old one is.
    */
   async rewrite(images: readonly StoredImage[]): Promise<string> {
-    return withLock(this.#lockFile, 'exclusive', 'the index of the store', async () => {
+    return withLock(this.#lockFile, 'exclusive', this.#what, async () => {
       const kept = `${this.#file}.damaged-${Date.now()}`;
       await link(this.#file, kept);
       const manifests = images.map(({ name, descriptor }) => named(name, descriptor));
@@ -85,6 +92,21 @@ export class ImageIndex {
     ]);
   }
 
+  /** Adds an image that has no name; once only. */
+  async addNameless(descriptor: Descriptor): Promise<void> {
+    await this.#change((manifests) => [
+      ...manifests.filter(
+        ({ digest, annotations }) => digest !== descriptor.digest || annotations?.[REF_NAME] !== undefined,
+      ),
+      descriptor,
+    ]);
+  }
+
+  /** Says something about the index as a whole. */
+  async annotate(annotations: Readonly<Record<string, string>>): Promise<void> {
+    await this.#change((manifests) => [...manifests], annotations);
+  }
+
   /** Forgets a name; false when there was none. */
   async untag(name: string): Promise<boolean> {
     let found = false;
@@ -96,11 +118,16 @@ export class ImageIndex {
     return found;
   }
 
-  async #change(edit: (manifests: readonly Descriptor[]) => Descriptor[]): Promise<void> {
-    await withLock(this.#lockFile, 'exclusive', 'the index of the store', async () => {
+  async #change(
+    edit: (manifests: readonly Descriptor[]) => Descriptor[],
+    annotations: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    await withLock(this.#lockFile, 'exclusive', this.#what, async () => {
       const index = await this.#read();
       const manifests = edit(index.manifests);
-      const bytes = JSON.stringify({ ...index, manifests });
+      const all = { ...index.annotations, ...annotations };
+      const more = Object.keys(all).length === 0 ? {} : { annotations: all };
+      const bytes = JSON.stringify({ ...index, manifests, ...more });
       await replaceFile(this.#file, await this.#temp.path('index.json'), bytes);
     });
   }

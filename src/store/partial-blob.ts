@@ -5,14 +5,20 @@ import { join } from 'node:path';
 import { errnoOf, fileSystemError, isSlipwayError, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
 import { algorithmOf, type Digest, hexOf } from '../image/digest.js';
+import type { Blobs } from './blobs.js';
 import { FileSink } from './file-sink.js';
 import { type FileLock, tryLock } from './locks.js';
 import { PARTIAL_CONTENT, partialName } from './partial-names.js';
-import type { Store } from './store.js';
-import { removeCorner } from './temp.js';
+import { removeCorner, type TempSpace } from './temp.js';
 
 /** Below this many bytes a second download costs less than the lock. */
 const SHARED_FROM = 256 * 1024;
+
+/** Where blobs are kept, and what is unfinished of them: the store, or another OCI layout. */
+export interface BlobPlace {
+  readonly blobs: Blobs;
+  readonly temp: TempSpace;
+}
 
 export interface ReceiveOptions {
   /** The bytes of the blob from `start` on, up to but without `end`. */
@@ -37,18 +43,18 @@ export interface BlobFollower {
 }
 
 /**
- * Brings a blob into the store. Processes that want the same one share the work: one receives it, the others wait for that. What has
+ * Brings a blob into the store, or another place. Processes that want the same one share the work: one receives it, the others wait for that. What has
  * arrived when one is interrupted, or killed, stays for a day, and whoever comes next goes on there, having hashed it again.
  * @returns `exists` when another process has brought it meanwhile.
  * @throws SlipwayError E_DIGEST_MISMATCH, E_SIZE_MISMATCH: nothing is kept. E_NO_SPACE. Errors of `open`: what has arrived is kept.
  */
 export async function receiveBlob(
-  store: Store,
+  place: BlobPlace,
   { digest, size }: { readonly digest: Digest; readonly size: number },
   { open: source, onProgress = () => {}, signal, replace = false, follow }: ReceiveOptions,
 ): Promise<'exists' | 'copied'> {
   if (size < SHARED_FROM && !replace) {
-    const writer = await store.newBlob(digest);
+    const writer = await place.blobs.create(digest);
     try {
       for await (const chunk of source(0, size)) {
         await writer.write(chunk);
@@ -61,15 +67,15 @@ export async function receiveBlob(
       throw error;
     }
   }
-  const { dir, lock } = await takeCorner(store, digest, signal);
+  const { dir, lock } = await takeCorner(place.temp, digest, signal);
   try {
-    if (!replace && (await store.blobSize(digest)) === size) {
+    if (!replace && (await place.blobs.size(digest)) === size) {
       await removeCorner(dir);
       return 'exists';
     }
     const partial = new PartialBlob(join(dir, PARTIAL_CONTENT), digest, size);
     await receive(partial, source, onProgress, follow);
-    await store.blobs.adopt(partial.file, { digest, size }, { replace });
+    await place.blobs.adopt(partial.file, { digest, size }, { replace });
     await removeCorner(dir);
     return 'copied';
   } catch (error) {
@@ -84,11 +90,11 @@ export async function receiveBlob(
 
 /** The corner of a blob, locked. Its lock file goes with it, so whoever waited must look whether it is still the one in place. */
 async function takeCorner(
-  store: Store,
+  temp: TempSpace,
   digest: Digest,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly dir: string; readonly lock: FileLock }> {
-  const dir = join(store.temp.root, partialName(digest));
+  const dir = join(temp.root, partialName(digest));
   for (;;) {
     try {
       await makeDirectory(dir);

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, fileSystemError, isSlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
@@ -63,6 +63,14 @@ export class TempSpace {
     await corner.lock.release();
   }
 
+  /** {@link close}, and takes the space itself away when nobody has anything in it. */
+  async leave(): Promise<void> {
+    await this.close();
+    await rmdir(this.root).catch((error: unknown) => {
+      if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(errnoOf(error) ?? '')) throw error;
+    });
+  }
+
   /**
    * Removes what nobody works on any more.
    * @param partials also downloads that could still be continued.
@@ -116,7 +124,7 @@ export class TempSpace {
   async #make(): Promise<{ dir: string; lock: FileLock }> {
     for (;;) {
       const dir = join(this.root, randomBytes(8).toString('hex'));
-      await mkdir(dir);
+      await makeDirectory(dir); // and its parent, which whoever was here before may have taken away
       const lock = await tryLock(join(dir, LOCK), 'exclusive', { waitSeconds: 0 }).catch(async (error: unknown) => {
         await rmdir(dir).catch(() => {});
         if (errnoOf(error) === 'ENOENT') return undefined;

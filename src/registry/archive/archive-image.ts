@@ -1,8 +1,9 @@
-import { SlipwayError } from '../../base/errors.js';
+import { isSlipwayError, SlipwayError } from '../../base/errors.js';
 import type { Digest } from '../../image/digest.js';
 import { successors } from '../../image/graph.js';
 import { isIndexType, isManifestType, isNondistributable } from '../../image/media-types.js';
 import type { Descriptor } from '../../image/oci.js';
+import { canonicalName, parseReference } from '../../image/reference.js';
 import { readDocument } from '../../store/local-image.js';
 import type { Store } from '../../store/store.js';
 
@@ -17,6 +18,23 @@ export const SINCE = 'slipway.archive.since';
 export interface NamedImage {
   readonly name: string;
   readonly descriptor: Descriptor;
+}
+
+/** The entry of `index.json` for an image with this name; `ref.name` is it as it is, containerd's is only set when it is a whole name. */
+export function namedDescriptor(name: string | undefined, descriptor: Descriptor): Descriptor {
+  if (name === undefined) return descriptor;
+  return { ...descriptor, annotations: { ...descriptor.annotations, [REF_NAME]: name, ...containerdName(name) } };
+}
+
+function containerdName(name: string): Record<string, string> {
+  if (!/[:/]/.test(name)) return {}; // `v1` is a tag to whoever wrote it
+  try {
+    const reference = parseReference(name);
+    return reference.tag === undefined ? {} : { [CONTAINERD_NAME]: canonicalName({ ...reference, digest: undefined }) };
+  } catch (error) {
+    if (!isSlipwayError(error, 'E_INVALID_REFERENCE')) throw error; // any text may be a name in a layout
+    return {};
+  }
 }
 
 /**

@@ -5,15 +5,27 @@ import { type Descriptor, descriptorSchema } from '../../image/oci.js';
 import { parseReference } from '../../image/reference.js';
 import { CONTAINERD_NAME, REF_NAME, SINCE } from './archive-image.js';
 
+/** The documents at the top of an OCI image layout. */
+export const LAYOUT_FILES = ['index.json', 'oci-layout'] as const;
+
 const indexSchema = z.looseObject({
   schemaVersion: z.literal(2),
   manifests: z.array(descriptorSchema),
   annotations: z.record(z.string(), z.string()).optional(),
 });
 
+/** An image of a layout or an archive. */
+export interface FoundImage {
+  /** As it is written there; undefined when it has no name. */
+  readonly name: string | undefined;
+  /** All that it may be called by. */
+  readonly names: readonly string[];
+  readonly descriptor: Descriptor;
+}
+
 /** What `index.json` of a layout says. */
 export interface LayoutIndex {
-  readonly images: readonly { readonly name: string | undefined; readonly descriptor: Descriptor }[];
+  readonly images: readonly FoundImage[];
   /** Set when content was left out: the images that have it. */
   readonly since: string | undefined;
 }
@@ -33,24 +45,25 @@ export function parseLayoutIndex(bytes: Uint8Array, what: string): LayoutIndex {
     images: manifests.map(({ annotations: own = {}, ...descriptor }) => {
       const { [REF_NAME]: ref, [CONTAINERD_NAME]: full, ...others } = own;
       const rest = Object.keys(others).length === 0 ? {} : { annotations: others };
-      return { name: nameFrom(ref, full), descriptor: { ...descriptor, ...rest } };
+      const ordered = ref !== undefined && /[:/@]/.test(ref) ? [ref, full] : [full, ref];
+      const names = ordered.flatMap((name) => (name === undefined || name === '' ? [] : [name]));
+      return { name: names[0], names, descriptor: { ...descriptor, ...rest } };
     }),
     since: annotations[SINCE],
   };
 }
 
 /**
- * The name of an image in the store. Tools disagree on what `ref.name` is: we and skopeo write a whole name, docker and nerdctl the tag
- * alone with the whole name in containerd's annotation.
+ * The name in the store for the image of an archive. Tools disagree on what `ref.name` is: we and skopeo write a whole name, docker and nerdctl
+ * the tag alone with the whole name in containerd's annotation; and it may be any text.
+ * @returns undefined when none of its names can be one.
  */
-function nameFrom(ref: string | undefined, full: string | undefined): string | undefined {
-  const candidates = ref !== undefined && /[:/@]/.test(ref) ? [ref, full] : [full, ref];
-  for (const candidate of candidates) {
-    if (candidate === undefined || candidate === '') continue;
+export function storeName({ names }: Pick<FoundImage, 'names'>): string | undefined {
+  for (const candidate of names) {
     try {
       return parseReference(familiarName(candidate)).name;
     } catch (error) {
-      if (!isSlipwayError(error, 'E_INVALID_REFERENCE')) throw error; // an arbitrary text: the annotation may hold one
+      if (!isSlipwayError(error, 'E_INVALID_REFERENCE')) throw error;
     }
   }
   return undefined;

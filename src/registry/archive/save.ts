@@ -1,12 +1,19 @@
+import { readdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Writable } from 'node:stream';
-import { SlipwayError } from '../../base/errors.js';
+import { errnoOf, fileSystemError, SlipwayError } from '../../base/errors.js';
+import type { Digest } from '../../image/digest.js';
 import type { Platform } from '../../image/platform.js';
-import { findImage } from '../../store/local-image.js';
+import { findImage, readImageAt } from '../../store/local-image.js';
 import type { Store } from '../../store/store.js';
-import type { NamedImage } from './archive-image.js';
+import type { ContentTarget } from '../content.js';
+import { copyGraph } from '../copy.js';
+import { storeSource } from '../store-content.js';
+import { type NamedImage, namedDescriptor, reachable, SINCE } from './archive-image.js';
 import { dockerArchive } from './docker-archive.js';
-import { ociArchive, writeLayoutDirectory } from './oci-layout.js';
-import { writeOutput } from './output.js';
+import { openLayoutDirectory } from './layout-directory.js';
+import { ociArchive } from './oci-archive.js';
+import { withOutput } from './output.js';
 
 export const ARCHIVE_FORMATS = ['oci-archive', 'docker-archive', 'oci-dir'] as const;
 /** `oci-archive`: a tar of an OCI layout. `docker-archive`: what `docker load` reads. `oci-dir`: an OCI layout. */
@@ -37,21 +44,97 @@ export async function saveImages(
   if (names.length === 0) throw new SlipwayError('E_USAGE', 'no image to save');
   return store.use(async () => {
     const [images, bases] = [await find(store, names), await find(store, since)];
-    if (format === 'docker-archive') {
-      if (bases.length > 0) {
-        throw new SlipwayError('E_USAGE', 'a docker archive cannot leave out what other images have', {
-          hint: 'use --format oci-archive with --since',
-        });
-      }
-      await writeOutput(dockerArchive(store, images, platform), target, signal);
-    } else if (format === 'oci-archive') {
-      await writeOutput(ociArchive(store, images, bases), target, signal);
-    } else {
-      if (typeof target !== 'string') throw new SlipwayError('E_USAGE', 'a directory cannot be written to a stream');
-      await writeLayoutDirectory(store, images, bases, target);
-    }
+    const job: SaveJob = { store, images, bases, platform, signal };
+    if (format === 'docker-archive') await saveDockerArchive(job, target);
+    else if (format === 'oci-archive') await saveOciArchive(job, target);
+    else await saveLayout(job, target);
     return images.map(({ name }) => name);
   });
+}
+
+interface SaveJob {
+  readonly store: Store;
+  readonly images: readonly NamedImage[];
+  readonly bases: readonly NamedImage[];
+  readonly platform: Platform | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+async function saveDockerArchive(
+  { store, images, bases, platform, signal }: SaveJob,
+  target: string | Writable,
+): Promise<void> {
+  if (bases.length > 0) {
+    throw new SlipwayError('E_USAGE', 'a docker archive cannot leave out what other images have', {
+      hint: 'use --format oci-archive with --since',
+    });
+  }
+  const chosen: NamedImage[] = [];
+  for (const { name, descriptor } of images) chosen.push(await readImageAt(store, name, descriptor, platform));
+  for (const image of chosen) await reachable(store, image); // all of it is here, or nothing is begun
+  await withOutput(target, async (output) => {
+    const archive = dockerArchive(output);
+    for (const { name, descriptor } of chosen) {
+      await copyGraph(storeSource(store), archive.content, descriptor, { signal });
+      archive.add(descriptor.digest, name.includes('@') ? undefined : name);
+    }
+    await archive.end();
+  });
+}
+
+async function saveOciArchive(job: SaveJob, target: string | Writable): Promise<void> {
+  const { store, images, signal } = job;
+  const left = await leftOut(job);
+  await withOutput(target, async (output) => {
+    const archive = await ociArchive(output, left);
+    for (const { name, descriptor } of images) {
+      await copyGraph(storeSource(store), archive.content, descriptor, { signal });
+      archive.add(namedDescriptor(name, descriptor));
+    }
+    await archive.end();
+  });
+}
+
+/** An OCI layout as a directory, which must be empty or missing. */
+async function saveLayout(job: SaveJob, target: string | Writable): Promise<void> {
+  const { store, images, signal } = job;
+  if (typeof target !== 'string') throw new SlipwayError('E_USAGE', 'a directory cannot be written to a stream');
+  const root = resolve(target);
+  const there = await readdir(root).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw fileSystemError(error, `writing the OCI layout ${root}`);
+  });
+  if (there.length > 0) {
+    throw new SlipwayError('E_USAGE', `${root} is not empty`, {
+      hint: `name a directory that is empty or does not exist, or add to the layout: slipway copy NAME oci:${target}`,
+    });
+  }
+  const { without, since } = await leftOut(job);
+  const layout = await openLayoutDirectory(root);
+  try {
+    const content: ContentTarget = {
+      ...layout.content,
+      has: async (descriptor) => without.has(descriptor.digest) || layout.content.has(descriptor),
+    };
+    for (const { descriptor } of images) await copyGraph(storeSource(store), content, descriptor, { signal });
+    if (since !== undefined) await layout.annotate({ [SINCE]: since });
+    for (const { name, descriptor } of images) await layout.add(name, descriptor);
+  } finally {
+    await layout.close();
+  }
+}
+
+/** What the images that `since` names have; all of the images to save is here. */
+async function leftOut({
+  store,
+  images,
+  bases,
+}: SaveJob): Promise<{ readonly without: ReadonlySet<Digest>; readonly since: string | undefined }> {
+  for (const image of images) await reachable(store, image);
+  const without = new Set<Digest>();
+  for (const base of bases) for (const { digest } of await reachable(store, base)) without.add(digest);
+  const named = bases.map(({ name, descriptor }) => `${name.replace(/@.*$/, '')}@${descriptor.digest}`);
+  return { without, since: bases.length === 0 ? undefined : named.join(' ') };
 }
 
 async function find(store: Store, names: readonly string[]): Promise<readonly NamedImage[]> {

@@ -172,7 +172,7 @@ describe('docker archives', () => {
     await must('skopeo', ['copy', `oci:${store.root}:x:1`, `oci-archive:${dir}/x.tar`]);
     await expect(loadArchive(store, join(dir, 'x.tar'))).rejects.toMatchObject({
       code: 'E_USAGE',
-      hint: expect.stringContaining('--tag'),
+      hint: expect.stringContaining('--as NAME'),
     });
     expect(await loadArchive(store, join(dir, 'x.tar'), { as: 'named:1' })).toMatchObject([
       { name: 'named:1', descriptor: { digest } },
