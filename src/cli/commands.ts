@@ -25,6 +25,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { names: ['logout'], summary: 'log out of a registry', load: () => import('./logout.js') },
   { names: ['pull'], summary: 'download an image from a registry', load: () => import('./pull.js') },
   { names: ['push'], summary: 'upload an image to a registry', load: () => import('./push.js') },
+  { names: ['copy'], summary: 'copy an image between any two places', load: () => import('./copy.js') },
   { names: ['mount'], summary: "show an image's rootfs as a directory", load: () => import('./mount.js') },
   { names: ['umount', 'unmount'], summary: 'take a mounted rootfs away', load: () => import('./umount.js') },
   { names: ['registry'], summary: 'serve the store as a registry', load: () => import('./registry.js') },

@@ -9,12 +9,12 @@ import type { CliContext } from './context.js';
 
 /** The flags of every command that talks to a registry. */
 export interface RegistryFlags {
-  readonly username?: string;
-  readonly password?: string;
-  readonly passwordStdin?: boolean;
-  readonly plainHttp?: boolean;
-  readonly insecureSkipVerify?: boolean;
-  readonly certDir?: string;
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  readonly passwordStdin?: boolean | undefined;
+  readonly plainHttp?: boolean | undefined;
+  readonly insecureSkipVerify?: boolean | undefined;
+  readonly certDir?: string | undefined;
 }
 
 /** Flags about how a registry is reached. */
@@ -48,19 +48,22 @@ export async function registryOptions(context: CliContext, flags: RegistryFlags)
   };
 }
 
-/** The name and password that were given, or undefined. */
-export function readCredential({
-  username,
-  password,
-  passwordStdin,
-}: RegistryFlags): { username: string; password: string } | undefined {
+/**
+ * The name and password that were given, or undefined.
+ * @param prefix what the flags begin with.
+ */
+export function readCredential(
+  { username, password, passwordStdin }: RegistryFlags,
+  prefix = '--',
+): { username: string; password: string } | undefined {
   if (password !== undefined && passwordStdin)
-    throw new SlipwayError('E_USAGE', '--password and --password-stdin exclude each other');
+    throw new SlipwayError('E_USAGE', `${prefix}password and ${prefix}password-stdin exclude each other`);
   if (username === undefined && password === undefined && !passwordStdin) return undefined;
-  if (username === undefined) throw new SlipwayError('E_USAGE', 'a password without --username', { hint: 'give both' });
+  if (username === undefined)
+    throw new SlipwayError('E_USAGE', `a password without ${prefix}username`, { hint: 'give both' });
   const given = passwordStdin ? readFileSync(0, 'utf8').replace(/\r?\n$/, '') : password;
   if (given === undefined)
-    throw new SlipwayError('E_USAGE', '--username without a password', { hint: 'add --password-stdin' });
+    throw new SlipwayError('E_USAGE', `${prefix}username without a password`, { hint: `add ${prefix}password-stdin` });
   registerSecret(given);
   return { username, password: given };
 }

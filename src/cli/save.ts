@@ -1,7 +1,6 @@
 import { type Command, Option } from 'commander';
 import { SlipwayError } from '../base/errors.js';
 import type { Reporter } from '../base/reporter.js';
-import { readClusterImage } from '../image/cluster-image.js';
 import { parsePlatform } from '../image/platform.js';
 import { ARCHIVE_FORMATS, type ArchiveFormat, saveImages } from '../registry/archive/save.js';
 import { findImage, readDocument } from '../store/local-image.js';
@@ -55,15 +54,11 @@ export function define(program: Command): void {
     );
 }
 
-/** A docker archive has no place for annotations: what makes an image a ClusterImage does not survive it. */
 async function warnOfLoss(store: Store, names: readonly string[], reporter: Reporter): Promise<void> {
+  const { dockerArchiveLoss } = await import('../registry/archive/docker-archive.js');
   for (const name of names) {
     const { descriptor } = await findImage(store, name);
-    const document = await readDocument(store, descriptor, name);
-    if (document.kind === 'manifest' && readClusterImage(document.manifest, name) !== undefined) {
-      reporter.warn(
-        `${name}: a docker archive loses launch commands and the list of container images; use --format oci-archive to launch it elsewhere`,
-      );
-    }
+    const loss = dockerArchiveLoss(await readDocument(store, descriptor, name), name);
+    if (loss !== undefined) reporter.warn(loss);
   }
 }

@@ -8,7 +8,6 @@ import { Repository } from './client.js';
 import type { ContentTarget } from './content.js';
 import { copyBlob } from './copy.js';
 import type { RegistryOptions } from './options.js';
-import { knownElsewhere } from './push.js';
 import { remoteTarget } from './remote-content.js';
 import { storeSource } from './store-content.js';
 
@@ -41,7 +40,7 @@ export class EarlyPush {
     const places = new Map<string, Place>();
     for (const name of names) {
       const repository = Repository.of(parseReference(name), options);
-      const target = remoteTarget(repository, { mountFrom: knownElsewhere(store, repository) });
+      const target = remoteTarget(repository, { mountFrom: (blob) => store.repositoriesWith(blob, repository.host) });
       places.set(target.label, { repository, target });
     }
     this.#places = [...places.values()];

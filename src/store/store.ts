@@ -151,6 +151,11 @@ export class Store {
     return this.#sources.of(digest);
   }
 
+  /** Repositories of a registry that may have a blob. */
+  async repositoriesWith(digest: Digest, host: string): Promise<readonly string[]> {
+    return (await this.sourcesOf(digest)).filter((known) => known.host === host).map(({ repository }) => repository);
+  }
+
   /** Remembers what the blob of a layer has been proved to unpack to. */
   noteDiffId(blob: Digest, diffId: Digest): Promise<void> {
     return this.#layers.add(blob, diffId);

@@ -1,7 +1,8 @@
 import { SlipwayError } from '../../base/errors.js';
+import { readClusterImage } from '../../image/cluster-image.js';
 import { type Digest, hexOf } from '../../image/digest.js';
 import { type Compression, compressionOf, isNondistributable, MEDIA } from '../../image/media-types.js';
-import { CONFIG_LIMIT, type Descriptor, type Manifest, parseImageConfig } from '../../image/oci.js';
+import { CONFIG_LIMIT, type Descriptor, type ImageDocument, type Manifest, parseImageConfig } from '../../image/oci.js';
 import { openLayerStream } from '../../layers/layer-stream.js';
 import { readBounded } from '../bounded.js';
 import type { ContentTarget } from '../content.js';
@@ -127,6 +128,15 @@ export function dockerArchive(output: Output): DockerArchiveWriter {
       await members.end();
     },
   };
+}
+
+/**
+ * What an image loses in a docker archive that the person should know: without its annotations a ClusterImage is an ordinary image.
+ * @returns undefined when there is nothing to say.
+ */
+export function dockerArchiveLoss(document: ImageDocument, name: string): string | undefined {
+  if (document.kind === 'index' || readClusterImage(document.manifest, name) === undefined) return undefined;
+  return `${name}: a docker archive loses launch commands and the list of container images; use an OCI archive to launch it elsewhere`;
 }
 
 /** Config and layers must agree: whoever loads the archive only has the config to go by. */

@@ -1,5 +1,8 @@
 import { SlipwayError } from '../../base/errors.js';
 
+/** Names and platforms of the images of such an archive. */
+export const SEALER_METADATA = 'Metadata';
+
 /** `HEX/PATH`: a file of a layer, where docker has only `HEX/layer.tar` and what belongs to it. */
 const LAYER_MEMBER = /^[a-f0-9]{64}\/(?!(?:layer\.tar|json|VERSION)$)./;
 
