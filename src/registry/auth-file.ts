@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { open, readFile, realpath, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { open, readFile, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import * as z from 'zod';
-import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
+import { errnoOf, fileSystemError, isSlipwayError, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
 import { zodProblems } from '../base/zod-error.js';
+
+/** Symbolic links that are followed one after the other, as the kernel does. */
+const MOST_LINKS = 40;
 
 const entrySchema = z.looseObject({
   auth: z.string().optional(),
@@ -28,18 +32,41 @@ export type AuthFile = z.infer<typeof fileSchema>;
 
 /**
  * The files that may hold credentials, the most explicit first: those that a variable names (`DOCKER_CONFIG`, `REGISTRY_AUTH_FILE`), then
- * docker's and containers' usual places.
+ * docker's and containers' usual places; containers-auth.json(5).
  */
-export function authFilePaths(env: NodeJS.ProcessEnv): readonly string[] {
-  const given = (name: string): string | undefined => (env[name] === '' ? undefined : env[name]);
-  const [home, dockerConfig, runtimeDir] = [given('HOME'), given('DOCKER_CONFIG'), given('XDG_RUNTIME_DIR')];
+export function authFilePaths(env: NodeJS.ProcessEnv, uid: number = process.getuid?.() ?? 0): readonly string[] {
+  const [home, runtime, config] = ['HOME', 'XDG_RUNTIME_DIR', 'XDG_CONFIG_HOME'].map((name) => given(env, name));
+  const settings = config ?? (home && join(home, '.config'));
   const paths = [
-    dockerConfig === undefined ? undefined : join(dockerConfig, 'config.json'),
-    given('REGISTRY_AUTH_FILE'),
-    dockerConfig !== undefined || home === undefined ? undefined : join(home, '.docker', 'config.json'),
-    runtimeDir === undefined ? undefined : join(runtimeDir, 'containers', 'auth.json'),
+    ...ownFilePaths(env),
+    runtime === undefined ? ifReachable(`/run/containers/${uid}/auth.json`) : join(runtime, 'containers', 'auth.json'),
+    settings && join(settings, 'containers', 'auth.json'),
   ];
   return [...new Set(paths.filter((path) => path !== undefined))];
+}
+
+/** The file that `login` writes to: of those that docker reads, or `REGISTRY_AUTH_FILE`. Undefined when there is no home either. */
+export function loginFilePath(env: NodeJS.ProcessEnv): string | undefined {
+  return ownFilePaths(env)[0];
+}
+
+function ownFilePaths(env: NodeJS.ProcessEnv): readonly string[] {
+  const [home, dockerConfig, file] = ['HOME', 'DOCKER_CONFIG', 'REGISTRY_AUTH_FILE'].map((name) => given(env, name));
+  const paths = [
+    dockerConfig && join(dockerConfig, 'config.json'),
+    file,
+    dockerConfig === undefined && home !== undefined ? join(home, '.docker', 'config.json') : undefined,
+  ];
+  return paths.filter((path) => path !== undefined);
+}
+
+/** A place that nobody named may lie in a directory of root: that is no error. */
+function ifReachable(path: string): string | undefined {
+  return existsSync(path) ? path : undefined;
+}
+
+function given(env: NodeJS.ProcessEnv, name: string): string | undefined {
+  return env[name] === '' ? undefined : env[name];
 }
 
 /**
@@ -47,6 +74,11 @@ export function authFilePaths(env: NodeJS.ProcessEnv): readonly string[] {
  * @throws SlipwayError E_USAGE when it is malformed, E_PERMISSION.
  */
 export async function readAuthFile(path: string): Promise<AuthFile | undefined> {
+  return (await read(path))?.file;
+}
+
+/** @returns `file`: what we know of it; `whole`: as it is written there. */
+async function read(path: string): Promise<{ readonly file: AuthFile; readonly whole: object } | undefined> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');
@@ -54,7 +86,7 @@ export async function readAuthFile(path: string): Promise<AuthFile | undefined> 
     if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined;
     throw fileSystemError(error, `reading the registry credentials in ${path}`);
   }
-  if (text.trim() === '') return {};
+  if (text.trim() === '') return { file: {}, whole: {} };
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -64,22 +96,28 @@ export async function readAuthFile(path: string): Promise<AuthFile | undefined> 
   }
   const parsed = fileSchema.safeParse(value);
   if (!parsed.success) throw malformed(path, zodProblems(parsed.error));
-  return parsed.data;
+  return { file: parsed.data, whole: value as object };
 }
 
 /**
- * Changes a credentials file: readable by its owner alone, replaced whole, other fields kept. A symbolic link stays one.
+ * Changes the `auths` of a credentials file: readable by its owner alone, replaced whole, other fields kept as they are. A symbolic link stays
+ * one, and root leaves the file to whom it belongs.
  * @throws SlipwayError E_USAGE when the file is malformed, E_PERMISSION, E_NO_SPACE.
  */
-export async function changeAuthFile(path: string, change: (file: AuthFile) => AuthFile): Promise<void> {
-  const before = (await readAuthFile(path)) ?? {};
-  const after = change(before);
+export async function changeAuths(
+  path: string,
+  change: (auths: NonNullable<AuthFile['auths']>) => NonNullable<AuthFile['auths']>,
+): Promise<void> {
+  const { file, whole } = (await read(path)) ?? { file: {}, whole: {} };
+  const after = { ...whole, auths: change(file.auths ?? {}) };
   try {
-    await makeDirectory(dirname(path), 0o700);
-    const target = await realpath(path).catch(() => path);
+    const target = await linkTarget(path);
+    await makeDirectory(dirname(target), 0o700);
+    const owner = await stat(target).catch(() => undefined);
     const temp = `${target}.${randomBytes(6).toString('hex')}`;
     const handle = await open(temp, 'wx', 0o600);
     try {
+      if (owner !== undefined && process.getuid?.() === 0) await handle.chown(owner.uid, owner.gid);
       await handle.writeFile(`${JSON.stringify(after, null, '\t')}\n`);
       await handle.sync();
       await handle.close();
@@ -90,8 +128,24 @@ export async function changeAuthFile(path: string, change: (file: AuthFile) => A
       throw error;
     }
   } catch (error) {
-    throw fileSystemError(error, `writing the registry credentials to ${path}`);
+    const failure = fileSystemError(error, `writing the registry credentials to ${path}`);
+    if (!isSlipwayError(failure, 'E_PERMISSION')) throw failure;
+    throw new SlipwayError('E_PERMISSION', failure.message, {
+      hint: 'nothing was changed; DOCKER_CONFIG names another directory for them',
+      cause: error,
+    });
   }
+}
+
+/** Where the file is, or is to be made: behind all links, also those that lead to nothing yet. */
+async function linkTarget(path: string): Promise<string> {
+  let target = path;
+  for (let hops = 0; hops < MOST_LINKS; hops++) {
+    const next = await readlink(target).catch(() => undefined);
+    if (next === undefined) return target;
+    target = resolve(await realpath(dirname(target)), next);
+  }
+  return target;
 }
 
 function malformed(path: string, why: string): SlipwayError {

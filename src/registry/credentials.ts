@@ -1,8 +1,8 @@
 import { isSlipwayError, SlipwayError } from '../base/errors.js';
 import { registerSecret } from '../base/redact.js';
 import { type Reporter, silentReporter } from '../base/reporter.js';
-import { type AuthEntry, type AuthFile, authFilePaths, changeAuthFile, readAuthFile } from './auth-file.js';
-import { helperErase, helperGet, helperStore } from './credential-helper.js';
+import { type AuthEntry, type AuthFile, authFilePaths, changeAuths, loginFilePath, readAuthFile } from './auth-file.js';
+import { type HelperOptions, helperErase, helperGet, helperStore } from './credential-helper.js';
 import type { BasicCredential } from './options.js';
 
 /** What proves who we are: a password, an OAuth2 refresh token, or a token for the registry itself. */
@@ -20,6 +20,9 @@ const TOKEN_USER = '<token>';
 interface Surroundings {
   readonly env?: NodeJS.ProcessEnv | undefined;
   readonly reporter?: Reporter | undefined;
+  /** Milliseconds that a helper may take. */
+  readonly patience?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The key of `auths`, `credHelpers` and helpers under which credentials for a host are kept. */
@@ -35,12 +38,13 @@ export function credentialKey(host: string): string {
 export async function findCredential(
   host: string,
   repository: string | undefined,
-  { env = process.env, reporter = silentReporter }: Surroundings = {},
+  { env = process.env, reporter = silentReporter, ...limits }: Surroundings = {},
 ): Promise<Credential | undefined> {
   for (const path of authFilePaths(env)) {
     const file = await readAuthFile(path);
     if (file === undefined) continue;
-    const found = (await fromHelper(file, host, env, reporter)) ?? fromAuths(file, host, repository, path);
+    const found =
+      (await fromHelper(file, host, { env, ...limits }, reporter)) ?? fromAuths(file, host, repository, path);
     if (found !== undefined) {
       registerSecret(found.kind === 'basic' ? found.password : found.token);
       return found;
@@ -52,27 +56,29 @@ export async function findCredential(
 async function fromHelper(
   file: AuthFile,
   host: string,
-  env: NodeJS.ProcessEnv,
+  options: HelperOptions,
   reporter: Reporter,
 ): Promise<Credential | undefined> {
   const helper = helperFor(file, host);
   if (helper === undefined) return undefined;
   try {
-    const secret = await helperGet(helper, credentialKey(host), env);
+    const secret = await helperGet(helper, credentialKey(host), options);
     if (secret === undefined) return undefined;
     return secret.username === TOKEN_USER
       ? { kind: 'identity-token', token: secret.secret }
       : { kind: 'basic', username: secret.username, password: secret.secret };
   } catch (error) {
+    options.signal?.throwIfAborted();
     if (!isSlipwayError(error)) throw error;
     reporter.warn(error.message);
     return undefined;
   }
 }
 
+/** An empty name says: none for this host, or none at all. */
 function helperFor({ credHelpers = {}, credsStore }: AuthFile, host: string): string | undefined {
   const own = hostKeys(host).find((key) => credHelpers[key] !== undefined);
-  return own !== undefined ? credHelpers[own] : credsStore;
+  return (own !== undefined ? credHelpers[own] : credsStore) || undefined;
 }
 
 function fromAuths(
@@ -132,39 +138,48 @@ export async function saveCredential(
   const helper = helperFor((await readAuthFile(path)) ?? {}, host);
   const key = credentialKey(host);
   if (helper !== undefined) {
-    await helperStore(helper, key, { username, secret: password }, env);
+    await helperStore(helper, key, { username, secret: password }, { env });
     return `docker-credential-${helper}`;
   }
   const auth = Buffer.from(`${username}:${password}`).toString('base64');
-  await changeAuthFile(path, (file) => ({ ...file, auths: { ...without(file.auths, host), [key]: { auth } } }));
+  await changeAuths(path, (auths) => ({ ...without(auths, host), [key]: { auth } }));
   return path;
 }
 
 /**
  * Forgets the credentials for a host in every credentials file and its helper.
- * @returns false when there were none.
+ * @returns false when there were none. @throws SlipwayError of a helper that does not work, when everything else is gone.
  */
 export async function removeCredential(host: string, env: NodeJS.ProcessEnv = process.env): Promise<boolean> {
   let removed = false;
+  const failures: unknown[] = [];
   for (const path of authFilePaths(env)) {
     const file = await readAuthFile(path);
     if (file === undefined) continue;
-    const helper = helperFor(file, host);
-    if (helper !== undefined && (await helperGet(helper, credentialKey(host), env)) !== undefined) {
-      await helperErase(helper, credentialKey(host), env);
-      removed = true;
-    }
     const kept = without(file.auths, host);
     if (Object.keys(kept).length !== Object.keys(file.auths ?? {}).length) {
-      await changeAuthFile(path, (current) => ({ ...current, auths: without(current.auths, host) }));
+      await changeAuths(path, (auths) => without(auths, host));
       removed = true;
     }
+    try {
+      if (await eraseFromHelper(file, host, env)) removed = true;
+    } catch (error) {
+      failures.push(error); // what other places have goes all the same
+    }
   }
+  if (failures.length > 0) throw failures[0];
   return removed;
 }
 
+async function eraseFromHelper(file: AuthFile, host: string, env: NodeJS.ProcessEnv): Promise<boolean> {
+  const helper = helperFor(file, host);
+  if (helper === undefined || (await helperGet(helper, credentialKey(host), { env })) === undefined) return false;
+  await helperErase(helper, credentialKey(host), { env });
+  return true;
+}
+
 function loginFile(env: NodeJS.ProcessEnv): string {
-  const [path] = authFilePaths(env);
+  const path = loginFilePath(env);
   if (path === undefined) {
     throw new SlipwayError('E_USAGE', 'there is no place to keep credentials', { hint: 'set HOME or DOCKER_CONFIG' });
   }

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -87,6 +87,18 @@ describe('finding', () => {
     expect(await findCredential('only.example', 'x', { env: other })).toBeUndefined();
   });
 
+  test("containers' persistent file comes last", async () => {
+    const env = await home({
+      '.docker/config.json': { auths: { 'r.example': auth('docker', 'p') } },
+      '.config/containers/auth.json': { auths: { 'r.example': auth('kept', 'p'), 'kept.example': auth('kept', 'p') } },
+      'settings/containers/auth.json': { auths: { 'kept.example': auth('settings', 'p') } },
+    });
+    expect(await findCredential('r.example', 'x', { env })).toMatchObject({ username: 'docker' });
+    expect(await findCredential('kept.example', 'x', { env })).toMatchObject({ username: 'kept' });
+    const moved = { ...env, XDG_CONFIG_HOME: join(env.HOME, 'settings') };
+    expect(await findCredential('kept.example', 'x', { env: moved })).toMatchObject({ username: 'settings' });
+  });
+
   test('tokens', async () => {
     const env = await home({
       '.docker/config.json': { auths: { a: { identitytoken: 'refresh' }, b: { registrytoken: 'bearer' }, c: {} } },
@@ -144,6 +156,52 @@ describe('keeping', () => {
       psFormat: 'table',
     });
     expect(await removeCredential('r.example', env)).toBe(false);
+  });
+
+  test('a link that leads to nothing yet stays a link', async () => {
+    const env = await home();
+    await mkdir(join(env.HOME, '.docker'));
+    await symlink('../secrets/docker.json', join(env.HOME, '.docker/config.json'));
+    await saveCredential('r.example', { username: 'u', password: 'pass-word' }, env);
+    expect((await lstat(join(env.HOME, '.docker/config.json'))).isSymbolicLink()).toBe(true);
+    expect((await stat(join(env.HOME, 'secrets/docker.json'))).mode & 0o777).toBe(0o600);
+    expect(await findCredential('r.example', 'x', { env })).toMatchObject({ username: 'u' });
+  });
+
+  test.skipIf(process.getuid?.() !== 0)('root leaves the file to whom it belongs', async () => {
+    const env = await home({ '.docker/config.json': { auths: {} } });
+    await chown(join(env.HOME, '.docker/config.json'), 65534, 65534);
+    await saveCredential('r.example', { username: 'u', password: 'pass-word' }, env);
+    expect(await stat(join(env.HOME, '.docker/config.json'))).toMatchObject({ uid: 65534, gid: 65534 });
+  });
+
+  test.each([
+    ['{"auths": {', 'not JSON'],
+    ['{"auths": {}} // mine', 'JSON with a comment'],
+    ['[]', 'a list'],
+  ])('a file that is %j (%s) is not touched', async (content) => {
+    const env = await home({ '.docker/config.json': content });
+    const saving = saveCredential('r.example', { username: 'u', password: 'pass-word' }, env);
+    await expect(saving).rejects.toMatchObject({ code: 'E_USAGE', hint: expect.stringContaining('mend the file') });
+    expect(await readFile(join(env.HOME, '.docker/config.json'), 'utf8')).toBe(content);
+    expect(await readdir(join(env.HOME, '.docker'))).toEqual(['config.json']);
+  });
+
+  test('what is in the file stays in its order, unknown fields too', async () => {
+    const env = await home({
+      '.docker/config.json':
+        '{"HttpHeaders":{"X":"1"},"auths":{"a.example":{"auth":"YTpi","email":"a@b"}},"z":[1.5,null]}',
+    });
+    await saveCredential('r.example', { username: 'u', password: 'pass-word' }, env);
+    await removeCredential('r.example', env);
+    expect(JSON.stringify(JSON.parse(await readFile(join(env.HOME, '.docker/config.json'), 'utf8')))).toBe(
+      '{"HttpHeaders":{"X":"1"},"auths":{"a.example":{"auth":"YTpi","email":"a@b"}},"z":[1.5,null]}',
+    );
+  });
+
+  test('without a home there is no place', async () => {
+    const saving = saveCredential('r.example', { username: 'u', password: 'pass-word' }, {});
+    await expect(saving).rejects.toMatchObject({ code: 'E_USAGE', hint: 'set HOME or DOCKER_CONFIG' });
   });
 
   test('Docker Hub is kept under docker`s key', async () => {
