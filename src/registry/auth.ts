@@ -2,7 +2,7 @@ import { SlipwayError } from '../base/errors.js';
 import { type Challenge, parseChallenges } from './challenge.js';
 import type { Credential } from './credentials.js';
 import { joinScopes, type Scope } from './scope.js';
-import { fetchToken, type Token, type TokenService } from './token.js';
+import { fetchToken, type Token, type TokenOptions, type TokenService } from './token.js';
 import { type HttpResponse, headerOf, type Transport } from './transport.js';
 
 /** How a registry wants to be asked; learnt from its first 401. */
@@ -20,6 +20,7 @@ export class Authorizer {
   readonly #host: string;
   readonly #transport: Transport;
   readonly #lookUp: () => Promise<Credential | undefined>;
+  readonly #tokenOptions: TokenOptions;
   readonly #tokens = new Map<string, Promise<Token>>();
   /** Scopes that the registry asked for beyond those of the request, by the key of the request's. */
   readonly #asked = new Map<string, readonly Scope[]>();
@@ -27,10 +28,21 @@ export class Authorizer {
   #credential: Promise<Credential | undefined> | undefined;
 
   /** @param lookUp finds the credentials; asked once, and only when the registry wants any. */
-  constructor(host: string, transport: Transport, lookUp: () => Promise<Credential | undefined>) {
+  constructor(
+    host: string,
+    transport: Transport,
+    lookUp: () => Promise<Credential | undefined>,
+    tokenOptions: TokenOptions = {},
+  ) {
     this.#host = host;
     this.#transport = transport;
     this.#lookUp = lookUp;
+    this.#tokenOptions = tokenOptions;
+  }
+
+  /** Whether the registry has asked who we are. */
+  get asked(): boolean {
+    return this.#scheme.kind !== 'none';
   }
 
   /**
@@ -108,7 +120,7 @@ export class Authorizer {
     const current = this.#tokens.get(key);
     if (current !== undefined && current !== known) return current;
     const wanted = joinScopes([...scopes, ...(this.#asked.get(key) ?? [])]);
-    const fetched = fetchToken(this.#transport, service, wanted, credential);
+    const fetched = fetchToken(this.#transport, service, wanted, credential, this.#tokenOptions);
     this.#tokens.set(key, fetched);
     fetched.catch(() => {
       if (this.#tokens.get(key) === fetched) this.#tokens.delete(key);

@@ -57,7 +57,7 @@ export async function* downloadBlob(
       const failure = networkError(session.host, what, error);
       if (failures >= TRIES || !session.isPassing(failure)) throw failure;
       session.debug(`${failure.message}; going on at byte ${position} of ${size}`);
-      await wait(session.delay(failures - 1), signal);
+      await wait(session.pause(failures - 1), signal);
     }
   }
   if (hash !== undefined && hash.digest('hex') !== hexOf(digest)) {
@@ -90,8 +90,10 @@ async function openAt(
   });
   const partial = response.status === 206;
   const length = lengthOf(response);
-  const expected = partial ? stop - position : size;
-  const begins = partial ? Number(/^bytes (\d+)-/.exec(headerOf(response, 'content-range') ?? '')?.[1] ?? position) : 0;
+  const part = partial ? /^bytes (\d+)-(\d+)\//.exec(headerOf(response, 'content-range') ?? '') : null;
+  const begins = partial ? Number(part?.[1] ?? position) : 0;
+  // A server may give less than was asked for (RFC 9110, 15.3.7): the rest is asked for again.
+  const expected = partial ? Math.min(Number(part?.[2] ?? stop - 1) + 1, stop) - position : size;
   if ((length !== undefined && length !== expected) || (partial && begins !== position)) {
     response.body.destroy();
     throw sizeMismatch(

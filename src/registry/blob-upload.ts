@@ -127,7 +127,7 @@ export class BlobUpload {
         }
         this.#session.debug(`upload of ${digest}: ${error instanceof Error ? error.message : error}; beginning again`);
         sent.is(0);
-        await wait(this.#session.delay(round), options.signal);
+        await wait(this.#session.pause(round, error), options.signal);
       }
     }
   }
@@ -206,7 +206,7 @@ export class BlobUpload {
         failures++;
         if (failures >= TRIES) throw error;
         this.#session.debug(`${error instanceof Error ? error.message : error}; asking how much has arrived`);
-        await wait(this.#session.delay(failures - 1), signal);
+        await wait(this.#session.pause(failures - 1, error), signal);
         const status = await this.#send({
           method: 'GET',
           target: location,

@@ -126,15 +126,17 @@ export class Repository {
 
 /**
  * Asks whether a registry is there and lets us in.
+ * @returns whether it asked who we are.
  * @throws SlipwayError E_REGISTRY_UNREACHABLE, E_UNAUTHORIZED, E_REGISTRY when something else answers.
  */
-export async function ping(host: string, options: RegistryOptions = {}): Promise<void> {
+export async function ping(host: string, options: RegistryOptions = {}): Promise<boolean> {
   const session = new Session(host, undefined, options);
   try {
     await session.answer(
       { method: 'GET', target: '/v2/', what: 'asking for the API', scopes: [], expect: [200] },
       64 * 1024,
     );
+    return session.asked;
   } catch (error) {
     if (!isSlipwayError(error, 'E_NOT_FOUND')) throw error;
     throw new SlipwayError('E_REGISTRY', `${host} is not a registry: it does not answer at /v2/`, {

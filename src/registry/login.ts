@@ -21,7 +21,8 @@ export async function login(host: string, credential: BasicCredential, options: 
   }
   const { env = process.env, reporter = silentReporter } = options;
   try {
-    await ping(host, { ...options, credential });
+    const asked = await ping(host, { ...options, credential });
+    if (!asked) reporter.warn(`${host} did not ask for a password: whether this one is right is not known`);
   } catch (error) {
     if (!isSlipwayError(error, 'E_UNAUTHORIZED')) throw error;
     throw new SlipwayError('E_UNAUTHORIZED', `${host} does not accept this user name and password`, {

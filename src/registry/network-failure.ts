@@ -3,10 +3,10 @@ import { isLoopback } from './host.js';
 
 /**
  * Why an exchange broke off: `connect` nobody answers at that address, `name` the name cannot be resolved, `tls` the certificate or the
- * handshake, `plain` the peer does not speak TLS, `broken` the connection was lost, `silent` nothing came for too long, `other` none of
- * these.
+ * handshake, `plain` the peer does not speak TLS, `broken` the connection was lost, `silent` nothing came for too long, `garbled` what came is
+ * not HTTP, `other` none of these.
  */
-export type FailureKind = 'connect' | 'name' | 'tls' | 'plain' | 'broken' | 'silent' | 'other';
+export type FailureKind = 'connect' | 'name' | 'tls' | 'plain' | 'broken' | 'silent' | 'garbled' | 'other';
 
 const KINDS: Readonly<Record<string, FailureKind>> = {
   ECONNREFUSED: 'connect',
@@ -33,6 +33,7 @@ const KINDS: Readonly<Record<string, FailureKind>> = {
   ERR_SSL_WRONG_VERSION_NUMBER: 'plain',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'plain',
   ERR_SSL_HTTP_REQUEST: 'plain',
+  UND_ERR_HEADERS_OVERFLOW: 'garbled',
 };
 
 const TLS_CODE =
@@ -41,12 +42,13 @@ const TLS_CODE =
 /** Sorts what undici and node:tls throw. */
 export function failureKind(error: unknown): FailureKind {
   for (let cause = error; typeof cause === 'object' && cause !== null; cause = 'cause' in cause ? cause.cause : null) {
+    if (cause instanceof Error && cause.name === 'HTTPParserError') return 'garbled';
     const code = errnoOf(cause);
     if (code === undefined) continue;
     // OpenSSL's reason is only in the text when the error comes from the handshake.
     if (code === 'EPROTO' && /wrong version number|packet length too long|http request/i.test(messageOf(cause)))
       return 'plain';
-    if (code.startsWith('HPE_')) return 'other';
+    if (code.startsWith('HPE_')) return 'garbled';
     const kind = KINDS[code] ?? (TLS_CODE.test(code) ? 'tls' : undefined);
     if (kind !== undefined) return kind;
   }
@@ -70,6 +72,7 @@ const WHY: Readonly<Record<FailureKind, string>> = {
   plain: 'the registry does not speak TLS',
   broken: 'the connection broke',
   silent: 'the registry stopped answering',
+  garbled: 'what answers does not speak HTTP as it should',
   other: 'the exchange failed',
 };
 
@@ -80,14 +83,14 @@ export function networkError(host: string, what: string, cause: unknown): Slipwa
   return new SlipwayError(
     'E_REGISTRY_UNREACHABLE',
     `${host}: ${what}: ${WHY[kind]}${detail === '' ? '' : ` (${detail})`}`,
-    { hint: hintFor(kind, host), cause, details: { registry: host, kind } },
+    { hint: hintFor(kind, host, cause), cause, details: { registry: host, kind } },
   );
 }
 
-function hintFor(kind: FailureKind, host: string): string {
+function hintFor(kind: FailureKind, host: string, cause: unknown): string {
   switch (kind) {
     case 'tls':
-      return `put the registry's CA into /etc/docker/certs.d/${host}/ca.crt, or name its directory with --cert-dir`;
+      return tlsHint(host, cause);
     case 'plain':
       return 'if the registry has no TLS, add --plain-http';
     case 'name':
@@ -96,9 +99,35 @@ function hintFor(kind: FailureKind, host: string): string {
       return isLoopback(host)
         ? `is a registry listening there? Start one with: slipway registry serve --listen ${host}`
         : 'check the address, the port and the firewall';
+    case 'garbled':
+      return `is a registry listening at ${host}? A proxy between may also spoil answers`;
     default:
       return 'try again; blobs that have arrived are kept';
   }
+}
+
+/** What is wrong with a certificate is different work for different people. */
+function tlsHint(host: string, error: unknown): string {
+  const code = tlsCode(error);
+  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID')
+    return "have the registry's certificate renewed; or is the clock of this machine wrong?";
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return `the certificate is for other names than ${host}: use one of them, or have it made for this one`;
+  if (/CERT_REVOKED/.test(code)) return 'the certificate was revoked: have the registry give a new one';
+  // Alerts come from the registry: it does not like what we showed it.
+  if (/ALERT_(?:CERTIFICATE_REQUIRED|BAD_CERTIFICATE|UNKNOWN_CA|CERTIFICATE_|UNSUPPORTED_CERTIFICATE)/.test(code))
+    return `the registry wants a client certificate: put NAME.cert and NAME.key into /etc/docker/certs.d/${host}/, or name their directory with --cert-dir`;
+  if (/PROTOCOL|HANDSHAKE_FAILURE|KEY_TOO_SMALL|MD_TOO_WEAK/.test(code))
+    return 'the registry offers only TLS that is not safe any more, or wants a client certificate (--cert-dir)';
+  return `put the registry's CA into /etc/docker/certs.d/${host}/ca.crt, or name its directory with --cert-dir`;
+}
+
+function tlsCode(error: unknown): string {
+  for (let cause = error; typeof cause === 'object' && cause !== null; cause = 'cause' in cause ? cause.cause : null) {
+    const code = errnoOf(cause);
+    if (code !== undefined && TLS_CODE.test(code)) return code;
+  }
+  return '';
 }
 
 /** The innermost text: undici wraps what the socket said, and happy eyeballs wraps one error for each address. */

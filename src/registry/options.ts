@@ -18,8 +18,11 @@ export interface RegistryOptions {
   readonly certDir?: string;
   /** For a host, the places to pull from before the host itself: `mirror.lan:5000`, `mirror.lan/hub`, `http://10.0.0.1:5000`. */
   readonly mirrors?: Readonly<Record<string, readonly string[]>>;
-  /** Milliseconds: to connect (default 10 000), and between two pieces of an answer (default 60 000). Never for a whole transfer. */
-  readonly timeouts?: { readonly connect?: number; readonly idle?: number };
+  /**
+   * Milliseconds: to connect (default 10 000), between two pieces of an answer (default 60 000; never for a whole transfer), and for a
+   * credential helper (default 120 000: it may ask its user to unlock a key ring).
+   */
+  readonly timeouts?: { readonly connect?: number; readonly idle?: number; readonly helper?: number };
   /** Milliseconds before the first repetition (default 500); each further wait is twice as long. */
   readonly retryDelay?: number;
   /** Bytes of one request of an upload in pieces (default 64 MiB); smaller blobs are sent in one piece. */

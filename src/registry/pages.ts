@@ -6,6 +6,8 @@ import type { RegistryAnswer, RegistryRequest, Session } from './session.js';
 
 const PAGE_LIMIT = 8 * 1024 * 1024;
 const MOST_PAGES = 10_000;
+/** Bytes of all pages of a list: names are kept in memory. */
+const LIST_LIMIT = 64 * 1024 * 1024;
 
 /**
  * Gets a list that a registry gives in pages (distribution-spec: Link with `rel="next"`). A registry that sends round in a circle, or
@@ -19,6 +21,7 @@ export async function allPages<T>(
 ): Promise<T[]> {
   const items: T[] = [];
   const visited = new Set<string>();
+  let bytes = 0;
   let target: string | URL | undefined = request.target;
   while (target !== undefined) {
     const answer: RegistryAnswer = await session.answer({ ...request, target }, PAGE_LIMIT);
@@ -27,6 +30,13 @@ export async function allPages<T>(
     }
     visited.add(answer.url.href);
     if (answer.status !== 200) break;
+    bytes += answer.bytes.byteLength;
+    if (bytes > LIST_LIMIT) {
+      throw new SlipwayError(
+        'E_REGISTRY',
+        `${session.host}: ${request.what}: the list is longer than ${LIST_LIMIT} bytes`,
+      );
+    }
     items.push(...list(parsePage(answer.bytes, session.host, request.what), answer));
     target = nextPage(answer.headers.link, answer.url);
   }

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { SlipwayError } from '../base/errors.js';
 import { algorithmOf, type Digest, hexOf } from '../image/digest.js';
 import { MEDIA } from '../image/media-types.js';
 import { type Descriptor, descriptorSchema, encodeJson, type ImageDocument, type Index } from '../image/oci.js';
@@ -6,6 +7,9 @@ import type { Manifests, RemoteDocument } from './manifests.js';
 import { allPages, checkPage } from './pages.js';
 import { repositoryScope } from './scope.js';
 import type { Session } from './session.js';
+
+/** How often a list is written at most. */
+const FALLBACK_ROUNDS = 3;
 
 const referrersSchema = z.looseObject({
   manifests: z.preprocess((value) => value ?? [], z.array(descriptorSchema)),
@@ -41,26 +45,43 @@ export async function listReferrers(
       return checkPage(referrersSchema, page, session.host, what).manifests;
     },
   );
-  const all = offered ? found : ((await fallbackIndex(manifests, digest))?.manifests ?? []);
+  const all = offered ? found : await fallbackReferrers(manifests, digest);
   // A registry may ignore the filter: it says with OCI-Filters-Applied when it did not. Filtering twice does no harm.
   return artifactType === undefined ? all : all.filter((descriptor) => descriptor.artifactType === artifactType);
 }
 
+async function fallbackReferrers(manifests: Manifests, digest: Digest): Promise<readonly Descriptor[]> {
+  const index = await fallbackIndex(manifests, digest);
+  return index === undefined || index === 'occupied' ? [] : index.manifests;
+}
+
 /**
  * Makes a pushed manifest that has a `subject` findable on a registry without the referrers API: adds it to the index under the
- * fallback tag; distribution-spec, "Referrers Tag Schema".
+ * fallback tag; distribution-spec, "Referrers Tag Schema". Clients that do so at the same moment overwrite each other's list, so it is looked
+ * at again afterwards.
+ * @throws SlipwayError E_REGISTRY when the tag is an image of somebody else.
  */
 export async function addFallbackReferrer(manifests: Manifests, pushed: RemoteDocument): Promise<void> {
   const subject = subjectOf(pushed.document);
   if (subject === undefined) return;
-  const known = await fallbackIndex(manifests, subject.digest);
-  if (known?.manifests.some(({ digest }) => digest === pushed.descriptor.digest)) return;
-  const entry: Descriptor = { ...pushed.descriptor, ...describeArtifact(pushed.document) };
-  const index: Index = {
-    ...(known ?? { schemaVersion: 2, mediaType: MEDIA.index }),
-    manifests: [...(known?.manifests ?? []), entry],
-  };
-  await manifests.push(fallbackTag(subject.digest), encodeJson(index), MEDIA.index);
+  const tag = fallbackTag(subject.digest);
+  for (let round = 0; round < FALLBACK_ROUNDS; round++) {
+    const known = await fallbackIndex(manifests, subject.digest);
+    if (known === 'occupied') {
+      throw new SlipwayError(
+        'E_REGISTRY',
+        `${pushed.descriptor.digest} cannot be listed among what refers to ${subject.digest}: the tag ${tag} is an image`,
+        { hint: 'the registry has no referrers API, so the list lives under that tag: give the image another one' },
+      );
+    }
+    if (known?.manifests.some(({ digest }) => digest === pushed.descriptor.digest)) return;
+    const entry: Descriptor = { ...pushed.descriptor, ...describeArtifact(pushed.document) };
+    const index: Index = {
+      ...(known ?? { schemaVersion: 2, mediaType: MEDIA.index }),
+      manifests: [...(known?.manifests ?? []), entry],
+    };
+    await manifests.push(tag, encodeJson(index), MEDIA.index);
+  }
 }
 
 /** The manifest that a document is about. */
@@ -82,9 +103,10 @@ function fallbackTag(digest: Digest): string {
   return `${algorithmOf(digest)}-${hexOf(digest).slice(0, 64)}`;
 }
 
-async function fallbackIndex(manifests: Manifests, digest: Digest): Promise<Index | undefined> {
+/** The list of referrers; undefined when there is none, `occupied` when its tag stands for something else. */
+async function fallbackIndex(manifests: Manifests, digest: Digest): Promise<Index | 'occupied' | undefined> {
   const tag = fallbackTag(digest);
   if ((await manifests.find(tag)) === undefined) return undefined;
   const { document } = await manifests.fetch(tag);
-  return document.kind === 'index' ? document.index : undefined;
+  return document.kind === 'index' ? document.index : 'occupied';
 }

@@ -17,7 +17,7 @@ import {
   SourceFailure,
   Transport,
 } from './transport.js';
-import { parseWarnings } from './warning-header.js';
+import { tellWarnings } from './warnings.js';
 
 const ERROR_BODY_LIMIT = 64 * 1024;
 
@@ -54,7 +54,6 @@ export class Session {
   readonly #reporter: Reporter;
   readonly #retryDelay: number | undefined;
   readonly #signal: AbortSignal | undefined;
-  readonly #warned = new Set<string>();
   #reached = false;
 
   /** @param transport shared by the sessions of one command; its own when not given. */
@@ -70,10 +69,13 @@ export class Session {
     this.#reporter = options.reporter ?? silentReporter;
     this.#retryDelay = options.retryDelay;
     this.#signal = options.signal;
-    const { credential, env, reporter } = options;
+    const { credential, env, reporter, signal, retryDelay } = options;
+    const patience = options.timeouts?.helper;
     const lookUp = async (): Promise<Credential | undefined> =>
-      credential === undefined ? findCredential(host, repository, { env, reporter }) : { kind: 'basic', ...credential };
-    this.#authorizer = new Authorizer(host, transport, lookUp);
+      credential === undefined
+        ? findCredential(host, repository, { env, reporter, patience, signal })
+        : { kind: 'basic', ...credential };
+    this.#authorizer = new Authorizer(host, transport, lookUp, { retryDelay, signal });
   }
 
   /**
@@ -101,15 +103,21 @@ export class Session {
     });
   }
 
-  /** Milliseconds to wait before repetition `round`, for callers that repeat by themselves. */
-  delay(round: number): number {
-    return backoff(round, this.#retryDelay);
+  /** Milliseconds to wait before repetition `round`: what the registry asked for when it refused, else longer each time. */
+  pause(round: number, failure?: unknown): number {
+    const asked = failure instanceof RegistryError ? failure.retryAfter : undefined;
+    return asked ?? backoff(round, this.#retryDelay);
   }
 
   /** The signal of a request together with that of the options. */
   signal(signal: AbortSignal | undefined): AbortSignal | undefined {
     if (signal === undefined || this.#signal === undefined) return signal ?? this.#signal;
     return AbortSignal.any([signal, this.#signal]);
+  }
+
+  /** Whether the registry has asked who we are. */
+  get asked(): boolean {
+    return this.#authorizer.asked;
   }
 
   /** A line for `--debug`. */
@@ -124,13 +132,13 @@ export class Session {
       try {
         const { response, proven } = await this.#authorised(request);
         this.#reached = true;
-        this.#printWarnings(response);
+        await this.#tellWarnings(response);
         if (!request.expect.includes(response.status)) throw await this.#failure(request, response, proven);
         return await read(response);
       } catch (error) {
         const failure = this.#explain(error, request);
         if (round + 1 >= tries || !this.isPassing(failure)) throw failure;
-        const pause = (failure instanceof RegistryError ? failure.retryAfter : undefined) ?? this.delay(round);
+        const pause = this.pause(round, failure);
         this.debug(`${failure.message}; again in ${Math.round(pause)} ms`);
         await wait(pause, request.signal);
       }
@@ -183,12 +191,9 @@ export class Session {
     return networkError(this.host, what, error);
   }
 
-  /** RFC 7234 warnings of code 299 are meant for people; distribution-spec has clients print them. Each text once. */
-  #printWarnings(response: HttpResponse): void {
-    for (const text of parseWarnings(response.headers.warning)) {
-      if (this.#warned.has(text)) continue;
-      this.#warned.add(text);
-      this.#reporter.warn(`${this.host} says: ${text}`);
-    }
+  /** Only what the registry itself says: storage that it redirects to is not known by its name. */
+  async #tellWarnings({ url, headers }: HttpResponse): Promise<void> {
+    if (url.origin === (await this.#transport.origin(this.host)).origin)
+      tellWarnings(this.#reporter, this.host, headers.warning);
   }
 }

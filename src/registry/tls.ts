@@ -38,7 +38,12 @@ export async function tlsContext(
   const extra = env.NODE_EXTRA_CA_CERTS;
   if (extra !== undefined && extra !== '') ca.push(await readText(extra));
   let client: { cert: string; key: string } | undefined;
-  const dirs = [...(certDir === undefined ? [] : [certDir]), ...certsD.map((dir) => join(dir, host))];
+  // An image name may say the port that https has anyway, and then its directory is named so.
+  const names = /:\d+$/.test(host) ? [host] : [host, `${host}:443`];
+  const dirs = [
+    ...(certDir === undefined ? [] : [certDir]),
+    ...certsD.flatMap((dir) => names.map((name) => join(dir, name))),
+  ];
   for (const dir of dirs) {
     const found = await readCertDir(dir, dir === certDir);
     ca.push(...found.ca);

@@ -33,9 +33,15 @@ export interface TokenService {
   readonly service: string | undefined;
 }
 
+export interface TokenOptions {
+  /** Milliseconds before the first repetition. */
+  readonly retryDelay?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 const answerSchema = z.looseObject({
-  token: z.string().optional(),
-  access_token: z.string().optional(),
+  token: z.string().optional().catch(undefined),
+  access_token: z.string().optional().catch(undefined),
   expires_in: z.number().nonnegative().optional().catch(undefined),
 });
 
@@ -48,12 +54,13 @@ export async function fetchToken(
   service: TokenService,
   scopes: readonly Scope[],
   credential: Exclude<Credential, { kind: 'registry-token' }> | undefined,
+  options: TokenOptions = {},
 ): Promise<Token> {
   const { registry } = service;
   const realm = realmUrl(service);
   const request = tokenRequest(realm, service.service, scopes, credential);
   const what = `getting a token from ${realm.host}`;
-  const { response, bytes } = await sendWithRetries(transport, request, registry, what);
+  const { response, bytes } = await sendWithRetries(transport, request, registry, what, options);
   const asked = Date.now();
   if (response.status !== 200) {
     const failure = responseError({ host: registry, method: request.method, what }, response.status, bytes);
@@ -113,6 +120,7 @@ function tokenRequest(
       url: realm,
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
       body: Buffer.from(form.toString()),
+      secretBody: true,
     };
   }
   const url = new URL(realm);
@@ -129,19 +137,21 @@ async function sendWithRetries(
   request: HttpRequest,
   registry: string,
   what: string,
+  { retryDelay, signal }: TokenOptions,
 ): Promise<{ readonly response: HttpResponse; readonly bytes: Uint8Array }> {
   for (let round = 0; ; round++) {
     const last = round === TRIES - 1;
     try {
-      const response = await transport.send(request);
+      const response = await transport.send({ ...request, signal });
       const bytes = (await readBounded(response.body, ANSWER_LIMIT)) ?? Buffer.alloc(0);
-      const pause = parseRetryAfter(headerOf(response, 'retry-after')) ?? backoff(round);
+      const pause = parseRetryAfter(headerOf(response, 'retry-after')) ?? backoff(round, retryDelay);
       if (last || !isPassingStatus(response.status) || pause > LONGEST_WAIT) return { response, bytes };
-      await wait(pause);
+      await wait(pause, signal);
     } catch (error) {
+      signal?.throwIfAborted();
       if (error instanceof SlipwayError) throw error;
       if (last || !isPassing(error, false)) throw networkError(registry, what, error);
-      await wait(backoff(round));
+      await wait(backoff(round, retryDelay), signal);
     }
   }
 }

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import tls from 'node:tls';
-import type { Dispatcher } from 'undici';
+import type { Dispatcher, buildConnector as UndiciConnector } from 'undici';
 import { SlipwayError } from '../base/errors.js';
 import { type Reporter, silentReporter } from '../base/reporter.js';
 import { VERSION } from '../base/version.js';
@@ -8,7 +8,7 @@ import { apiHost, isLoopback, portOf } from './host.js';
 import { failureKind } from './network-failure.js';
 import { appliesTo, type RegistryOptions } from './options.js';
 import { tlsContext } from './tls.js';
-import { Agent, EnvHttpProxyAgent, send } from './undici.js';
+import { Agent, buildConnector, EnvHttpProxyAgent, send } from './undici.js';
 
 const CONNECT_TIMEOUT = 10_000;
 const IDLE_TIMEOUT = 60_000;
@@ -32,6 +32,8 @@ export interface HttpRequest {
   /** Sent to the origin of `url` only, never to where it redirects. */
   readonly authorization?: string | undefined;
   readonly body?: RequestBody | undefined;
+  /** The body is a secret, like `authorization`: a redirect to another origin is an error. */
+  readonly secretBody?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -117,7 +119,10 @@ export class Transport {
         );
       }
       this.#checkDowngrade(url, target);
-      if (target.origin !== request.url.origin) authorization = undefined;
+      if (target.origin !== request.url.origin) {
+        if (request.secretBody === true) throw leavesWithSecret(request.url, target);
+        authorization = undefined;
+      }
       if (response.status === 303 && method !== 'HEAD') {
         method = 'GET';
         body = undefined;
@@ -148,6 +153,8 @@ export class Transport {
         method,
         headers: {
           'user-agent': `slipway/${VERSION}`,
+          // Content is named by the digest of its bytes: nothing on the way may pack it.
+          'accept-encoding': 'identity',
           ...headers,
           ...(authorization === undefined ? {} : { authorization }),
           ...(body === undefined
@@ -192,7 +199,7 @@ export class Transport {
     }
     const proxies = isLoopback(host) ? undefined : proxiesOf(this.#env);
     return proxies === undefined
-      ? new Agent({ connect })
+      ? new Agent({ connect: connectorOf(connect) })
       : new EnvHttpProxyAgent({ connect, requestTls: connect, ...proxies });
   }
 
@@ -213,6 +220,22 @@ export class Transport {
       },
     );
   }
+}
+
+/**
+ * Connects as undici does. What a registry says against our certificate comes after the handshake, with the end of the connection right behind
+ * it: undici would only tell of the end.
+ */
+function connectorOf(options: UndiciConnector.BuildOptions): UndiciConnector.connector {
+  const connect = buildConnector(options);
+  return (target, done) =>
+    connect(target, (...result) => {
+      const [, socket] = result;
+      socket?.once('error', (error) => {
+        if (failureKind(error) === 'tls') socket.destroy(error);
+      });
+      done(...result);
+    });
 }
 
 /**
@@ -255,6 +278,12 @@ export class SourceFailure extends Error {
   constructor(readonly error: unknown) {
     super('the content to upload could not be read', { cause: error });
   }
+}
+
+function leavesWithSecret(from: URL, to: URL): SlipwayError {
+  return new SlipwayError('E_UNAUTHORIZED', `${from.host}: refused to follow a redirect to ${to.host} with a secret`, {
+    hint: 'a token server must answer itself when it is given an identity token',
+  });
 }
 
 function redirectTarget(response: HttpResponse, method: Method): URL | undefined {

@@ -152,6 +152,7 @@ const WHY = {
   plain: 'the server does not speak TLS',
   broken: 'the connection broke',
   silent: 'the server stopped answering',
+  garbled: 'what answers does not speak HTTP as it should',
   other: 'the exchange failed',
 } as const;
 

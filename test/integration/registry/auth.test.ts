@@ -1,7 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
-import http from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { catalog, Repository } from '../../../src/registry/client.js';
@@ -10,11 +8,13 @@ import { pullImage } from '../../../src/registry/pull.js';
 import { pushImage } from '../../../src/registry/push.js';
 import { makeCertificates } from './support/certificates.js';
 import { type DockerRegistryOptions, startDockerRegistry } from './support/docker-registry.js';
+import { writeHome } from './support/home.js';
 import { tagSmallImage } from './support/images.js';
 import { must } from './support/programs.js';
 import { RecordingReporter } from './support/reporter.js';
 import { testDir, testStore } from './support/server.js';
 import { startTokenServer, type TokenServerOptions } from './support/token-server.js';
+import { tunnelTo } from './support/tunnel.js';
 
 const ANNA = { username: 'anna', password: 'the-password-of-anna' };
 
@@ -30,15 +30,10 @@ async function tokenRegistry(options: TokenServerOptions) {
   return { server, registry: await registryWith({ token: server }) };
 }
 
-/** An environment in which nothing of the person who runs the tests is found. */
-async function emptyHome(): Promise<{ readonly HOME: string; readonly PATH: string | undefined }> {
-  return { HOME: await testDir(), PATH: process.env.PATH };
-}
-
 describe('passwords (Basic)', () => {
   test('login proves them, keeps them for the owner alone, and push and pull find them; logout forgets them', async () => {
     const { address } = await registryWith({ users: { [ANNA.username]: ANNA.password } });
-    const env = await emptyHome();
+    const env = await writeHome();
     const store = await testStore();
     await tagSmallImage(store, 'x:1');
     const to = `${address}/x:1`;
@@ -65,7 +60,7 @@ describe('passwords (Basic)', () => {
 
   test('what skopeo keeps in its own file is found; other entries and fields survive our login', async () => {
     const { address } = await registryWith({ users: { [ANNA.username]: ANNA.password } });
-    const env = { ...(await emptyHome()), REGISTRY_AUTH_FILE: join(await testDir(), 'auth.json') };
+    const env = { ...(await writeHome()), REGISTRY_AUTH_FILE: join(await testDir(), 'auth.json') };
     await must('skopeo', ['login', '--tls-verify=false', '-u', ANNA.username, '--password-stdin', address], {
       env,
       input: ANNA.password,
@@ -92,7 +87,7 @@ describe('passwords (Basic)', () => {
   test('a wrong password is refused once, not again and again, and is never shown', async () => {
     const registry = await registryWith({ users: { [ANNA.username]: ANNA.password } });
     const credential = { username: 'anna', password: 'not-the-right-one' };
-    const failure = await new Repository(registry.address, 'x', { credential, env: await emptyHome() })
+    const failure = await new Repository(registry.address, 'x', { credential, env: await writeHome() })
       .resolve('1')
       .catch((error) => error);
     expect(failure).toMatchObject({ code: 'E_UNAUTHORIZED' });
@@ -139,7 +134,7 @@ describe('tokens (Bearer)', () => {
       field,
     });
     const store = await testStore();
-    const env = await emptyHome();
+    const env = await writeHome();
     const { digest } = await tagSmallImage(store, 'x:1', { layers: [{ a: randomBytes(100_000) }, { b: 'b' }] });
     await pushImage(store, 'x:1', { to: `${registry.address}/team/open:1`, credential: ANNA, env });
     expect(server.requests.map(({ scopes }) => scopes)).toEqual([['repository:team/open:pull,push']]);
@@ -163,7 +158,7 @@ describe('tokens (Bearer)', () => {
 
   test('login asks the token server; a wrong password is not kept', async () => {
     const { registry } = await tokenRegistry({ users: { [ANNA.username]: ANNA.password } });
-    const env = await emptyHome();
+    const env = await writeHome();
     await expect(login(registry.address, { ...ANNA, password: 'a-wrong-one' }, { env })).rejects.toMatchObject({
       code: 'E_UNAUTHORIZED',
     });
@@ -176,12 +171,7 @@ describe('tokens (Bearer)', () => {
 
   test('an identity token is exchanged by POST', async () => {
     const { server, registry } = await tokenRegistry({ refreshToken: 'a-refresh-token', field: 'access_token' });
-    const env = await emptyHome();
-    await mkdir(join(env.HOME, '.docker'));
-    await writeFile(
-      join(env.HOME, '.docker/config.json'),
-      JSON.stringify({ auths: { [registry.address]: { identitytoken: 'a-refresh-token' } } }),
-    );
+    const env = await writeHome({ auths: { [registry.address]: { identitytoken: 'a-refresh-token' } } });
     const store = await testStore();
     await tagSmallImage(store, 'x:1');
     await pushImage(store, 'x:1', { to: `${registry.address}/x:1`, env });
@@ -195,7 +185,7 @@ describe('TLS', () => {
     const certificates = await makeCertificates(dir);
     const { address } = await registryWith({ tls: certificates });
     const store = await testStore();
-    const env = await emptyHome();
+    const env = await writeHome();
     await tagSmallImage(store, 'x:1');
     const to = `${address}/x:1`;
     await expect(pushImage(store, 'x:1', { to, env })).rejects.toMatchObject({
@@ -220,20 +210,10 @@ describe('a proxy', () => {
     const certificates = await makeCertificates(await testDir());
     const { address } = await registryWith({ tls: certificates });
     const connected: string[] = [];
-    const proxy = http.createServer();
-    proxy.on('connect', (request, client: Socket) => {
-      connected.push(request.url ?? '');
-      const upstream = connect(Number(address.split(':')[1]), '127.0.0.1', () => {
-        client.write('HTTP/1.1 200 OK\r\n\r\n');
-        client.pipe(upstream).pipe(client);
-      });
-      for (const socket of [client, upstream]) socket.on('error', () => {});
-    });
-    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-    onTestFinished(() => new Promise<void>((resolve) => proxy.close(() => resolve()).closeAllConnections()));
+    const proxy = await tunnelTo(address, connected);
     const env = {
-      ...(await emptyHome()),
-      https_proxy: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+      ...(await writeHome()),
+      https_proxy: proxy,
       NODE_EXTRA_CA_CERTS: certificates.ca,
     };
     const store = await testStore();

@@ -1,7 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import type { Certificates } from './certificates.js';
 import { writeHtpasswd } from './htpasswd.js';
 import { start, tempDir } from './programs.js';
 
@@ -9,7 +8,13 @@ export interface DockerRegistryOptions {
   /** Serve what is in this directory; default an empty one. */
   readonly storage?: string;
   readonly users?: Readonly<Record<string, string>>;
-  readonly tls?: Certificates;
+  readonly tls?: {
+    /** PEM files. */
+    readonly cert: string;
+    readonly key: string;
+    /** Clients must have a certificate of this authority. */
+    readonly clientCa?: string;
+  };
   /** A token server that the registry trusts. */
   readonly token?: {
     readonly realm: string;
@@ -47,7 +52,15 @@ export async function startDockerRegistry({
     http: {
       addr: '127.0.0.1:0',
       secret: 'test',
-      ...(tls === undefined ? {} : { tls: { certificate: tls.cert, key: tls.key } }),
+      ...(tls === undefined
+        ? {}
+        : {
+            tls: {
+              certificate: tls.cert,
+              key: tls.key,
+              ...(tls.clientCa === undefined ? {} : { clientcas: [tls.clientCa] }),
+            },
+          }),
     },
     ...(users === undefined ? {} : { auth: { htpasswd: { realm: 'test', path: htpasswd } } }),
     ...(token === undefined

@@ -1,5 +1,5 @@
 import http, { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
 /** A request as the proxy sees it. */
@@ -10,6 +10,8 @@ export interface SeenRequest {
   readonly headers: http.IncomingHttpHeaders;
   /** How many requests with this method and path (without query) came before it. */
   readonly before: number;
+  /** When it came, in milliseconds. */
+  readonly at: number;
 }
 
 /** What the proxy does instead of passing a request and its answer on unchanged. */
@@ -20,6 +22,8 @@ export interface Fault {
     readonly headers?: OutgoingHttpHeaders;
     readonly body?: string | Buffer;
   };
+  /** Write this to the connection as it is, HTTP or not; the registry is not asked. The function ends the connection, or leaves it open. */
+  readonly raw?: (socket: Socket) => void;
   /** Break the connection after this many bytes of the request's body have been passed on. */
   readonly cutRequestAfter?: number;
   /** Break the connection after this many bytes of the answer's body. */
@@ -34,6 +38,8 @@ export interface Fault {
   readonly hide?: readonly string[];
   /** Pass the answer on in pieces of this many bytes, one at each turn of the clock. */
   readonly drip?: number;
+  /** Take the request's body at this many bytes a millisecond. */
+  readonly sip?: number;
 }
 
 export interface FaultProxy {
@@ -55,7 +61,7 @@ export async function faultProxy(
     const before = requests.filter(
       (earlier) => earlier.method === method && plain(earlier.path) === plain(path),
     ).length;
-    const seen: SeenRequest = { method, path, headers: request.headers, before };
+    const seen: SeenRequest = { method, path, headers: request.headers, before, at: Date.now() };
     requests.push(seen);
     handle(upstream, request, response, fault(seen) ?? {}).catch(() => response.destroy());
   });
@@ -80,6 +86,10 @@ async function handle(
   response: ServerResponse,
   fault: Fault,
 ): Promise<void> {
+  if (fault.raw !== undefined) {
+    fault.raw(request.socket);
+    return;
+  }
   if (fault.respond !== undefined) {
     request.resume();
     const { status, headers = {}, body = '' } = fault.respond;
@@ -135,6 +145,10 @@ function forward(upstream: string, request: IncomingMessage, fault: Fault): Prom
     onward.on('error', reject);
     let passed = 0;
     request.on('data', (chunk: Buffer) => {
+      if (fault.sip !== undefined) {
+        request.pause();
+        setTimeout(() => request.resume(), chunk.byteLength / fault.sip);
+      }
       const limit = fault.cutRequestAfter ?? Number.POSITIVE_INFINITY;
       if (passed >= limit) return;
       const piece = chunk.subarray(0, limit - passed);

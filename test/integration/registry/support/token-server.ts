@@ -16,6 +16,8 @@ export interface TokenServerOptions {
   readonly field?: 'token' | 'access_token';
   /** Seconds. */
   readonly life?: number;
+  /** Seconds that the answer says. */
+  readonly saidLife?: number;
 }
 
 export interface TokenRequest {
@@ -37,7 +39,7 @@ export interface TokenServer {
 
 /** A token server as distribution's specification has it: signs what it grants, and docker's registry verifies that. */
 export async function startTokenServer(dir: string, options: TokenServerOptions = {}): Promise<TokenServer> {
-  const { users = {}, open = [], refreshToken, field = 'token', life = 300 } = options;
+  const { users = {}, open = [], refreshToken, field = 'token', life = 300, saidLife = life } = options;
   const [key, cert] = [join(dir, 'token.key'), join(dir, 'token.pem')];
   const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   await must('openssl', ['req', '-x509', ...ec, '-days', '2', '-subj', '/CN=issuer', '-keyout', key, '-out', cert]);
@@ -86,7 +88,7 @@ export async function startTokenServer(dir: string, options: TokenServerOptions 
     const head = `${encode({ typ: 'JWT', alg: 'ES256', kid })}.${encode(claims)}`;
     const signature = sign('sha256', Buffer.from(head), { key: privateKey, dsaEncoding: 'ieee-p1363' });
     response.writeHead(200, { 'content-type': 'application/json' });
-    response.end(JSON.stringify({ [field]: `${head}.${signature.toString('base64url')}`, expires_in: life }));
+    response.end(JSON.stringify({ [field]: `${head}.${signature.toString('base64url')}`, expires_in: saidLife }));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
