@@ -26,6 +26,13 @@ export const COMMANDS: readonly CommandEntry[] = [
   { names: ['pull'], summary: 'download an image from a registry', load: () => import('./pull.js') },
   { names: ['push'], summary: 'upload an image to a registry', load: () => import('./push.js') },
   { names: ['copy'], summary: 'copy an image between any two places', load: () => import('./copy.js') },
+  { names: ['search'], summary: 'list the repositories of a registry', load: () => import('./search.js') },
+  { names: ['tags'], summary: 'list the tags of a repository', load: () => import('./tags.js') },
+  {
+    names: ['referrers'],
+    summary: 'list what refers to an image of a registry',
+    load: () => import('./referrers.js'),
+  },
   { names: ['mount'], summary: "show an image's rootfs as a directory", load: () => import('./mount.js') },
   { names: ['umount', 'unmount'], summary: 'take a mounted rootfs away', load: () => import('./umount.js') },
   { names: ['registry'], summary: 'serve the store as a registry', load: () => import('./registry.js') },
