@@ -1,11 +1,11 @@
-import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { open, readFile, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
+import { chown, readFile, readlink, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import * as z from 'zod';
 import { errnoOf, fileSystemError, isSlipwayError, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
 import { zodProblems } from '../base/zod-error.js';
+import { replaceWholeFile } from '../store/replaced-file.js';
 
 /** Symbolic links that are followed one after the other, as the kernel does. */
 const MOST_LINKS = 40;
@@ -114,19 +114,10 @@ export async function changeAuths(
     const target = await linkTarget(path);
     await makeDirectory(dirname(target), 0o700);
     const owner = await stat(target).catch(() => undefined);
-    const temp = `${target}.${randomBytes(6).toString('hex')}`;
-    const handle = await open(temp, 'wx', 0o600);
-    try {
-      if (owner !== undefined && process.getuid?.() === 0) await handle.chown(owner.uid, owner.gid);
-      await handle.writeFile(`${JSON.stringify(after, null, '\t')}\n`);
-      await handle.sync();
-      await handle.close();
-      await rename(temp, target);
-    } catch (error) {
-      await handle.close().catch(() => {});
-      await rm(temp, { force: true });
-      throw error;
-    }
+    await replaceWholeFile(target, 0o600, async (temp) => {
+      await writeFile(temp, `${JSON.stringify(after, null, '\t')}\n`, { flush: true });
+      if (owner !== undefined && process.getuid?.() === 0) await chown(temp, owner.uid, owner.gid);
+    });
   } catch (error) {
     const failure = fileSystemError(error, `writing the registry credentials to ${path}`);
     if (!isSlipwayError(failure, 'E_PERMISSION')) throw failure;
