@@ -18,7 +18,6 @@ export async function replaceWholeFile(
   mode: number,
   write: (temp: string) => Promise<void>,
 ): Promise<void> {
-  await removeLeftovers(file);
   const { temp, lock } = await beginFile(file, mode);
   try {
     await write(temp);
@@ -32,11 +31,15 @@ export async function replaceWholeFile(
   }
 }
 
-/** A new file beside `file`, locked: who finds it knows that its writer lives. Not every file system has locks; then it counts as in use. */
-async function beginFile(
+/**
+ * A new file beside `file`, to be renamed to it, and locked: who finds it knows that its writer lives. Not every file system has locks; then it
+ * counts as in use. What killed commands have left of this kind goes first.
+ */
+export async function beginFile(
   file: string,
   mode: number,
 ): Promise<{ readonly temp: string; readonly lock: FileLock | undefined }> {
+  await removeLeftovers(file);
   for (;;) {
     const temp = join(dirname(file), `.${basename(file)}.${randomBytes(RANDOM).toString('hex')}`);
     await (await open(temp, 'wx', mode)).close();

@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { open, rename, rm, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { Writable } from 'node:stream';
 import { errnoOf, fileSystemError, SlipwayError } from '../../base/errors.js';
 import { syncDirectory } from '../../store/durable.js';
-import { type FileLock, tryLock } from '../../store/locks.js';
+import { beginFile } from '../../store/replaced-file.js';
 
 /** Where an archive is written to. Ends with exactly one `commit` or `abort`. */
 export interface Output {
@@ -84,14 +83,14 @@ async function fileOutput(file: string): Promise<Output> {
     }
     throw fileSystemError(error, `writing ${file}`);
   };
-  await sweep(file).catch(failed);
-  const { temp, handle, lock } = await makeTemporary(file).catch(failed);
+  const { temp, lock } = await beginFile(file, 0o644).catch(failed);
+  const handle = await open(temp, 'r+').catch(failed);
   let isOpen = true;
   const close = async (): Promise<void> => {
     if (!isOpen) return;
     isOpen = false;
     await handle.close();
-    await lock.release();
+    await lock?.release();
   };
   return {
     label: file,
@@ -119,36 +118,4 @@ async function fileOutput(file: string): Promise<Output> {
       await close();
     },
   };
-}
-
-/** A sweeper may come between making the file and locking it: then it is made anew. */
-async function makeTemporary(
-  file: string,
-): Promise<{ readonly temp: string; readonly handle: FileHandle; readonly lock: FileLock }> {
-  for (;;) {
-    const temp = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`);
-    const handle = await open(temp, 'wx', 0o644);
-    try {
-      const lock = await tryLock(temp, 'exclusive', { waitSeconds: 0 });
-      if (await lock?.isCurrent()) return { temp, handle, lock: lock as FileLock };
-      await lock?.release();
-    } catch (error) {
-      await handle.close();
-      await rm(temp, { force: true });
-      throw error;
-    }
-    await handle.close();
-  }
-}
-
-/** Removes what was left here by writers of the same file that were killed. */
-async function sweep(file: string): Promise<void> {
-  const prefix = `.${basename(file)}.`;
-  for (const name of await readdir(dirname(file))) {
-    if (!name.startsWith(prefix) || !/^[0-9a-f]{12}$/.test(name.slice(prefix.length))) continue;
-    const left = join(dirname(file), name);
-    const lock = await tryLock(left, 'exclusive', { waitSeconds: 0 });
-    if (await lock?.isCurrent()) await rm(left, { force: true });
-    await lock?.release();
-  }
 }

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { MEDIA } from '../../../src/image/media-types.js';
 import { loadArchive } from '../../../src/registry/archive/load.js';
 import { saveImages } from '../../../src/registry/archive/save.js';
 import { readImage } from '../../../src/store/local-image.js';
+import { tryLock } from '../../../src/store/locks.js';
 import { putImage, putIndex, tagSmallImage } from './support/images.js';
 import { must } from './support/programs.js';
 import { testDir, testStore } from './support/server.js';
@@ -67,6 +68,41 @@ describe('OCI archives', () => {
     const there = await testStore();
     expect(await loadArchive(there, join(dir, 'multi.tar'))).toEqual([{ name: 'multi:1', descriptor: index }]);
     expect((await readImage(there, 'multi:1', arm)).platform).toEqual(arm);
+  });
+
+  test('what a killed save has left beside the file goes with the next; what another is writing stays', async () => {
+    const [store, dir] = [await testStore(), await testDir()];
+    await tagSmallImage(store, 'x:1');
+    const [left, written, other] = ['.a.tar.0123456789ab', '.a.tar.ba9876543210', '.a.tar.not-ours'];
+    for (const name of [left, written, other]) await writeFile(join(dir, name), 'x');
+    const lock = await tryLock(join(dir, written), 'exclusive');
+    await saveImages(store, ['x:1'], join(dir, 'a.tar'));
+    await lock?.release();
+    expect((await readdir(dir)).sort()).toEqual([written, other, 'a.tar'].sort());
+  });
+
+  test('a FIFO is written to, not replaced', async () => {
+    const [store, dir] = [await testStore(), await testDir()];
+    await tagSmallImage(store, 'x:1');
+    await must('mkfifo', [join(dir, 'fifo')]);
+    const [loaded] = await Promise.all([
+      loadArchive(await testStore(), createReadStream(join(dir, 'fifo'))),
+      saveImages(store, ['x:1'], join(dir, 'fifo')),
+    ]);
+    expect(loaded).toMatchObject([{ name: 'x:1' }]);
+    expect((await lstat(join(dir, 'fifo'))).isFIFO()).toBe(true);
+  });
+
+  test('a directory that a killed save has left is written anew', async () => {
+    const [store, dir] = [await testStore(), await testDir()];
+    const descriptor = await tagSmallImage(store, 'x:1');
+    await mkdir(join(dir, 'layout/blobs/sha256'), { recursive: true });
+    await writeFile(join(dir, 'layout/blobs/sha256/half'), 'x');
+    await writeFile(join(dir, 'layout/.index.json.unfinished'), '');
+    await saveImages(store, ['x:1'], join(dir, 'layout'), { format: 'oci-dir' });
+    expect((await readdir(join(dir, 'layout'))).sort()).toEqual(['blobs', 'index.json', 'oci-layout']);
+    expect(await readdir(join(dir, 'layout/blobs/sha256'))).not.toContain('half');
+    expect(await loadArchive(await testStore(), join(dir, 'layout'))).toEqual([{ name: 'x:1', descriptor }]);
   });
 
   test('a directory is written and read; one that is not empty is left alone', async () => {
