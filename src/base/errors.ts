@@ -65,6 +65,8 @@ export const ERROR_CODES = {
   E_PREFLIGHT: 1,
   /** The cluster is in a state that the operation cannot start from. */
   E_CLUSTER_STATE: 1,
+  /** The system failed: an i/o error of the disk, no more open files, processes or memory. */
+  E_SYSTEM: 1,
   E_TIMEOUT: 1,
   E_INTERRUPTED: 130,
   /** A bug of ours. */
@@ -120,8 +122,8 @@ export function messageOf(error: unknown): string {
 }
 
 /**
- * Turns the file-system errors that mean the same everywhere (disk full, read-only, no permission) into a
- * SlipwayError that names `what` was being done; anything else is returned as it is.
+ * Turns the errors of the system that mean the same everywhere (disk full, read-only, no permission, a broken disk, a limit that is reached)
+ * into a SlipwayError that names `what` was being done; anything else is returned as it is.
  */
 export function fileSystemError(error: unknown, what: string): unknown {
   switch (errnoOf(error)) {
@@ -135,6 +137,20 @@ export function fileSystemError(error: unknown, what: string): unknown {
     case 'EPERM':
     case 'EROFS':
       return new SlipwayError('E_PERMISSION', `not allowed while ${what}: ${messageOf(error)}`, { cause: error });
+    case 'EIO':
+    case 'ESTALE':
+      return new SlipwayError('E_SYSTEM', `the disk failed while ${what}: ${messageOf(error)}`, {
+        hint: 'the disk or the way to it is broken: see what the kernel says of it (dmesg)',
+        cause: error,
+      });
+    case 'EMFILE':
+    case 'ENFILE':
+      return new SlipwayError('E_SYSTEM', `too many open files while ${what}: ${messageOf(error)}`, {
+        hint: 'raise the limit (ulimit -n), or end what else is running',
+        cause: error,
+      });
+    case 'ENOMEM':
+      return new SlipwayError('E_SYSTEM', `no memory left while ${what}: ${messageOf(error)}`, { cause: error });
     default:
       return error;
   }
