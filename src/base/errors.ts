@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { redact } from './redact.js';
 
 /**
@@ -113,7 +114,10 @@ export function isSlipwayError(error: unknown, ...codes: ErrorCode[]): error is 
 /** The errno name (`ENOENT`, `ECONNRESET` …) of a Node error, or undefined. */
 export function errnoOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
-  return typeof error.code === 'string' ? error.code : undefined;
+  if (typeof error.code !== 'string') return undefined;
+  // Node has no names for some, EDQUOT among them: only their number.
+  if (!/^unknown/i.test(error.code) || !('errno' in error)) return error.code;
+  return Object.entries(constants.errno).find(([, number]) => number === -Number(error.errno))?.[0] ?? error.code;
 }
 
 /** What went wrong, as one line. */
@@ -150,7 +154,11 @@ export function fileSystemError(error: unknown, what: string): unknown {
         cause: error,
       });
     case 'ENOMEM':
-      return new SlipwayError('E_SYSTEM', `no memory left while ${what}: ${messageOf(error)}`, { cause: error });
+    case 'EAGAIN':
+      return new SlipwayError('E_SYSTEM', `no more memory or processes while ${what}: ${messageOf(error)}`, {
+        hint: 'end what else is running, or raise the limit (ulimit -u)',
+        cause: error,
+      });
     default:
       return error;
   }

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
-import { errnoOf, isSlipwayError, SlipwayError } from './errors.js';
+import { errnoOf, fileSystemError, isSlipwayError, SlipwayError } from './errors.js';
 import { userNamespace } from './user-namespace.js';
 
 /**
  * Removes a directory with everything in it; one that is not there is no error. By the program `rm`: Node's own `fs.rm` cannot name files whose
  * names are not UTF-8, which unpacked layers may have, and would go on into whatever is still mounted below.
- * @throws SlipwayError E_PERMISSION with what `rm` said.
+ * @throws SlipwayError E_PERMISSION with what `rm` said, E_SYSTEM, E_NO_SPACE.
  */
 export async function removeTree(dir: string): Promise<void> {
   try {
@@ -22,7 +22,7 @@ export async function removeTree(dir: string): Promise<void> {
 function remove(before: readonly string[], dir: string): Promise<void> {
   const [program = 'rm', ...args] = [...before, 'rm', '-rf', '--one-file-system', '--', dir];
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
     let said = '';
     child.stderr.on('data', (text: Buffer) => {
       if (said.length < 2000) said += text.toString();
@@ -36,7 +36,23 @@ function remove(before: readonly string[], dir: string): Promise<void> {
     });
     child.on('close', (code) => {
       if (code === 0) resolve();
-      else reject(new SlipwayError('E_PERMISSION', `cannot remove ${dir}: ${said.trim()}`));
+      else reject(failure(dir, said.trim()));
     });
   });
+}
+
+/** What rm says of errors that are not about permissions, in the C locale. */
+const SAID: Readonly<Record<string, string>> = {
+  'Input/output error': 'EIO',
+  'Stale file handle': 'ESTALE',
+  'No space left on device': 'ENOSPC',
+  'Disk quota exceeded': 'EDQUOT',
+  'Too many open files': 'EMFILE',
+  'Cannot allocate memory': 'ENOMEM',
+};
+
+function failure(dir: string, said: string): unknown {
+  const code = Object.entries(SAID).find(([text]) => said.includes(`: ${text}`))?.[1];
+  if (code !== undefined) return fileSystemError(Object.assign(new Error(said), { code }), `removing ${dir}`);
+  return new SlipwayError('E_PERMISSION', `cannot remove ${dir}: ${said}`);
 }

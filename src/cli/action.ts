@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { withCleanup } from '../base/with-cleanup.js';
 import { type CliContext, createContext, type GlobalFlags } from './context.js';
 import { interruptSignal } from './interrupt.js';
 
@@ -32,11 +33,10 @@ export function action<Args extends readonly unknown[], Flags extends object>(
     // `slipway --root DIR images` and `slipway images --root DIR` are the same
     const flags = (commanderArgs.at(-1) as Command).optsWithGlobals<Flags & GlobalFlags>();
     const context = createContext(flags, interruptSignal());
-    try {
-      await work(context, flags, ...args);
-    } finally {
-      await context.close();
-    }
+    await withCleanup(
+      () => work(context, flags, ...args),
+      () => context.close(),
+    );
   };
 }
 

@@ -74,7 +74,7 @@ async function filled(store: Store, home: string, slot: number, { fill }: CacheM
       await rename(temp, dir);
       return dir;
     } catch (error) {
-      await removeTree(temp);
+      await removeTree(temp).catch(() => {}); // it is in this process's corner, which goes in the end
       throw error;
     }
   });

@@ -4,6 +4,7 @@ import { SlipwayError } from '../../base/errors.js';
 import { possibleOwners } from '../../base/id-map.js';
 import { removeTree } from '../../base/remove-tree.js';
 import { userNamespace } from '../../base/user-namespace.js';
+import { withCleanup } from '../../base/with-cleanup.js';
 import { formatPlatform } from '../../image/platform.js';
 import type { RunInstruction } from '../../kubefile-parser/ast.js';
 import { type RunScript, runScript } from '../../kubefile-parser/run-script.js';
@@ -132,21 +133,21 @@ async function execute(
   step: string,
 ): Promise<readonly StoredLayer[]> {
   const home = await job.store.temp.path('run');
-  try {
+  const work = async (): Promise<readonly StoredLayer[]> => {
     await mkdir(home, { mode: 0o700 });
-    return await withMounts(job, plan.mounts, async (made) => {
+    return withMounts(job, plan.mounts, async (made) => {
       const writable = await openWritableTree(job, state.layers, tree, home);
-      try {
-        await job.heavy(() => run(job, state, plan, made, writable, home, step));
-        const changed = await runEntries(job, writable);
-        return changed.length === 0 ? [] : [(await makeLayer(job, changed, { title: `${step} layer` })).layer];
-      } finally {
-        await writable.release();
-      }
+      return withCleanup(
+        async () => {
+          await job.heavy(() => run(job, state, plan, made, writable, home, step));
+          const changed = await runEntries(job, writable);
+          return changed.length === 0 ? [] : [(await makeLayer(job, changed, { title: `${step} layer` })).layer];
+        },
+        () => writable.release(),
+      );
     });
-  } finally {
-    await removeTree(home);
-  }
+  };
+  return withCleanup(work, () => removeTree(home));
 }
 
 /** @throws SlipwayError E_RUN_FAILED, E_TIMEOUT, E_NO_SPACE with the last lines of the command; whatever the sandbox throws */

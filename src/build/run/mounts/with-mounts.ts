@@ -1,4 +1,5 @@
 import { removeTree } from '../../../base/remove-tree.js';
+import { withCleanup } from '../../../base/with-cleanup.js';
 import type { BuildJob } from '../../job.js';
 import type { SandboxMount } from '../../sandbox/sandbox-request.js';
 import type { MountUse, PlannedMount } from './planned-mount.js';
@@ -35,15 +36,14 @@ export async function withMounts<T>(
       return made;
     },
   };
-  try {
+  const makeAndWork = async (): Promise<T> => {
     const made = new Map<PlannedMount, SandboxMount | undefined>();
     for (const mount of [...planned].sort(byCache)) made.set(mount, await mount.make(use));
     const mounts = planned.map((mount) => made.get(mount)).filter((mount) => mount !== undefined);
     const variables = planned.flatMap(({ secretVariable }) => (secretVariable === undefined ? [] : [secretVariable]));
-    return await work({ mounts, variables: Object.fromEntries(variables.map(({ name, value }) => [name, value])) });
-  } finally {
-    await undoAll(undo);
-  }
+    return work({ mounts, variables: Object.fromEntries(variables.map(({ name, value }) => [name, value])) });
+  };
+  return withCleanup(makeAndWork, () => undoAll(undo));
 }
 
 function byCache({ cache: a }: PlannedMount, { cache: b }: PlannedMount): number {
