@@ -168,7 +168,7 @@ class Workplace {
   async close(): Promise<void> {
     if (this.#open === undefined) return;
     await this.#open.unpacker.close();
-    await removeTree(this.#open.dir);
+    await removeTree(this.#open.dir).catch(() => {}); // it is in this process's corner, which goes in the end
   }
 
   async #begin(): Promise<{ readonly dir: string; readonly unpacker: Unpacker }> {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import * as z from 'zod';
-import { errnoOf, isSlipwayError, SlipwayError } from '../base/errors.js';
+import { errnoOf, fileSystemError, isSlipwayError, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
 import { type Descriptor, descriptorSchema } from '../image/oci.js';
 import { isMounted, mountOverlay, unmount } from '../layers/overlay.js';
@@ -174,9 +174,17 @@ async function listRecords(dir: string): Promise<string[]> {
   }
 }
 
+/** Undefined when it is gone, or says nothing that could be a mount. What cannot be read may be of a mount that is there. */
 async function readRecord(file: string): Promise<ImageMount | undefined> {
+  let text: string;
   try {
-    return mountSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw fileSystemError(error, `reading ${file}`);
+  }
+  try {
+    return mountSchema.parse(JSON.parse(text));
   } catch {
     return undefined;
   }

@@ -1,4 +1,4 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
@@ -219,6 +219,10 @@ async function checkLayout(dir: string): Promise<void> {
     // Renamed into place: another process that opens the store at the same moment must never read half of it.
     const temp = `${file}.${process.pid}`;
     await writeFile(temp, LAYOUT);
-    await rename(temp, file);
+    await rename(temp, file).catch((failure: unknown) => {
+      if (errnoOf(failure) !== 'ENOENT') throw failure; // that other process has made it, and removed ours with what killed ones left
+    });
+    for (const name of await readdir(dir))
+      if (/^oci-layout\.\d+$/.test(name)) await rm(join(dir, name), { force: true });
   }
 }

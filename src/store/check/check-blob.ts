@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { errnoOf, isSlipwayError, messageOf } from '../../base/errors.js';
+import { errnoOf, fileSystemError, isSlipwayError, messageOf } from '../../base/errors.js';
 import { algorithmOf, type Digest, hexOf } from '../../image/digest.js';
 import type { Compression } from '../../image/media-types.js';
 import { indexLayer } from '../../layers/index-layer.js';
@@ -78,7 +78,7 @@ export async function runCheck(task: CheckTask, progress: (bytes: number) => voi
     }
     for await (const _ of stream);
   } catch (error) {
-    return { size, problem: `cannot be read: ${messageOf(error)}` };
+    return { size, problem: `cannot be read: ${damageOf(error, `reading blob ${digest}`)}` };
   }
   const hex = hash.digest('hex');
   if (hex !== hexOf(digest)) {
@@ -114,7 +114,7 @@ async function treeProblems(home: string, toc: LayerToc, content: boolean): Prom
   try {
     return await checkTree(join(home, 'diff'), toc, { content });
   } catch (error) {
-    return [messageOf(error)];
+    return [damageOf(error, `reading ${home}`)];
   }
 }
 
@@ -128,9 +128,21 @@ async function checkToc(
     kept = decodeToc(await readFile(file), diffId);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return { verdict: 'absent' };
-    return { verdict: { problem: messageOf(error) } };
+    return { verdict: { problem: damageOf(error, `reading ${file}`) } };
   }
   if (proven !== undefined && !isDeepStrictEqual(kept, proven))
     return { verdict: { problem: 'it does not say what is in the layer' } };
   return { verdict: 'whole', kept };
+}
+
+/**
+ * What a failure says of the thing that was read. That the disk cannot give it is damage; that this process may not, or has reached a limit
+ * of the system, is none, and must not make a repair take away what is whole.
+ * @throws SlipwayError E_SYSTEM, E_PERMISSION, E_NO_SPACE.
+ */
+function damageOf(error: unknown, what: string): string {
+  const failure = fileSystemError(error, what);
+  const cause = isSlipwayError(error) ? error.cause : error;
+  if (isSlipwayError(failure, 'E_SYSTEM', 'E_PERMISSION', 'E_NO_SPACE') && errnoOf(cause) !== 'EIO') throw failure;
+  return messageOf(error);
 }

@@ -3,11 +3,15 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { mapLimit } from '../../base/concurrency.js';
-import { SlipwayError } from '../../base/errors.js';
+import { type ErrorCode, SlipwayError } from '../../base/errors.js';
 import { type CheckTask, type CheckVerdict, runCheck } from './check-blob.js';
 
 /** What a thread says. */
-export type FromChecker = { readonly read: number } | { readonly verdict: CheckVerdict } | { readonly failed: string };
+export type FromChecker =
+  | { readonly read: number }
+  | { readonly verdict: CheckVerdict }
+  /** An error loses its class on the way. */
+  | { readonly failed: string; readonly code?: ErrorCode; readonly hint?: string };
 
 const PROGRAM = new URL('./check-worker.js', import.meta.url);
 /** Hashing is bound by the processor, and beyond a few threads by the disk. */
@@ -65,7 +69,7 @@ function ask(
     const onMessage = (message: FromChecker): void => {
       if ('read' in message) progress(message.read);
       else if ('verdict' in message) end(() => resolve(message.verdict));
-      else end(() => reject(new SlipwayError('E_INTERNAL', `checking failed: ${message.failed}`)));
+      else end(() => reject(failure(message)));
     };
     const onError = (error: unknown): void => end(() => reject(error));
     const onExit = (): void => end(() => reject(new SlipwayError('E_INTERNAL', 'a checking thread ended early')));
@@ -74,4 +78,9 @@ function ask(
     signal?.addEventListener('abort', onAbort, { once: true });
     worker.postMessage(task);
   });
+}
+
+function failure({ failed, code, hint }: Extract<FromChecker, { readonly failed: string }>): SlipwayError {
+  if (code === undefined) return new SlipwayError('E_INTERNAL', `checking failed: ${failed}`);
+  return new SlipwayError(code, failed, hint === undefined ? {} : { hint });
 }

@@ -1,4 +1,5 @@
 import { parentPort } from 'node:worker_threads';
+import { isSlipwayError, messageOf } from '../../base/errors.js';
 import { type CheckTask, runCheck } from './check-blob.js';
 import type { FromChecker } from './check-pool.js';
 
@@ -22,6 +23,12 @@ port?.on('message', (task: CheckTask) => {
       send({ read: bytes });
       send({ verdict });
     },
-    (error: unknown) => send({ failed: error instanceof Error ? error.message : String(error) }),
+    (error: unknown) =>
+      send({
+        failed: messageOf(error),
+        ...(isSlipwayError(error)
+          ? { code: error.code, ...(error.hint === undefined ? {} : { hint: error.hint }) }
+          : {}),
+      }),
   );
 });
