@@ -1,7 +1,11 @@
 import type { Command } from 'commander';
 import { SlipwayError } from '../base/errors.js';
+import { formatDuration } from '../base/format.js';
 import { startServer } from '../registry/server/server.js';
 import { action, addGlobalFlags, examples } from './action.js';
+
+/** Milliseconds for which transfers may go on after the server was told to end. */
+const GRACE = 30_000;
 
 interface ServeFlags {
   readonly listen: string;
@@ -15,12 +19,15 @@ export function define(program: Command): void {
   const registry = program.command('registry').description('A small registry over the store of this machine.');
   addGlobalFlags(registry.command('serve'))
     .description(
-      'Serve the store as a registry, until it is stopped with Ctrl-C. What is pushed to it is in the store.',
+      'Serve the store as a registry, until it is stopped with Ctrl-C or SIGTERM. What is pushed to it is in the store.',
     )
     .option('--listen <host:port>', 'where to listen; port 0 takes a free one', '127.0.0.1:5000')
     .option('--read-only', 'refuse pushes and deletes')
-    .option('--htpasswd <file>', 'let only these users in (bcrypt, as htpasswd -B writes them)')
-    .option('--tls-cert <file>', 'certificate (PEM, with its chain)')
+    .option(
+      '--htpasswd <file>',
+      'let only these users in (bcrypt, as htpasswd -B writes them); read again when it changes',
+    )
+    .option('--tls-cert <file>', 'certificate (PEM, with its chain); read again when it changes')
     .option('--tls-key <file>', 'key of the certificate')
     .addHelpText(
       'after',
@@ -50,7 +57,11 @@ export function define(program: Command): void {
         await new Promise<void>((resolve) => {
           context.signal.addEventListener('abort', () => resolve(), { once: true });
         });
-        await server.close();
+        if (server.busy > 0) {
+          const requests = server.busy === 1 ? 'a request' : `${server.busy} requests`;
+          context.reporter.info(`finishing ${requests}, for ${formatDuration(GRACE)} at most`);
+        }
+        await server.close(GRACE);
       }),
     );
 }

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
-import { algorithmOf, type Digest, digestOf, hexOf, isDigest, sha256Digest } from '../image/digest.js';
+import { algorithmOf, type Digest, digestOf, hexOf, isDigest, parseDigest } from '../image/digest.js';
 import type { Descriptor } from '../image/oci.js';
 import { syncDirectory } from './durable.js';
 import { FileSink } from './file-sink.js';
@@ -201,22 +201,30 @@ export class BlobWriter {
    * @throws SlipwayError E_DIGEST_MISMATCH, E_SIZE_MISMATCH: nothing is stored.
    */
   async commit(expected: Expected = {}): Promise<BlobIdentity> {
-    const hex = this.#hash.digest('hex');
-    const digest = this.#algorithm === 'sha256' ? sha256Digest(hex) : (`sha512:${hex}` as Digest);
     const size = this.#written;
+    const algorithm = expected.digest === undefined ? this.#algorithm : algorithmOf(expected.digest);
     try {
+      const digest = parseDigest(`${algorithm}:${await this.#hashBy(algorithm)}`);
       const what = `blob ${expected.digest ?? digest}`;
       if (expected.size !== undefined && expected.size !== size) throw sizeMismatch(digest, expected.size, size, what);
       if (expected.digest !== undefined && expected.digest !== digest)
         throw digestMismatch(expected.digest, digest, what);
       await this.#sink.flush();
       await this.#blobs.adopt(this.#file, { digest, size }, { handle: this.#handle });
+      await this.#close();
+      return { digest, size };
     } catch (error) {
       await this.abort();
       throw error;
     }
-    await this.#close();
-    return { digest, size };
+  }
+
+  /** Which algorithm the blob is named by may be known only at its end: then the file is read again. */
+  async #hashBy(algorithm: 'sha256' | 'sha512'): Promise<string> {
+    if (algorithm === this.#algorithm) return this.#hash.digest('hex');
+    const hash = createHash(algorithm);
+    for await (const chunk of createReadStream(this.#file)) hash.update(chunk as Uint8Array);
+    return hash.digest('hex');
   }
 
   /** Drops what was written. Harmless after commit. */

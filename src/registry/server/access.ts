@@ -17,6 +17,8 @@ export class Htpasswd {
   #users: ReadonlyMap<string, string> = new Map();
   #version = '';
   readonly #proven = new Set<string>();
+  /** Those that are being proven: the requests of a client come side by side, and its password is hashed once. */
+  readonly #pending = new Map<string, Promise<boolean>>();
 
   private constructor(file: string) {
     this.#file = file;
@@ -36,18 +38,28 @@ export class Htpasswd {
       .update(authorization ?? '')
       .digest('hex');
     if (this.#proven.has(key)) return;
-    const credentials = parseBasic(authorization);
-    if (credentials !== undefined) {
-      const hash = this.#users.get(credentials.user);
-      const right = await bcrypt.compare(credentials.password, hash ?? NOBODY);
-      if (right && hash !== undefined) {
-        if (this.#proven.size >= REMEMBERED) this.#proven.clear();
-        this.#proven.add(key);
-        return;
-      }
+    const version = this.#version;
+    const question = `${version} ${key}`;
+    let proof = this.#pending.get(question);
+    if (proof === undefined) {
+      proof = this.#isKnown(authorization).finally(() => this.#pending.delete(question));
+      this.#pending.set(question, proof);
+    }
+    if (await proof) {
+      if (version !== this.#version) return this.check(authorization);
+      if (this.#proven.size >= REMEMBERED) this.#proven.clear();
+      this.#proven.add(key);
+      return;
     }
     const why = authorization === undefined ? 'authentication required' : 'the user name or the password is wrong';
     throw new HttpError(401, 'UNAUTHORIZED', why, { 'www-authenticate': 'Basic realm="slipway", charset="UTF-8"' });
+  }
+
+  async #isKnown(authorization: string | undefined): Promise<boolean> {
+    const credentials = parseBasic(authorization);
+    if (credentials === undefined) return false;
+    const hash = this.#users.get(credentials.user);
+    return (await bcrypt.compare(credentials.password, hash ?? NOBODY)) && hash !== undefined;
   }
 
   async #reload(): Promise<void> {

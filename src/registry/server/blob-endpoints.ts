@@ -1,57 +1,110 @@
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { errnoOf } from '../../base/errors.js';
 import type { Digest } from '../../image/digest.js';
-import { beginWrite, type Exchange, isHead, sendEmpty, wrongMethod } from './exchange.js';
+import { etagOf, isKnown, rangeHeader } from './conditions.js';
+import { nameThatNeeds } from './documents.js';
+import { type Exchange, isHead, sendEmpty, writing, wrongMethod } from './exchange.js';
 import { HttpError } from './http-error.js';
-import { parseContentRange, parseRange } from './range.js';
+import { type ByteRange, parseContentRange, parseRange } from './range.js';
 import { checkDigest } from './route.js';
 import { uploadRange } from './uploads.js';
 
-/** GET and HEAD of a blob, whole or a part. */
-export async function serveBlob(exchange: Exchange, digest: Digest): Promise<void> {
-  const { state, request, response } = exchange;
-  if (request.method === 'DELETE') {
-    throw new HttpError(405, 'UNSUPPORTED', 'blobs are removed by "slipway prune" once no image needs them');
+/** GET, HEAD and DELETE of a blob. */
+export async function serveBlob(exchange: Exchange, repository: string, digest: Digest): Promise<void> {
+  switch (exchange.request.method) {
+    case 'GET':
+      return readBlob(exchange, repository, digest);
+    case 'HEAD':
+      // Who asks is about to push a manifest that names it: it may not be collected before.
+      if (exchange.state.readOnly) return readBlob(exchange, repository, digest);
+      return exchange.state.lease.during(async () => {
+        await readBlob(exchange, repository, digest);
+        exchange.state.lease.expectManifestFor(digest);
+      });
+    case 'DELETE':
+      return writing(exchange, () => deleteBlob(exchange, repository, digest));
+    default:
+      throw wrongMethod(exchange, 'GET, HEAD, DELETE');
   }
-  if (request.method !== 'GET' && request.method !== 'HEAD') throw wrongMethod(exchange, 'GET, HEAD');
-  const size = await state.store.blobSize(digest);
-  if (size === undefined) throw new HttpError(404, 'BLOB_UNKNOWN', `blob ${digest} is not here`);
-  const range = parseRange(request.headers.range, size);
+}
+
+/** A blob, whole or a part. */
+async function readBlob(exchange: Exchange, repository: string, digest: Digest): Promise<void> {
+  const { state, request, response } = exchange;
+  const size = await visibleSize(exchange, repository, digest);
+  const etag = etagOf(digest);
+  const common = { 'docker-content-digest': digest, etag, 'cache-control': 'max-age=31536000, immutable' };
+  if (isKnown(request.headers, etag)) return sendEmpty(exchange, 304, common);
+  const range = isHead(exchange) ? undefined : parseRange(rangeHeader(request.headers, etag), size);
   if (range === 'unsatisfiable') {
     throw new HttpError(416, 'SIZE_INVALID', `the blob has ${size} bytes`, { 'content-range': `bytes */${size}` });
   }
   const { start, end } = range ?? { start: 0, end: size - 1 };
+  // Opened before anything is said: a collection may come between, and what is open stays readable.
+  const content =
+    isHead(exchange) || size === 0 ? undefined : await opened(state.store.openBlob(digest, { start, end }));
   response.writeHead(range === undefined ? 200 : 206, {
+    ...common,
     'content-type': 'application/octet-stream',
     'content-length': end - start + 1,
     'accept-ranges': 'bytes',
-    'docker-content-digest': digest,
-    etag: `"${digest}"`,
     ...(range === undefined ? {} : { 'content-range': `bytes ${start}-${end}/${size}` }),
   });
-  if (isHead(exchange) || size === 0) response.end();
-  else await pipeline(state.store.openBlob(digest, { start, end }), response);
+  if (content === undefined) response.end();
+  else await pipeline(content, response);
+}
+
+async function opened(content: Readable): Promise<Readable> {
+  try {
+    await once(content, 'open');
+    return content;
+  } catch (error) {
+    throw errnoOf(error) === 'ENOENT' ? new HttpError(404, 'BLOB_UNKNOWN', 'the blob has just been removed') : error;
+  }
+}
+
+/** @throws HttpError 404 */
+async function visibleSize({ state }: Exchange, repository: string, digest: Digest): Promise<number> {
+  const size = state.removed.has(repository, digest) ? undefined : await state.store.blobSize(digest);
+  if (size === undefined) throw new HttpError(404, 'BLOB_UNKNOWN', `blob ${digest} is not here`);
+  return size;
+}
+
+/** The repository does not show it any more; the space is freed by the next collection that finds it unused. */
+async function deleteBlob(exchange: Exchange, repository: string, digest: Digest): Promise<void> {
+  await visibleSize(exchange, repository, digest);
+  const name = await nameThatNeeds(exchange, repository, digest);
+  if (name !== undefined) throw new HttpError(405, 'UNSUPPORTED', `${name} needs this blob: delete that first`);
+  exchange.state.removed.add(repository, digest);
+  sendEmpty(exchange, 202);
 }
 
 /** POST: a new upload, a mount, or a whole blob in one request. */
 export async function startUpload(exchange: Exchange, repository: string): Promise<void> {
+  if (exchange.request.method !== 'POST') throw wrongMethod(exchange, 'POST');
+  await writing(exchange, () => begin(exchange, repository));
+}
+
+async function begin(exchange: Exchange, repository: string): Promise<void> {
   const { state, request, url } = exchange;
-  if (request.method !== 'POST') throw wrongMethod(exchange, 'POST');
-  await beginWrite(exchange);
   const mount = url.searchParams.get('mount');
   // All repositories share one content store: whatever is here can be mounted.
   if (mount !== null && (await state.store.blobSize(checkDigest(mount))) !== undefined) {
-    sendEmpty(exchange, 201, { location: `/v2/${repository}/blobs/${mount}`, 'docker-content-digest': mount });
-    return;
+    return sendBlobCreated(exchange, repository, checkDigest(mount));
   }
   const digest = url.searchParams.get('digest');
   const whole = digest === null ? undefined : checkDigest(digest);
   const id = await state.uploads.begin(repository);
-  if (whole !== undefined) {
+  if (whole === undefined) return sendUpload(exchange, 202, repository, id, 0);
+  try {
     await state.uploads.append(repository, id, request, undefined);
-    await finish(exchange, repository, id, whole);
-    return;
+  } catch (error) {
+    await state.uploads.cancel(repository, id).catch(() => {}); // nobody knows its id
+    throw error;
   }
-  sendUpload(exchange, 202, repository, id, 0);
+  await finish(exchange, repository, id, whole);
 }
 
 /** GET, PATCH, PUT and DELETE of an upload. */
@@ -60,25 +113,23 @@ export async function continueUpload(exchange: Exchange, repository: string, id:
   switch (request.method) {
     case 'GET':
     case 'HEAD':
-      sendUpload(exchange, 204, repository, id, state.uploads.written(repository, id));
-      return;
-    case 'PATCH': {
-      await beginWrite(exchange);
-      sendUpload(exchange, 202, repository, id, await state.uploads.append(repository, id, request, rangeOf(exchange)));
-      return;
-    }
-    case 'PUT': {
-      await beginWrite(exchange);
-      const digest = checkDigest(url.searchParams.get('digest') ?? '');
-      await state.uploads.append(repository, id, request, rangeOf(exchange));
-      await finish(exchange, repository, id, digest);
-      return;
-    }
+      return sendUpload(exchange, 204, repository, id, state.uploads.written(repository, id));
+    case 'PATCH':
+      return writing(exchange, async () => {
+        const written = await state.uploads.append(repository, id, request, rangeOf(exchange));
+        sendUpload(exchange, 202, repository, id, written);
+      });
+    case 'PUT':
+      return writing(exchange, async () => {
+        const digest = checkDigest(url.searchParams.get('digest') ?? '');
+        await state.uploads.append(repository, id, request, rangeOf(exchange));
+        await finish(exchange, repository, id, digest);
+      });
     case 'DELETE':
-      await beginWrite(exchange);
-      await state.uploads.cancel(repository, id);
-      sendEmpty(exchange, 204);
-      return;
+      return writing(exchange, async () => {
+        await state.uploads.cancel(repository, id);
+        sendEmpty(exchange, 204);
+      });
     default:
       throw wrongMethod(exchange, 'GET, PATCH, PUT, DELETE');
   }
@@ -86,6 +137,13 @@ export async function continueUpload(exchange: Exchange, repository: string, id:
 
 async function finish(exchange: Exchange, repository: string, id: string, digest: Digest): Promise<void> {
   await exchange.state.uploads.finish(repository, id, digest);
+  sendBlobCreated(exchange, repository, digest);
+}
+
+function sendBlobCreated(exchange: Exchange, repository: string, digest: Digest): void {
+  const { lease, removed } = exchange.state;
+  removed.restore(repository, digest);
+  lease.expectManifestFor(digest);
   sendEmpty(exchange, 201, { location: `/v2/${repository}/blobs/${digest}`, 'docker-content-digest': digest });
 }
 
@@ -97,7 +155,7 @@ function sendUpload(exchange: Exchange, status: number, repository: string, id: 
   });
 }
 
-function rangeOf({ request }: Exchange): ReturnType<typeof parseContentRange> {
+function rangeOf({ request }: Exchange): ByteRange | undefined {
   const header = request.headers['content-range'];
   // An empty last PUT may carry a range that means nothing.
   if (header === undefined || request.headers['content-length'] === '0') return undefined;

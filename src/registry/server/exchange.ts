@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Store } from '../../store/store.js';
 import { HttpError } from './http-error.js';
 import type { PushLease } from './lease.js';
+import type { Removed } from './removed.js';
 import type { Uploads } from './uploads.js';
 
 /** What the endpoints of a server share. */
@@ -9,6 +10,7 @@ export interface ServerState {
   readonly store: Store;
   readonly uploads: Uploads;
   readonly lease: PushLease;
+  readonly removed: Removed;
   readonly readOnly: boolean;
 }
 
@@ -32,7 +34,7 @@ export function sendEmpty(
   status: number,
   headers: Readonly<Record<string, string>> = {},
 ): void {
-  response.writeHead(status, status === 204 ? headers : { 'content-length': '0', ...headers });
+  response.writeHead(status, status === 204 || status === 304 ? headers : { 'content-length': '0', ...headers });
   response.end();
 }
 
@@ -60,8 +62,8 @@ export function wrongMethod({ request }: Exchange, allowed: string): HttpError {
   return new HttpError(405, 'UNSUPPORTED', `${request.method} is not possible here`, { allow: allowed });
 }
 
-/** Called before anything is changed. @throws HttpError 405 on a read-only server. */
-export async function beginWrite({ state }: Exchange): Promise<void> {
+/** Runs what changes something. @throws HttpError 405 on a read-only server. */
+export async function writing({ state }: Exchange, work: () => Promise<void>): Promise<void> {
   if (state.readOnly) throw new HttpError(405, 'UNSUPPORTED', 'this registry is read-only');
-  await state.lease.extend();
+  await state.lease.during(work);
 }

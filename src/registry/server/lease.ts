@@ -1,14 +1,20 @@
+import type { Digest } from '../../image/digest.js';
 import type { Store } from '../../store/store.js';
 
-/** Milliseconds after the last write of a client in which a push is taken to be under way. */
-const QUIET = 30_000;
+/** Milliseconds that a push may pause before it is taken to be given up. */
+const PAUSE = 5 * 60_000;
+/** The same when nothing is at stake: the next request of the same client comes soon. */
+const LINGER = 1_000;
 
 /**
- * Keeps other processes from collecting blobs while clients push: a pushed blob is reached by no name until its manifest comes.
- * Held from a write until nothing has been written for a while, not for the life of the server: `prune` must find its moment.
+ * Keeps other processes from collecting blobs while clients push: what they have pushed, or seen to be here, is reached by no name until their
+ * manifest comes. Held while something is written, then as long as blobs wait for their manifest; not for the life of the server:
+ * `prune` must find its moment.
  */
 export class PushLease {
   readonly #store: Store;
+  readonly #loose = new Set<Digest>();
+  #writing = 0;
   #held: Promise<() => void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -16,17 +22,34 @@ export class PushLease {
     this.#store = store;
   }
 
-  /** Something is being written: resolves when nothing can be collected any more. */
-  async extend(): Promise<void> {
+  /** Runs `work` while nothing can be collected. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.end(), QUIET).unref();
-    this.#held ??= this.#acquire();
-    await this.#held;
+    this.#writing++;
+    try {
+      this.#held ??= this.#acquire();
+      await this.#held;
+      return await work();
+    } finally {
+      this.#writing--;
+      if (this.#writing === 0) this.#waitForMore();
+    }
   }
 
-  /** Lets go. */
+  /** A client relies on a blob being here. */
+  expectManifestFor(digest: Digest): void {
+    this.#loose.add(digest);
+  }
+
+  /** A manifest has come that names these. */
+  reached(digests: Iterable<Digest>): void {
+    for (const digest of digests) this.#loose.delete(digest);
+  }
+
+  /** Lets go, whatever is under way. */
   end(): void {
     clearTimeout(this.#timer);
+    this.#loose.clear();
     const held = this.#held;
     this.#held = undefined;
     held?.then(
@@ -35,9 +58,19 @@ export class PushLease {
     );
   }
 
+  #waitForMore(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.end(), this.#loose.size > 0 ? PAUSE : LINGER).unref();
+  }
+
   #acquire(): Promise<() => void> {
     return new Promise((resolve, reject) => {
-      this.#store.use(() => new Promise<void>((release) => resolve(release))).catch(reject);
+      this.#store
+        .use(() => new Promise<void>((release) => resolve(release)))
+        .catch((error: unknown) => {
+          this.#held = undefined; // the next one tries again
+          reject(error);
+        });
     });
   }
 }

@@ -1,13 +1,18 @@
+import { createHash } from 'node:crypto';
 import { isSlipwayError } from '../../base/errors.js';
-import { type Digest, digestOf, isDigest } from '../../image/digest.js';
+import { algorithmOf, type Digest, digestOf, isDigest, parseDigest } from '../../image/digest.js';
 import { successors } from '../../image/graph.js';
 import { isNondistributable, MEDIA } from '../../image/media-types.js';
 import { type Descriptor, type ImageDocument, MANIFEST_LIMIT, parseImageDocument } from '../../image/oci.js';
 import { readBounded } from '../bounded.js';
 import { describeArtifact, subjectOf } from '../referrers.js';
-import { beginWrite, type Exchange, sendBytes, sendEmpty, wrongMethod } from './exchange.js';
+import { etagOf, isKnown } from './conditions.js';
+import { nameThatNeeds, repositoryDocuments } from './documents.js';
+import { type Exchange, sendBytes, sendEmpty, writing, wrongMethod } from './exchange.js';
 import { HttpError } from './http-error.js';
-import { type ServedImage, servedImages, storeName } from './names.js';
+import { repositoryImages, storeName } from './names.js';
+
+const TAG = /^\w[\w.-]{0,127}$/;
 
 /** GET, HEAD, PUT and DELETE of a manifest by tag or digest. */
 export async function serveManifest(exchange: Exchange, repository: string, reference: string): Promise<void> {
@@ -16,31 +21,40 @@ export async function serveManifest(exchange: Exchange, repository: string, refe
     case 'HEAD':
       return readManifest(exchange, repository, reference);
     case 'PUT':
-      await beginWrite(exchange);
-      return writeManifest(exchange, repository, reference);
+      return writing(exchange, () => writeManifest(exchange, repository, reference));
     case 'DELETE':
-      await beginWrite(exchange);
-      return deleteManifest(exchange, repository, reference);
+      return writing(exchange, () => deleteManifest(exchange, repository, reference));
     default:
       throw wrongMethod(exchange, 'GET, HEAD, PUT, DELETE');
   }
 }
 
+/** The bytes as they were pushed, whatever Accept says: they have a digest, and are never converted. */
 async function readManifest(exchange: Exchange, repository: string, reference: string): Promise<void> {
-  const { store } = exchange.state;
+  const { state, request } = exchange;
   const found = isDigest(reference)
-    ? await manifestByDigest(exchange, reference)
+    ? await manifestByDigest(exchange, repository, reference)
     : (await repositoryImages(exchange, repository)).find(({ tag }) => tag === reference)?.descriptor;
-  if (found === undefined) throw new HttpError(404, 'MANIFEST_UNKNOWN', `${repository} has no ${reference}`);
-  const bytes = await store.readBlob(found, MANIFEST_LIMIT);
-  sendBytes(exchange, bytes, found.mediaType, {
-    'docker-content-digest': found.digest,
-    etag: `"${found.digest}"`,
-  });
+  if (found === undefined) throw unknownManifest(repository, reference);
+  const headers = { 'docker-content-digest': found.digest, etag: etagOf(found.digest) };
+  if (isKnown(request.headers, headers.etag)) return sendEmpty(exchange, 304, headers);
+  sendBytes(exchange, await state.store.readBlob(found, MANIFEST_LIMIT), found.mediaType, headers);
 }
 
-/** Any manifest of the store: digests say everything, and repositories share their content. */
-async function manifestByDigest({ state: { store } }: Exchange, digest: Digest): Promise<Descriptor | undefined> {
+function unknownManifest(repository: string, reference: string): HttpError {
+  return new HttpError(404, 'MANIFEST_UNKNOWN', `${repository} has no ${reference}`);
+}
+
+/**
+ * Any manifest of the store that has not been deleted from the repository: digests say everything, and repositories share their content. So
+ * who has resolved a tag gets what it stood for, also when it is pushed anew in between.
+ */
+async function manifestByDigest(
+  { state: { store, removed } }: Exchange,
+  repository: string,
+  digest: Digest,
+): Promise<Descriptor | undefined> {
+  if (removed.has(repository, digest)) return undefined;
   const size = await store.blobSize(digest);
   if (size === undefined || size > MANIFEST_LIMIT) return undefined;
   try {
@@ -54,6 +68,8 @@ async function manifestByDigest({ state: { store } }: Exchange, digest: Digest):
 
 async function writeManifest(exchange: Exchange, repository: string, reference: string): Promise<void> {
   const { state, request } = exchange;
+  if (!isDigest(reference) && !TAG.test(reference))
+    throw new HttpError(400, 'MANIFEST_INVALID', `${JSON.stringify(reference)} is neither a tag nor a digest`);
   const bytes = await readBounded(
     request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>,
     MANIFEST_LIMIT,
@@ -61,16 +77,20 @@ async function writeManifest(exchange: Exchange, repository: string, reference: 
   if (bytes === undefined) {
     throw new HttpError(413, 'MANIFEST_INVALID', `the manifest has more than ${MANIFEST_LIMIT} bytes`);
   }
-  const digest = digestOf(bytes);
+  const digest = isDigest(reference) ? hashLike(reference, bytes) : digestOf(bytes);
   if (isDigest(reference) && reference !== digest) {
     throw new HttpError(400, 'DIGEST_INVALID', `the manifest has the digest ${digest}, not ${reference}`);
   }
   const contentType = request.headers['content-type']?.split(';', 1)[0]?.trim();
   const document = parseImageDocument(bytes, contentType, `${repository}:${reference}`);
-  await requireContent(exchange, document);
-  const { size } = await state.store.putBlob(bytes);
+  await requireContent(exchange, repository, document);
+  const writer = await state.store.newBlob(digest);
+  await writer.write(bytes);
+  const { size } = await writer.commit({ digest });
   await state.store.tag(storeName(repository, reference), { mediaType: document.mediaType, digest, size });
+  state.removed.restore(repository, digest);
   await dropLooseNames(exchange, repository, reference, digest, document);
+  state.lease.reached([digest, ...successors(document).map((next) => next.digest)]);
   const subject = subjectOf(document);
   sendEmpty(exchange, 201, {
     location: `/v2/${repository}/manifests/${digest}`,
@@ -79,11 +99,20 @@ async function writeManifest(exchange: Exchange, repository: string, reference: 
   });
 }
 
+function hashLike(digest: Digest, bytes: Uint8Array): Digest {
+  const algorithm = algorithmOf(digest);
+  return parseDigest(`${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`);
+}
+
 /** A manifest becomes visible when all that it names is here. A `subject` may come later; distribution-spec allows that. */
-async function requireContent({ state: { store } }: Exchange, document: ImageDocument): Promise<void> {
+async function requireContent(
+  { state: { store, removed } }: Exchange,
+  repository: string,
+  document: ImageDocument,
+): Promise<void> {
   for (const { digest, mediaType, size } of successors(document)) {
     if (isNondistributable(mediaType)) continue;
-    const have = await store.blobSize(digest);
+    const have = removed.has(repository, digest) ? undefined : await store.blobSize(digest);
     if (have === undefined) throw new HttpError(404, 'MANIFEST_BLOB_UNKNOWN', `${digest} has not been pushed`);
     if (have !== size)
       throw new HttpError(400, 'SIZE_INVALID', `${digest} has ${have} bytes, the manifest says ${size}`);
@@ -102,30 +131,33 @@ async function dropLooseNames(
   document: ImageDocument,
 ): Promise<void> {
   const reached = document.kind === 'index' ? document.index.manifests.map((child) => child.digest) : [];
-  for (const loose of isDigest(reference) ? reached : [digest, ...reached])
-    await store.untag(storeName(repository, loose));
+  const loose = new Set(
+    (isDigest(reference) ? reached : [digest, ...reached]).map((each) => storeName(repository, each)),
+  );
+  for (const { name } of await store.images()) if (loose.has(name)) await store.untag(name);
 }
 
-/** By tag: the tag alone. By digest: every name of the repository for it. Blobs stay until a collection. */
+/** By tag: the tag alone. By digest: every name of the repository for it, and it is not shown there any more. */
 async function deleteManifest(exchange: Exchange, repository: string, reference: string): Promise<void> {
-  const images = (await repositoryImages(exchange, repository)).filter(({ tag, descriptor }) =>
-    isDigest(reference) ? descriptor.digest === reference : tag === reference,
-  );
-  if (images.length === 0) throw new HttpError(404, 'MANIFEST_UNKNOWN', `${repository} has no ${reference}`);
-  for (const { name } of images) await exchange.state.store.untag(name);
+  const { store, removed } = exchange.state;
+  const images = await repositoryImages(exchange, repository);
+  if (isDigest(reference)) {
+    if ((await manifestByDigest(exchange, repository, reference)) === undefined)
+      throw unknownManifest(repository, reference);
+    const name = await nameThatNeeds(exchange, repository, reference);
+    if (name !== undefined) throw new HttpError(405, 'UNSUPPORTED', `it is a part of ${name}: delete that first`);
+    removed.add(repository, reference);
+  } else if (!images.some(({ tag }) => tag === reference)) throw unknownManifest(repository, reference);
+  for (const { name, tag, descriptor } of images)
+    if (isDigest(reference) ? descriptor.digest === reference : tag === reference) await store.untag(name);
   sendEmpty(exchange, 202);
 }
 
 /** The manifests of a repository that are about `digest`; distribution-spec, "Listing Referrers". */
 export async function serveReferrers(exchange: Exchange, repository: string, digest: Digest): Promise<void> {
-  const { store } = exchange.state;
   const wanted = exchange.url.searchParams.get('artifactType');
   const manifests: Descriptor[] = [];
-  const seen = new Set<Digest>();
-  for (const { name, descriptor } of await repositoryImages(exchange, repository)) {
-    if (seen.has(descriptor.digest)) continue;
-    seen.add(descriptor.digest);
-    const document = parseImageDocument(await store.readBlob(descriptor, MANIFEST_LIMIT), descriptor.mediaType, name);
+  for await (const { descriptor, document } of repositoryDocuments(exchange, repository)) {
     if (subjectOf(document)?.digest !== digest) continue;
     const { mediaType, size } = descriptor;
     manifests.push({ mediaType, digest: descriptor.digest, size, ...describeArtifact(document) });
@@ -138,8 +170,4 @@ export async function serveReferrers(exchange: Exchange, repository: string, dig
     MEDIA.index,
     wanted === null ? {} : { 'oci-filters-applied': 'artifactType' },
   );
-}
-
-async function repositoryImages({ state, hosts }: Exchange, repository: string): Promise<readonly ServedImage[]> {
-  return (await servedImages(state.store, hosts)).filter((image) => image.repository === repository);
 }

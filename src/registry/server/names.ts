@@ -2,6 +2,7 @@ import type { Digest } from '../../image/digest.js';
 import { parseReference } from '../../image/reference.js';
 import type { StoredImage } from '../../store/image-index.js';
 import type { Store } from '../../store/store.js';
+import type { Exchange } from './exchange.js';
 
 /** A name of the store as clients of the server see it. */
 export interface ServedImage extends StoredImage {
@@ -27,6 +28,14 @@ export async function servedImages(store: Store, hosts: readonly string[]): Prom
     if (!own || !served.has(key)) served.set(key, { ...image, repository, tag });
   }
   return [...served.values()];
+}
+
+/** {@link servedImages} of one repository. */
+export async function repositoryImages(
+  { state, hosts }: Exchange,
+  repository: string,
+): Promise<readonly ServedImage[]> {
+  return (await servedImages(state.store, hosts)).filter((image) => image.repository === repository);
 }
 
 /** The name in the store for what is pushed to the server. */

@@ -13,7 +13,8 @@ export type Route =
   | { readonly kind: 'uploads'; readonly repository: string }
   | { readonly kind: 'upload'; readonly repository: string; readonly id: string };
 
-const TAG = /^\w[\w.-]{0,127}$/;
+/** distribution-spec, "Pulling manifests": lower case, so that no host with a port is one. */
+const NAME = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
 
 /**
  * Reads a path. The repository may have any number of components; the grammar of names keeps `..` and the like out.
@@ -36,8 +37,6 @@ export function parseRoute(path: string): Route {
     case 'referrers':
       return { kind: 'referrers', repository, digest: checkDigest(last) };
     case 'manifests':
-      if (!isDigest(last) && !TAG.test(last))
-        throw new HttpError(400, 'MANIFEST_INVALID', `${last} is neither a tag nor a digest`);
       return { kind: 'manifest', repository, reference: last };
     default:
       if (rest[0] !== 'uploads') return { kind: 'blob', repository, digest: checkDigest(last) };
@@ -54,13 +53,18 @@ export function checkDigest(text: string): Digest {
 }
 
 function checkRepository(text: string): string {
-  try {
-    const { host, path } = parseReference(`${text}:x`);
-    if (host === undefined || !host.includes(':')) return host === undefined ? path : `${host}/${path}`;
-  } catch {
-    // said below
-  }
+  if (NAME.test(text) && isStorable(text)) return text;
   throw new HttpError(400, 'NAME_INVALID', `${JSON.stringify(text.slice(0, 300))} is not a repository name`);
+}
+
+/** Whether the store can have it as a name: its first component may not be a host that is none. */
+function isStorable(repository: string): boolean {
+  try {
+    parseReference(`${repository}:x`);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function decode(text: string): string {

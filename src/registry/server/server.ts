@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import http, { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { errnoOf, messageOf, SlipwayError } from '../../base/errors.js';
+import { errnoOf, isSlipwayError, messageOf, SlipwayError } from '../../base/errors.js';
 import { type Reporter, silentReporter } from '../../base/reporter.js';
 import type { Store } from '../../store/store.js';
 import { isLoopback } from '../host.js';
@@ -13,11 +12,20 @@ import { HttpError, sendError, toHttpError } from './http-error.js';
 import { PushLease } from './lease.js';
 import { serveCatalog, serveTags } from './list-endpoints.js';
 import { serveManifest, serveReferrers } from './manifest-endpoints.js';
+import { Removed } from './removed.js';
 import { parseRoute } from './route.js';
-import { Uploads } from './uploads.js';
+import { Running } from './running.js';
+import { readTls, type TlsFiles, watchTls } from './tls-files.js';
+import { type UploadLimits, Uploads } from './uploads.js';
 
 /** Milliseconds in which a connection must show some life; transfers as such may take as long as they like. */
 const IDLE_TIMEOUT = 120_000;
+/** Milliseconds in which the head of a request must have come. */
+const HEAD_TIMEOUT = 60_000;
+/** Milliseconds for which a connection without a request is kept: longer than clients and proxies keep theirs, who then never meet one that ends. */
+const KEEP_ALIVE = 75_000;
+/** How often renewed certificates are looked for. */
+const TLS_LOOK = 30_000;
 
 export interface ServerOptions {
   readonly store: Store;
@@ -27,16 +35,32 @@ export interface ServerOptions {
   readonly readOnly?: boolean | undefined;
   /** An Apache password file with bcrypt hashes: who is not in it gets nothing. */
   readonly htpasswd?: string | undefined;
-  /** PEM files: the certificate with its chain, and the key. */
-  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Read again when they change. */
+  readonly tls?: TlsFiles | undefined;
   readonly reporter?: Reporter | undefined;
+  readonly limits?: ServerLimits;
+}
+
+/** Milliseconds and numbers that are seldom changed. */
+export interface ServerLimits extends UploadLimits {
+  /** In which the head of a request must have come; default a minute. */
+  readonly head?: number;
+  /** In which a connection must show some life; default two minutes. */
+  readonly idle?: number;
+  /** How often renewed certificates are looked for; default half a minute. */
+  readonly tlsLook?: number;
 }
 
 export interface RegistryServer {
   /** `host:port` as in image names. */
   readonly address: string;
-  /** Stops listening, breaks connections, drops unfinished uploads. */
-  close(): Promise<void>;
+  /** Requests that are being answered. */
+  readonly busy: number;
+  /**
+   * Stops listening, and drops unfinished uploads.
+   * @param grace milliseconds for which requests that are being answered may go on; default 0.
+   */
+  close(grace?: number): Promise<void>;
 }
 
 /**
@@ -44,20 +68,36 @@ export interface RegistryServer {
  * @throws SlipwayError E_USAGE for an address, password file or certificate that cannot be used.
  */
 export async function startServer(options: ServerOptions): Promise<RegistryServer> {
-  const { store, readOnly = false, reporter = silentReporter } = options;
+  const { store, readOnly = false, reporter = silentReporter, limits = {}, tls } = options;
   const { host, port } = parseListen(options.listen ?? '127.0.0.1:5000');
   const access = options.htpasswd === undefined ? undefined : await Htpasswd.open(options.htpasswd);
-  const state: ServerState = { store, uploads: new Uploads(store), lease: new PushLease(store), readOnly };
+  const state: ServerState = {
+    store,
+    uploads: new Uploads(store, limits),
+    lease: new PushLease(store),
+    removed: new Removed(),
+    readOnly,
+  };
   let address = '';
+  const running = new Running();
   const listener: RequestListener = (request, response) => {
+    running.add(response);
     answer(state, access, address, request, response, reporter).catch((error: unknown) => {
       reporter.debug(`${request.method} ${request.url}: ${messageOf(error)}`);
       response.destroy();
     });
   };
-  const server = options.tls === undefined ? http.createServer(listener) : await tlsServer(options.tls, listener);
-  server.requestTimeout = 0; // a layer may take hours
-  server.setTimeout(IDLE_TIMEOUT);
+  const http1 = {
+    requestTimeout: 0, // a layer may take hours
+    headersTimeout: limits.head ?? HEAD_TIMEOUT,
+    connectionsCheckingInterval: Math.min(limits.head ?? HEAD_TIMEOUT, 30_000),
+    keepAliveTimeout: KEEP_ALIVE,
+  };
+  const server =
+    tls === undefined
+      ? http.createServer(http1, listener)
+      : https.createServer({ ...http1, ...(await readTls(tls)) }, listener);
+  server.setTimeout(limits.idle ?? IDLE_TIMEOUT);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenError(error, options.listen ?? '')));
     server.listen(port, host, resolve);
@@ -72,16 +112,34 @@ export async function startServer(options: ServerOptions): Promise<RegistryServe
       `the registry at ${address} can be reached from elsewhere without ${missing.filter((text) => text !== '').join(' and ')}`,
     );
   }
+  const stopLooking = tls === undefined ? undefined : renewTls(tls, server as https.Server, limits, reporter);
   return {
     address,
-    async close() {
+    get busy() {
+      return running.count;
+    },
+    async close(grace = 0) {
+      stopLooking?.();
       const closed = new Promise((resolve) => server.close(resolve));
+      await running.end(grace);
       server.closeAllConnections();
       await closed;
       await state.uploads.close();
       state.lease.end();
     },
   };
+}
+
+function renewTls(
+  files: TlsFiles,
+  server: https.Server,
+  { tlsLook = TLS_LOOK }: ServerLimits,
+  reporter: Reporter,
+): () => void {
+  return watchTls(files, tlsLook, (renewed) => {
+    if (isSlipwayError(renewed)) reporter.warn(`${renewed.message}; the old ones are used on`);
+    else server.setSecureContext(renewed);
+  });
 }
 
 async function answer(
@@ -139,25 +197,11 @@ async function dispatch(exchange: Exchange): Promise<void> {
     case 'manifest':
       return serveManifest(exchange, route.repository, route.reference);
     case 'blob':
-      return serveBlob(exchange, route.digest);
+      return serveBlob(exchange, route.repository, route.digest);
     case 'uploads':
       return startUpload(exchange, route.repository);
     case 'upload':
       return continueUpload(exchange, route.repository, route.id);
-  }
-}
-
-async function tlsServer(
-  files: { readonly cert: string; readonly key: string },
-  listener: RequestListener,
-): Promise<https.Server> {
-  try {
-    const [cert, key] = await Promise.all([readFile(files.cert), readFile(files.key)]);
-    return https.createServer({ cert, key }, listener);
-  } catch (cause) {
-    throw new SlipwayError('E_USAGE', `cannot serve TLS with ${files.cert} and ${files.key}: ${messageOf(cause)}`, {
-      cause,
-    });
   }
 }
 
@@ -178,9 +222,16 @@ function formatAddress({ address, port, family }: AddressInfo): string {
 }
 
 function listenError(error: Error, listen: string): SlipwayError {
-  const inUse = errnoOf(error) === 'EADDRINUSE';
-  return new SlipwayError('E_USAGE', `cannot listen on ${listen}: ${inUse ? 'the port is in use' : error.message}`, {
-    ...(inUse ? { hint: 'stop the other program, or choose another port with --listen' } : {}),
+  const [why, hint] = LISTEN_ERRORS[errnoOf(error) ?? ''] ?? [error.message, undefined];
+  return new SlipwayError('E_USAGE', `cannot listen on ${listen}: ${why}`, {
+    ...(hint === undefined ? {} : { hint }),
     cause: error,
   });
 }
+
+const LISTEN_ERRORS: Readonly<Record<string, readonly [why: string, hint: string]>> = {
+  EADDRINUSE: ['the port is in use', 'stop the other program, or choose another port with --listen'],
+  EACCES: ['not allowed', 'ports below 1024 are for root: choose another one with --listen'],
+  EADDRNOTAVAIL: ['this machine does not have that address', 'listen on 0.0.0.0 for all of its addresses'],
+  ENOTFOUND: ['the name cannot be resolved', 'listen on an address of this machine'],
+};

@@ -10,10 +10,24 @@ import type { ByteRange } from './range.js';
 /** Milliseconds after which an upload that nobody continues is dropped. */
 const ABANDONED = 60 * 60 * 1000;
 const MOST_UPLOADS = 1000;
+/** Milliseconds after which an upload that nobody continues is dropped when there are too many of them. */
+const STALE = 60 * 1000;
+
+export interface UploadLimits {
+  /** Unfinished uploads at the same time; default 1000. */
+  readonly most?: number;
+  /** Milliseconds after which one that nobody continues makes room when there are as many; default a minute. */
+  readonly stale?: number;
+}
 
 interface Upload {
   readonly repository: string;
-  readonly writer: BlobWriter;
+  /** Made with the first bytes: an upload that is only begun costs nothing. */
+  writer: Promise<BlobWriter> | undefined;
+  /** Bytes that have arrived. */
+  written: number;
+  /** When something was last done with it. */
+  used: number;
   /** The request that is writing now, and the end of its work. */
   active: { readonly request: IncomingMessage; readonly ended: Promise<void> } | undefined;
   timer: NodeJS.Timeout | undefined;
@@ -25,17 +39,28 @@ interface Upload {
  */
 export class Uploads {
   readonly #store: Store;
+  readonly #most: number;
+  readonly #stale: number;
   readonly #open = new Map<string, Upload>();
 
-  constructor(store: Store) {
+  constructor(store: Store, { most = MOST_UPLOADS, stale = STALE }: UploadLimits = {}) {
     this.#store = store;
+    this.#most = most;
+    this.#stale = stale;
   }
 
   /** @returns the id of a new upload. */
   async begin(repository: string): Promise<string> {
-    if (this.#open.size >= MOST_UPLOADS) throw new HttpError(429, 'UNKNOWN', 'too many unfinished uploads');
+    if (this.#open.size >= this.#most) await this.#dropStale();
     const id = randomUUID();
-    const upload: Upload = { repository, writer: await this.#store.newBlob(), active: undefined, timer: undefined };
+    const upload: Upload = {
+      repository,
+      writer: undefined,
+      written: 0,
+      used: Date.now(),
+      active: undefined,
+      timer: undefined,
+    };
     this.#open.set(id, upload);
     this.#keepAlive(id, upload);
     return id;
@@ -43,7 +68,7 @@ export class Uploads {
 
   /** Bytes that have arrived. */
   written(repository: string, id: string): number {
-    return this.#find(repository, id).writer.written;
+    return this.#find(repository, id).written;
   }
 
   /**
@@ -60,17 +85,18 @@ export class Uploads {
     range: ByteRange | undefined,
   ): Promise<number> {
     const upload = this.#find(repository, id);
-    const { writer } = upload;
     await stopWriting(upload);
+    this.#find(repository, id); // it may have ended meanwhile
     this.#keepAlive(id, upload);
-    if (range !== undefined && range.start !== writer.written) throw outOfOrder(repository, id, writer.written);
+    const start = upload.written;
+    if (range !== undefined && range.start !== start) throw outOfOrder(repository, id, start);
     let end = (): void => {};
     upload.active = { request, ended: new Promise<void>((resolve) => (end = resolve)) };
-    const start = writer.written;
     try {
+      const writer = await this.#writerOf(upload);
       // An error of ours must still be answered: leaving the loop may not close the connection.
       for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
-        if (range !== undefined && writer.written + chunk.byteLength > range.end + 1) {
+        if (range !== undefined && upload.written + chunk.byteLength > range.end + 1) {
           throw new HttpError(
             400,
             'SIZE_INVALID',
@@ -78,6 +104,7 @@ export class Uploads {
           );
         }
         await writer.write(chunk);
+        upload.written = writer.written;
       }
     } catch (error) {
       if (error instanceof SlipwayError) this.#forget(id, upload); // the writer has given up: disk full
@@ -86,10 +113,10 @@ export class Uploads {
       upload.active = undefined;
       end();
     }
-    if (range !== undefined && writer.written - start !== range.end - range.start + 1) {
-      throw outOfOrder(repository, id, writer.written);
+    if (range !== undefined && upload.written - start !== range.end - range.start + 1) {
+      throw outOfOrder(repository, id, upload.written);
     }
-    return writer.written;
+    return upload.written;
   }
 
   /** Verifies and stores the blob. The upload is over, whatever comes of it. @throws SlipwayError E_DIGEST_MISMATCH */
@@ -97,7 +124,7 @@ export class Uploads {
     const upload = this.#find(repository, id);
     this.#forget(id, upload);
     await stopWriting(upload);
-    return upload.writer.commit({ digest });
+    return (await this.#writerOf(upload)).commit({ digest });
   }
 
   /** Drops an upload. */
@@ -105,7 +132,7 @@ export class Uploads {
     const upload = this.#find(repository, id);
     this.#forget(id, upload);
     await stopWriting(upload);
-    await upload.writer.abort();
+    await (await upload.writer?.catch(() => undefined))?.abort();
   }
 
   /** Drops all. */
@@ -125,8 +152,27 @@ export class Uploads {
     return upload;
   }
 
+  async #writerOf(upload: Upload): Promise<BlobWriter> {
+    upload.writer ??= this.#store.newBlob();
+    return upload.writer;
+  }
+
+  /** @throws HttpError 429 when all are in use. */
+  async #dropStale(): Promise<void> {
+    const before = Date.now() - this.#stale;
+    const [oldest] = [...this.#open]
+      .filter(([, { active, used }]) => active === undefined && used <= before)
+      .sort(([, a], [, b]) => a.used - b.used);
+    if (oldest === undefined) {
+      const message = 'too many uploads are under way; try again later';
+      throw new HttpError(429, 'TOOMANYREQUESTS', message, { 'retry-after': '30' });
+    }
+    await this.cancel(oldest[1].repository, oldest[0]);
+  }
+
   #keepAlive(id: string, upload: Upload): void {
     clearTimeout(upload.timer);
+    upload.used = Date.now();
     const drop = (): void => {
       if (upload.active !== undefined) this.#keepAlive(id, upload);
       else this.cancel(upload.repository, id).catch(() => {});
@@ -140,10 +186,12 @@ export class Uploads {
   }
 }
 
-/** Ends a request that is still writing, and waits until it has. */
-async function stopWriting({ active }: Upload): Promise<void> {
-  active?.request.destroy();
-  await active?.ended;
+/** Ends a request that is still writing, and waits until it has; of several that come to do so, each ends the one before it. */
+async function stopWriting(upload: Upload): Promise<void> {
+  while (upload.active !== undefined) {
+    upload.active.request.destroy();
+    await upload.active.ended;
+  }
 }
 
 /** `Range` of an answer about an upload; `0-0` also stands for nothing, as in docker's registry. */

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
-import http from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { digestOf } from '../../../src/image/digest.js';
@@ -12,6 +11,7 @@ import { collect } from '../../../src/store/collect.js';
 import { makeCertificates } from './support/certificates.js';
 import { writeHtpasswd } from './support/htpasswd.js';
 import { putDocument, putImage, putIndex, tagSmallImage } from './support/images.js';
+import { get, send } from './support/raw.js';
 import { testDir, testServer, testStore } from './support/server.js';
 
 describe('our client and our server', () => {
@@ -215,34 +215,3 @@ describe('the protocol', () => {
     expect(await collect(server.store)).toMatchObject({ blobs: 1 });
   });
 });
-
-interface Answer {
-  readonly status: number;
-  readonly headers: http.IncomingHttpHeaders;
-  readonly body: string;
-}
-
-function get(address: string, path: string, headers: http.OutgoingHttpHeaders = {}): Promise<Answer> {
-  return send(address, 'GET', path, headers);
-}
-
-/** A request as it is: no client of ours between the test and the wire. */
-function send(
-  address: string,
-  method: string,
-  path: string,
-  headers: http.OutgoingHttpHeaders = {},
-  body = '',
-): Promise<Answer> {
-  const [host, port] = address.split(':');
-  return new Promise((resolve, reject) => {
-    const length = method === 'GET' || method === 'HEAD' ? {} : { 'content-length': Buffer.byteLength(body) };
-    const request = http.request({ host, port, method, path, headers: { ...length, ...headers } }, (response) => {
-      let text = '';
-      response.on('data', (chunk) => (text += chunk));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }));
-    });
-    request.on('error', reject);
-    request.end(body);
-  });
-}
