@@ -19,8 +19,8 @@ export function parseRange(header: string | undefined, size: number): ByteRange 
   }
   const start = Number(from);
   const end = to === '' ? size - 1 : Math.min(Number(to), size - 1);
-  if (to !== '' && Number(to) < start) return undefined;
-  return start >= size ? 'unsatisfiable' : { start, end };
+  const isReversed = to !== '' && Number(to) < start; // may be passed over or refused: as conformance has it
+  return isReversed || start >= size ? 'unsatisfiable' : { start, end };
 }
 
 /** The `START-END` of a piece of an upload; distribution-spec, "Pushing a blob in chunks". Undefined when there is none to be read. */

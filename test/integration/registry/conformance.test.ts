@@ -84,6 +84,7 @@ describe('pull', () => {
       status: 416,
       headers: { 'content-range': 'bytes */10' },
     });
+    expect(await get(address, path, { range: 'bytes=5-2' })).toMatchObject({ status: 416 });
     // Range means something for GET alone; several ranges, and what is none, mean the whole.
     expect(await send(address, 'HEAD', path, { range: 'bytes=2-4' })).toMatchObject({ status: 200 });
     expect(await get(address, path, { range: 'bytes=0-1,3-4' })).toMatchObject({ status: 200, body: content });
@@ -254,6 +255,56 @@ describe('push', () => {
     }
     const bare = JSON.stringify({ ...JSON.parse(bytes), layers: [] });
     expect(await putManifest(address, 'bare', bare)).toMatchObject({ status: 201 });
+  });
+
+  test('documents of all kinds come back as they were', async () => {
+    const { address } = await testServer();
+    const { bytes, digest } = await pushImage(address, 'v1');
+    const image = JSON.parse(bytes);
+    const index = (manifests: readonly object[], extra = {}) => ({
+      schemaVersion: 2,
+      mediaType: MEDIA.index,
+      manifests,
+      ...extra,
+    });
+    const entry = (text: string, mediaType: string) => ({ mediaType, digest: digestOf(text), size: text.length });
+    const inner = JSON.stringify(
+      index([{ ...entry(bytes, MEDIA.manifest), platform: { os: 'linux', architecture: 'arm64' } }]),
+    );
+    const foreign = {
+      mediaType: 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
+      digest: digestOf('elsewhere'),
+      size: 9,
+      urls: ['https://store.example/blob'],
+    };
+    const layer = Buffer.from('data field');
+    await pushBlob(address, REPOSITORY, layer, digestOf(layer));
+    const data = {
+      mediaType: MEDIA.layerGzip,
+      digest: digestOf(layer),
+      size: layer.byteLength,
+      data: layer.toString('base64'),
+    };
+    const large = Object.fromEntries(
+      Array.from({ length: 390 }, (_, number) => [`annotation-${number}`, 'A'.repeat(10_000)]),
+    );
+    for (const [tag, document] of Object.entries({
+      inner: JSON.parse(inner),
+      nested: index([entry(inner, MEDIA.index)]),
+      empty: index([]),
+      custom: index([entry(bytes, MEDIA.manifest)], { 'org.example.unknown': { deep: [1, null] } }),
+      artifacts: index([], { artifactType: 'text/list', annotations: { made: 'here' } }),
+      foreign: { ...image, layers: [...image.layers, foreign] },
+      data: { ...image, layers: [data] },
+      large: { ...image, annotations: large },
+    })) {
+      const text = JSON.stringify(document);
+      const put = await putManifest(address, tag, text, document.mediaType);
+      expect([tag, put.status, put.body]).toEqual([tag, 201, '']);
+      const path = `/v2/${REPOSITORY}/manifests/${digestOf(text)}`;
+      expect(await get(address, path)).toMatchObject({ status: 200, body: text });
+    }
+    expect(await get(address, `/v2/${REPOSITORY}/manifests/${digest}`)).toMatchObject({ body: bytes });
   });
 
   test('sha512: blobs and manifests', async () => {
