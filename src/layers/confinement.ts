@@ -62,7 +62,7 @@ export function confinementArguments({
 export function spawnConfined(confinement: Confinement, command: readonly string[]): ChildProcessWithoutNullStreams {
   const child = spawn('bwrap', [...confinementArguments(confinement), '--', ...command], {
     cwd: '/',
-    env: { PATH: process.env.PATH ? `${process.env.PATH}:${PATH}` : PATH, LC_ALL: 'C' },
+    env: { PATH: process.env.PATH ?? PATH, LC_ALL: 'C' },
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
   });
   const filter = child.stdio[SECCOMP_FD] as Writable | null | undefined;

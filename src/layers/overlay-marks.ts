@@ -1,4 +1,4 @@
-import { linkSync } from 'node:fs';
+import { chmodSync, linkSync } from 'node:fs';
 import { errnoOf } from '../base/errors.js';
 import { joinPath, nameOf, parentOf } from './layer-names.js';
 import { makeNode } from './make-node.js';
@@ -45,6 +45,7 @@ export class OverlayMarks {
       const file = root.absolute(path);
       if (device === undefined || !linked(device, file)) {
         makeNode(file, 'char');
+        chmodSync(fsPath(file), 0); // whatever the umask is
         device = file;
       }
     }
