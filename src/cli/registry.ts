@@ -57,8 +57,9 @@ export function define(program: Command): void {
         await new Promise<void>((resolve) => {
           context.signal.addEventListener('abort', () => resolve(), { once: true });
         });
-        if (server.busy > 0) {
-          const requests = server.busy === 1 ? 'a request' : `${server.busy} requests`;
+        const busy = server.busy();
+        if (busy > 0) {
+          const requests = busy === 1 ? 'a request' : `${busy} requests`;
           context.reporter.info(`finishing ${requests}, for ${formatDuration(GRACE)} at most`);
         }
         await server.close(GRACE);

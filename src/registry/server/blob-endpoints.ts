@@ -6,7 +6,7 @@ import type { Digest } from '../../image/digest.js';
 import { etagOf, isKnown, rangeHeader } from './conditions.js';
 import { nameThatNeeds } from './documents.js';
 import { type Exchange, isHead, sendEmpty, writing, wrongMethod } from './exchange.js';
-import { HttpError } from './http-error.js';
+import { HttpError, writeHead } from './http-error.js';
 import { type ByteRange, parseContentRange, parseRange } from './range.js';
 import { checkDigest } from './route.js';
 import { uploadRange } from './uploads.js';
@@ -45,7 +45,7 @@ async function readBlob(exchange: Exchange, repository: string, digest: Digest):
   // Opened before anything is said: a collection may come between, and what is open stays readable.
   const content =
     isHead(exchange) || size === 0 ? undefined : await opened(state.store.openBlob(digest, { start, end }));
-  response.writeHead(range === undefined ? 200 : 206, {
+  writeHead(request, response, range === undefined ? 200 : 206, {
     ...common,
     'content-type': 'application/octet-stream',
     'content-length': end - start + 1,

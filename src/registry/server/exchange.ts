@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Store } from '../../store/store.js';
-import { HttpError } from './http-error.js';
+import { HttpError, writeHead } from './http-error.js';
 import type { PushLease } from './lease.js';
 import type { Removed } from './removed.js';
 import type { Uploads } from './uploads.js';
@@ -30,11 +30,16 @@ export function isHead({ request }: Exchange): boolean {
 
 /** Answers with a status and headers alone. */
 export function sendEmpty(
-  { response }: Exchange,
+  { request, response }: Exchange,
   status: number,
   headers: Readonly<Record<string, string>> = {},
 ): void {
-  response.writeHead(status, status === 204 || status === 304 ? headers : { 'content-length': '0', ...headers });
+  writeHead(
+    request,
+    response,
+    status,
+    status === 204 || status === 304 ? headers : { 'content-length': '0', ...headers },
+  );
   response.end();
 }
 
@@ -45,7 +50,7 @@ export function sendBytes(
   contentType: string,
   headers: Readonly<Record<string, string>> = {},
 ): void {
-  exchange.response.writeHead(200, {
+  writeHead(exchange.request, exchange.response, 200, {
     'content-type': contentType,
     'content-length': Buffer.byteLength(bytes),
     ...headers,

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { type ErrorCode, SlipwayError } from '../../base/errors.js';
 
 /** distribution-spec, "Error Codes". */
@@ -50,15 +50,33 @@ export function toHttpError(error: unknown): HttpError | undefined {
 
 /** Sends distribution-spec's error document. */
 export function sendError(
+  request: IncomingMessage,
   response: ServerResponse,
   { status, code, message, headers }: HttpError,
-  withBody: boolean,
 ): void {
   const body = JSON.stringify({ errors: [{ code, message }] });
-  response.writeHead(status, {
+  writeHead(request, response, status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
     ...headers,
   });
-  response.end(withBody ? body : undefined);
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+/**
+ * Begins an answer. It is the last of its connection when the body of the request has not been read: that may have no end. What of it comes until
+ * then is read and dropped, for an unread body would break the connection before the client has read the answer.
+ */
+export function writeHead(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  headers: OutgoingHttpHeaders,
+): void {
+  const { 'transfer-encoding': encoding, 'content-length': length = '0' } = request.headers;
+  if (!request.complete && (encoding !== undefined || length !== '0')) {
+    response.shouldKeepAlive = false;
+    request.resume();
+  }
+  response.writeHead(status, headers);
 }

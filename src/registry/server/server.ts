@@ -55,7 +55,7 @@ export interface RegistryServer {
   /** `host:port` as in image names. */
   readonly address: string;
   /** Requests that are being answered. */
-  readonly busy: number;
+  busy(): number;
   /**
    * Stops listening, and drops unfinished uploads.
    * @param grace milliseconds for which requests that are being answered may go on; default 0.
@@ -115,9 +115,7 @@ export async function startServer(options: ServerOptions): Promise<RegistryServe
   const stopLooking = tls === undefined ? undefined : renewTls(tls, server as https.Server, limits, reporter);
   return {
     address,
-    get busy() {
-      return running.count;
-    },
+    busy: () => running.count,
     async close(grace = 0) {
       stopLooking?.();
       const closed = new Promise((resolve) => server.close(resolve));
@@ -169,14 +167,10 @@ async function answer(
       response.destroy();
       return;
     }
-    if (!request.complete) {
-      response.setHeader('connection', 'close');
-      request.resume(); // what is still coming is read and dropped: an unread body would break the connection before the answer is read
-    }
     sendError(
+      request,
       response,
       known ?? new HttpError(500, 'UNKNOWN', 'internal error; the log of the registry says more'),
-      request.method !== 'HEAD',
     );
   }
 }

@@ -28,9 +28,14 @@ interface Upload {
   written: number;
   /** When something was last done with it. */
   used: number;
-  /** The request that is writing now, and the end of its work. */
-  active: { readonly request: IncomingMessage; readonly ended: Promise<void> } | undefined;
+  active: Writing | undefined;
   timer: NodeJS.Timeout | undefined;
+}
+
+/** The request that is writing now, and the end of its work. */
+interface Writing {
+  readonly request: IncomingMessage;
+  readonly ended: Promise<void>;
 }
 
 /**
@@ -85,7 +90,8 @@ export class Uploads {
     range: ByteRange | undefined,
   ): Promise<number> {
     const upload = this.#find(repository, id);
-    await stopWriting(upload);
+    // Of several that come at once each ends the one before it. Nothing may be awaited from here to where this one is active.
+    while (upload.active !== undefined) await stop(upload.active);
     this.#find(repository, id); // it may have ended meanwhile
     this.#keepAlive(id, upload);
     const start = upload.written;
@@ -123,7 +129,7 @@ export class Uploads {
   async finish(repository: string, id: string, digest: Digest): Promise<BlobIdentity> {
     const upload = this.#find(repository, id);
     this.#forget(id, upload);
-    await stopWriting(upload);
+    if (upload.active !== undefined) await stop(upload.active);
     return (await this.#writerOf(upload)).commit({ digest });
   }
 
@@ -131,7 +137,7 @@ export class Uploads {
   async cancel(repository: string, id: string): Promise<void> {
     const upload = this.#find(repository, id);
     this.#forget(id, upload);
-    await stopWriting(upload);
+    if (upload.active !== undefined) await stop(upload.active);
     await (await upload.writer?.catch(() => undefined))?.abort();
   }
 
@@ -186,12 +192,10 @@ export class Uploads {
   }
 }
 
-/** Ends a request that is still writing, and waits until it has; of several that come to do so, each ends the one before it. */
-async function stopWriting(upload: Upload): Promise<void> {
-  while (upload.active !== undefined) {
-    upload.active.request.destroy();
-    await upload.active.ended;
-  }
+/** Ends a request that is still writing, and waits until it has. */
+async function stop({ request, ended }: Writing): Promise<void> {
+  request.destroy();
+  await ended;
 }
 
 /** `Range` of an answer about an upload; `0-0` also stands for nothing, as in docker's registry. */
