@@ -28,7 +28,12 @@ export function slipway(args: readonly string[], options: CallOptions): Promise<
 export function startSlipway(
   args: readonly string[],
   { root, env = {}, cwd, stdin }: CallOptions,
-): { readonly ended: Promise<Ended>; kill(signal: NodeJS.Signals): void; output(): string } {
+): {
+  readonly ended: Promise<Ended>;
+  readonly pid: number | undefined;
+  kill(signal: NodeJS.Signals): void;
+  output(): string;
+} {
   const child = spawn(process.execPath, [LAUNCHER, ...args], {
     cwd,
     env: { ...process.env, ...env, SLIPWAY_ROOT: root, NO_COLOR: '1' },
@@ -47,7 +52,7 @@ export function startSlipway(
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
   });
-  return { ended, kill: (signal) => child.kill(signal), output: () => stdout + stderr };
+  return { ended, pid: child.pid, kill: (signal) => child.kill(signal), output: () => stdout + stderr };
 }
 
 /** {@link slipway}, for a command that must succeed: gives its standard output. */

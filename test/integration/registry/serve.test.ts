@@ -13,21 +13,9 @@ import { slipway, startSlipway } from '../../support/slipway.js';
 import { writeHtpasswd } from './support/htpasswd.js';
 import { get, pushBlob, send } from './support/raw.js';
 import { RecordingReporter } from './support/reporter.js';
+import { serve } from './support/serve.js';
 import { testDir, testServer, testStore } from './support/server.js';
 import { makeAuthority } from './support/x509.js';
-
-/** `slipway registry serve` as a process of its own, ended with the test. */
-async function serve(args: readonly string[] = [], root?: string) {
-  const store = root ?? (await testDir());
-  const started = startSlipway(['registry', 'serve', '--listen', '127.0.0.1:0', ...args], { root: store });
-  onTestFinished(async () => {
-    started.kill('SIGKILL');
-    await started.ended;
-  });
-  await expect.poll(() => started.output(), { timeout: 60_000 }).toMatch(/^Serving /m);
-  const address = /^Serving .* at (\S+)$/m.exec(started.output())?.[1] ?? '';
-  return { ...started, address, root: store };
-}
 
 describe('the end of the server', () => {
   test('SIGTERM: what is under way comes to its end, nobody else is let in', async () => {
