@@ -45,7 +45,8 @@ export async function copyGraph(
   const total = { copied: 0, reused: 0 };
   target.expect?.(blobs.filter(({ mediaType }) => !isNondistributable(mediaType)));
   await mapLimit(blobs, target.parallel ?? PARALLEL, async (blob, _, failing) => {
-    const signal = ending === undefined ? failing : AbortSignal.any([failing, ending]);
+    // One for each blob: the requests of all would be too many listeners of one signal.
+    const signal = AbortSignal.any(ending === undefined ? [failing] : [failing, ending]);
     const placement = await copyBlob(source, target, blob, reporter, signal);
     if (placement === undefined) return;
     total[placement === 'copied' ? 'copied' : 'reused'] += blob.size;

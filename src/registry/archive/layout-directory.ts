@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { link, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { errnoOf, fileSystemError, SlipwayError } from '../../base/errors.js';
@@ -97,7 +98,7 @@ export async function checkLayoutDirectory(root: string): Promise<void> {
 async function makeLayoutFile(root: string): Promise<void> {
   const file = join(root, LAYOUT_FILE);
   if ((await stat(file).catch(() => undefined)) !== undefined) return;
-  const temp = `${file}.${process.pid}`;
+  const temp = `${file}.${randomBytes(6).toString('hex')}`;
   try {
     await writeFile(temp, encodeJson({ imageLayoutVersion: '1.0.0' }), { flush: true });
     await link(temp, file);
