@@ -18,7 +18,7 @@ import { layoutImages } from './layout-content.js';
 import { type FoundImage, LAYOUT_FILES, storeName } from './layout-index.js';
 import { openArchive } from './open-archive.js';
 import type { PlacedFiles } from './placed-files.js';
-import { openTarFiles } from './tar-files.js';
+import { openTarFiles, type TarFiles } from './tar-files.js';
 
 export interface LoadOptions {
   /** The name of an image that has none in the archive, or another name than it has there. For archives of one image. */
@@ -28,7 +28,8 @@ export interface LoadOptions {
 }
 
 /**
- * Loads the images of an archive into the store and tags them: an OCI layout (directory or tar) or a docker archive, plain or compressed.
+ * Loads the images of an archive into the store and tags them: an OCI layout (directory or tar) or a docker archive, plain or compressed; or what
+ * sealer 0.8 saved.
  * Everything is verified; the names appear last.
  * @param source a file, a directory, or a stream.
  * @throws SlipwayError E_BAD_ARCHIVE, E_DIGEST_MISMATCH, E_NOT_FOUND when the archive leaves out what images it is meant for have, and
@@ -43,7 +44,7 @@ export async function loadArchive(
     const { files, reporter } = await openFiles(store, source, options);
     const prover = new LayerProver(store);
     try {
-      const { content, images } = await imagesIn(files);
+      const { content, images } = await imagesIn(store, files, reporter, options.signal);
       const chosen = named(images, options.as);
       const known = withKnownDocuments(content, storeSource(store));
       const target = storeTarget(store, { prover });
@@ -68,7 +69,7 @@ async function openFiles(
   store: Store,
   source: string | AsyncIterable<Buffer>,
   { reporter = silentReporter, signal }: LoadOptions,
-): Promise<{ readonly files: PlacedFiles; readonly reporter: Reporter }> {
+): Promise<{ readonly files: PlacedFiles | TarFiles; readonly reporter: Reporter }> {
   if (typeof source === 'string' && (await isDirectory(source))) {
     return { files: directoryFiles(resolve(source)), reporter };
   }
@@ -93,11 +94,20 @@ async function openFiles(
 }
 
 /** The images of an archive of whatever kind. One that is both, as docker 25 writes it, is an OCI layout. */
-async function imagesIn(files: PlacedFiles): Promise<ImageSet> {
+async function imagesIn(
+  store: Store,
+  files: PlacedFiles | TarFiles,
+  reporter: Reporter,
+  signal: AbortSignal | undefined,
+): Promise<ImageSet> {
   const there = await Promise.all([...LAYOUT_FILES, 'manifest.json'].map((path) => files.size(path)));
   const [index, layout, manifest] = there.map((size) => size !== undefined);
   if (index && (layout || !manifest)) return layoutImages(files);
   if (manifest) return dockerImages(files);
+  if ('whole' in files) {
+    const { isSealerArchive, sealerImages } = await import('./sealer-archive.js'); // hardly anybody has one
+    if (await isSealerArchive(files)) return sealerImages(store, files, { reporter, signal });
+  }
   throw new SlipwayError('E_BAD_ARCHIVE', `${files.label} is neither an OCI archive nor a docker archive`, {
     hint: 'it has neither index.json with oci-layout, nor manifest.json',
   });

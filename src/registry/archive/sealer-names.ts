@@ -13,7 +13,7 @@ export function isSealerMember(path: string): boolean {
 
 /** @returns what to say when such an archive comes as a stream. */
 export function sealerStream(label: string): SlipwayError {
-  return new SlipwayError('E_UNSUPPORTED', `${label} is an archive of sealer 0.8, which cannot be read in one pass`, {
+  return new SlipwayError('E_UNSUPPORTED', `${label} was made by sealer 0.8: it cannot be read in one pass`, {
     hint: 'keep it in a file, uncompressed: slipway load -i FILE',
   });
 }

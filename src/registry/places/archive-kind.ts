@@ -1,5 +1,4 @@
 import { SlipwayError } from '../../base/errors.js';
-import { isSealerMember, SEALER_METADATA } from '../archive/sealer-names.js';
 import type { TarFiles } from '../archive/tar-files.js';
 
 const MARKS = { 'oci-archive': 'index.json', 'docker-archive': 'manifest.json' } as const;
@@ -12,7 +11,8 @@ export async function otherKind(files: TarFiles, file: string, said: keyof typeo
     if (kind !== said && (await files.size(MARKS[kind])) !== undefined)
       return new SlipwayError('E_BAD_ARCHIVE', message, { hint: `it is another kind: ${kind}:${file}` });
   }
-  if ((await files.size(SEALER_METADATA)) !== undefined && [...files.paths()].some(isSealerMember)) {
+  const { isSealerArchive } = await import('../archive/sealer-archive.js');
+  if (await isSealerArchive(files)) {
     return new SlipwayError('E_BAD_ARCHIVE', message, {
       hint: `sealer 0.8 made it: slipway load -i ${file} brings it into the store`,
     });
