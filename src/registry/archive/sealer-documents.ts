@@ -1,5 +1,5 @@
 import { parseDocument } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import { zodProblems } from '../../base/zod-error.js';
 import { metadataLabels, writeClusterImage } from '../../image/cluster-image.js';
