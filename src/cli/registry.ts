@@ -37,6 +37,7 @@ export function define(program: Command): void {
           'slipway registry serve --listen 0.0.0.0:5000 --htpasswd users --tls-cert r.crt --tls-key r.key',
           'for others',
         ],
+        ['slipway registry serve --read-only --root /mnt/usb/store', 'straight from a disk'],
       ),
     )
     .action(

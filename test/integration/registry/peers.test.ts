@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { digestOf } from '../../../src/image/digest.js';
 import { pullImage } from '../../../src/registry/pull.js';
 import { pushImage } from '../../../src/registry/push.js';
 import { readImage } from '../../../src/store/local-image.js';
 import { writeHtpasswd } from './support/htpasswd.js';
 import { tagSmallImage } from './support/images.js';
-import { must, start } from './support/programs.js';
+import { must, run, start } from './support/programs.js';
 import { testDir, testServer, testStore } from './support/server.js';
 
 /** Real clients push to our server and pull from it. */
@@ -35,6 +36,54 @@ describe('skopeo', () => {
     ]);
     await must('skopeo', ['delete', '--tls-verify=false', name]);
     expect((await server.store.images()).map((image) => image.name)).toEqual(['team/y:1']);
+  });
+
+  test('what was deleted is not there, and can be copied in again', async () => {
+    const server = await testServer();
+    const store = await testStore();
+    const { digest } = await tagSmallImage(store, 'x:1');
+    const name = `docker://${server.address}/x`;
+    const copyIn = (tag: string) =>
+      must('skopeo', ['copy', '--dest-tls-verify=false', `oci:${store.root}:x:1`, `${name}:${tag}`]);
+    const inspect = (reference: string) =>
+      run('skopeo', ['inspect', '--raw', '--tls-verify=false', `${name}${reference}`]);
+    await copyIn('1');
+    await copyIn('2');
+    await must('skopeo', ['delete', '--tls-verify=false', `${name}:1`]);
+    for (const reference of [':1', ':2', `@${digest}`])
+      expect(await inspect(reference)).toMatchObject({ code: 1, stderr: expect.stringContaining('manifest unknown') });
+    await copyIn('3');
+    expect(await inspect(':3')).toMatchObject({ code: 0 });
+    expect(await inspect(`@${digest}`)).toMatchObject({ code: 0 });
+    expect(await inspect(':1')).toMatchObject({ code: 1 });
+  });
+
+  test('synchronises a whole repository to a directory', async () => {
+    const server = await testServer();
+    const dir = await testDir();
+    for (const tag of ['1', '2']) await tagSmallImage(server.store, `team/x:${tag}`);
+    const from = `${server.address}/team/x`;
+    await must('skopeo', ['sync', '--src', 'docker', '--dest', 'dir', '--src-tls-verify=false', from, dir]);
+    expect((await readdir(dir)).sort()).toEqual(['x:1', 'x:2']);
+  });
+
+  test('many at once push the same layers under different names', async () => {
+    const server = await testServer();
+    const store = await testStore();
+    const { digest } = await tagSmallImage(store, 'x:1', { layers: [{ a: randomBytes(3_000_000) }, { b: 'b' }] });
+    const names = Array.from({ length: 8 }, (_, index) => `many/x${index}`);
+    await Promise.all(
+      names.map((name) =>
+        must('skopeo', [
+          'copy',
+          '--dest-tls-verify=false',
+          `oci:${store.root}:x:1`,
+          `docker://${server.address}/${name}:1`,
+        ]),
+      ),
+    );
+    expect((await server.store.images()).map(({ name }) => name)).toEqual(names.map((name) => `${name}:1`));
+    for (const name of names) expect((await readImage(server.store, `${name}:1`)).descriptor.digest).toBe(digest);
   });
 
   test('with a password', async () => {
@@ -81,6 +130,36 @@ describe.each(['buildah', 'podman'])('%s', (program) => {
     await pullImage(ours, name);
     await pushImage(ours, name, { to: `${server.address}/again:1` });
     await must(program, [...flags, 'pull', '--tls-verify=false', `${server.address}/again:1`]);
+  });
+});
+
+describe('podman', () => {
+  test('searches and lists tags', async () => {
+    const server = await testServer();
+    for (const name of ['team/x:1', 'team/x:2', 'apps/web:1']) await tagSmallImage(server.store, name);
+    const search = (...args: string[]) => must('podman', ['search', '--tls-verify=false', '--format', 'json', ...args]);
+    const tags = JSON.parse(await search('--list-tags', `${server.address}/team/x`));
+    expect(tags).toMatchObject([{ Name: `${server.address}/team/x`, Tags: ['1', '2'] }]);
+    const found = JSON.parse(await search(`${server.address}/`)) as { readonly Name: string }[];
+    expect(found.map(({ Name }) => Name).sort()).toEqual([`${server.address}/apps/web`, `${server.address}/team/x`]);
+  });
+});
+
+describe('curl', () => {
+  test('uploads a file that it asks leave for first (Expect: 100-continue)', async () => {
+    const server = await testServer();
+    const dir = await testDir();
+    const content = randomBytes(3_000_000);
+    await writeFile(join(dir, 'blob'), content);
+    const curl = (...args: string[]) => must('curl', ['-sS', '--fail', '-D', '-', '-o', '/dev/null', ...args]);
+    const url = `http://${server.address}`;
+    const begun = await curl('-X', 'POST', `${url}/v2/x/blobs/uploads/`);
+    const location = /^location: (\S+)/im.exec(begun)?.[1] ?? '';
+    const upload = ['-H', 'Expect: 100-continue', '-T', join(dir, 'blob')];
+    const done = await curl(...upload, `${url}${location}?digest=${digestOf(content)}`);
+    expect(done).toMatch(/^HTTP\/1\.1 100 Continue/);
+    expect(done).toContain('HTTP/1.1 201 Created');
+    expect(await server.store.blobSize(digestOf(content))).toBe(content.byteLength);
   });
 });
 
