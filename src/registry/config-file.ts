@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { isMap, LineCounter, parseDocument } from 'yaml';
 import * as z from 'zod';
 import { errnoOf, SlipwayError } from '../base/errors.js';
 import type { RegistryOptions } from './options.js';
@@ -39,6 +38,7 @@ export async function readRegistrySettings(file: string): Promise<RegistrySettin
     if (errnoOf(error) === 'ENOENT') return {};
     throw error;
   }
+  const { isMap, LineCounter, parseDocument } = await import('yaml'); // most have no config file
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
   const [mistake] = document.errors;

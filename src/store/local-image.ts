@@ -1,5 +1,6 @@
 import { SlipwayError } from '../base/errors.js';
 import { suggest } from '../base/suggest.js';
+import { choosePlatform } from '../image/choose-platform.js';
 import { type ClusterImageInfo, readClusterImage } from '../image/cluster-image.js';
 import { isDigest } from '../image/digest.js';
 import { MEDIA } from '../image/media-types.js';
@@ -14,7 +15,7 @@ import {
   parseImageConfig,
   parseImageDocument,
 } from '../image/oci.js';
-import { formatPlatform, type Platform, samePlatform, thisPlatform } from '../image/platform.js';
+import { formatPlatform, type Platform, samePlatform } from '../image/platform.js';
 import { parseReference } from '../image/reference.js';
 import type { Store } from './store.js';
 
@@ -141,29 +142,6 @@ const CONFIG_TYPES: readonly string[] = [MEDIA.config, MEDIA.dockerConfig];
 /** The manifest or index behind a descriptor. */
 export async function readDocument(store: Store, descriptor: Descriptor, what: string): Promise<ImageDocument> {
   return parseImageDocument(await store.readBlob(descriptor, MANIFEST_LIMIT), descriptor.mediaType, what);
-}
-
-/**
- * The manifest of an index for a platform. Without a wish: this machine's, else the only one.
- * Entries that are no image (attestations, `unknown/unknown`) are passed over.
- * @throws SlipwayError E_NOT_FOUND that lists what there is.
- */
-export function choosePlatform(
-  manifests: readonly Descriptor[],
-  wanted: Platform | undefined,
-  name: string,
-): Descriptor {
-  const images = manifests.filter(({ platform }) => platform === undefined || platform.os !== 'unknown');
-  const [only, second] = images;
-  const exact = images.find(
-    ({ platform }) => platform !== undefined && samePlatform(platform, wanted ?? thisPlatform()),
-  );
-  if (exact !== undefined) return exact;
-  if (only !== undefined && second === undefined && (wanted === undefined || only.platform === undefined)) return only;
-  const offered = images.flatMap(({ platform }) => (platform === undefined ? [] : [formatPlatform(platform)]));
-  throw new SlipwayError('E_NOT_FOUND', `${name} has no image for ${formatPlatform(wanted ?? thisPlatform())}`, {
-    hint: offered.length === 0 ? 'the index is empty' : `choose one with --platform: ${offered.join(', ')}`,
-  });
 }
 
 function notFound(text: string, names: readonly string[]): SlipwayError {

@@ -1,11 +1,6 @@
-import { isSlipwayError, SlipwayError } from '../../base/errors.js';
-import type { Digest } from '../../image/digest.js';
-import { successors } from '../../image/graph.js';
-import { isIndexType, isManifestType, isNondistributable } from '../../image/media-types.js';
+import { isSlipwayError } from '../../base/errors.js';
 import type { Descriptor } from '../../image/oci.js';
 import { canonicalName, parseReference } from '../../image/reference.js';
-import { readDocument } from '../../store/local-image.js';
-import type { Store } from '../../store/store.js';
 
 /** OCI image-spec, annotations.md: the name of an image inside a layout. */
 export const REF_NAME = 'org.opencontainers.image.ref.name';
@@ -35,29 +30,4 @@ function containerdName(name: string): Record<string, string> {
     if (!isSlipwayError(error, 'E_INVALID_REFERENCE')) throw error; // any text may be a name in a layout
     return {};
   }
-}
-
-/**
- * Everything that a descriptor reaches, itself included, each once, content before what names it. Nondistributable layers are left out.
- * @throws SlipwayError E_NOT_FOUND when the store lacks some of it.
- */
-export async function reachable(store: Store, { name, descriptor }: NamedImage): Promise<readonly Descriptor[]> {
-  const found = new Map<Digest, Descriptor>();
-  const seen = new Set<Digest>();
-  const visit = async (current: Descriptor): Promise<void> => {
-    if (seen.has(current.digest) || isNondistributable(current.mediaType)) return;
-    seen.add(current.digest);
-    if ((await store.blobSize(current.digest)) !== current.size) {
-      throw new SlipwayError('E_NOT_FOUND', `${name}: ${current.digest} is not in the store`, {
-        hint: `the image is incomplete here: slipway pull --all ${name}`,
-        details: { digest: current.digest },
-      });
-    }
-    if (isManifestType(current.mediaType) || isIndexType(current.mediaType)) {
-      for (const next of successors(await readDocument(store, current, name))) await visit(next);
-    }
-    found.set(current.digest, current);
-  };
-  await visit(descriptor);
-  return [...found.values()];
 }

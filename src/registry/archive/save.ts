@@ -9,11 +9,12 @@ import type { Store } from '../../store/store.js';
 import type { ContentTarget } from '../content.js';
 import { copyGraph } from '../copy.js';
 import { storeSource } from '../store-content.js';
-import { type NamedImage, namedDescriptor, reachable, SINCE } from './archive-image.js';
+import { type NamedImage, namedDescriptor, SINCE } from './archive-image.js';
 import { dockerArchive } from './docker-archive.js';
 import { openLayoutDirectory } from './layout-directory.js';
 import { ociArchive } from './oci-archive.js';
 import { withOutput } from './output.js';
+import { reachable } from './reachable.js';
 
 export const ARCHIVE_FORMATS = ['oci-archive', 'docker-archive', 'oci-dir'] as const;
 /** `oci-archive`: a tar of an OCI layout. `docker-archive`: what `docker load` reads. `oci-dir`: an OCI layout. */

@@ -1,9 +1,9 @@
 import { isSlipwayError } from '../../base/errors.js';
 import { type Reporter, silentReporter } from '../../base/reporter.js';
+import { choosePlatform } from '../../image/choose-platform.js';
 import type { Digest } from '../../image/digest.js';
 import { CONFIG_LIMIT, configPlatform, type Descriptor, type ImageConfig, parseImageConfig } from '../../image/oci.js';
 import { formatPlatform, type Platform, samePlatform } from '../../image/platform.js';
-import { choosePlatform } from '../../store/local-image.js';
 import { verified } from '../archive/verified.js';
 import { readBounded } from '../bounded.js';
 import { type ContentDocument, type ContentSource, withKnownDocuments } from '../content.js';
