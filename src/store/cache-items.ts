@@ -80,15 +80,21 @@ async function contentOf(store: Store, descriptor: Descriptor): Promise<readonly
     const diffIds = await diffIdsOf(store, config);
     // Only what its name stands for was asked for so far: worth remembering by itself, and nothing else of it is missing.
     if (diffIds === undefined) return [{ descriptor }];
-    return [
+    // A build that was killed has fetched a part: what is missing comes when it is needed.
+    return await present(store, [
       { descriptor },
       { descriptor: config },
       ...layers.map((layer, index) => ({ descriptor: layer, diffId: diffIds[index] })),
-    ];
+    ]);
   } catch (error) {
     if (!isSlipwayError(error)) throw error;
     return undefined;
   }
+}
+
+async function present(store: Store, blobs: readonly CachedBlob[]): Promise<readonly CachedBlob[]> {
+  const sizes = await Promise.all(blobs.map(({ descriptor }) => store.blobSize(descriptor.digest)));
+  return blobs.filter((_, index) => sizes[index] !== undefined);
 }
 
 /** @returns undefined when the config is not here. */
