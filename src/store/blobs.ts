@@ -204,12 +204,12 @@ export class BlobWriter {
     const size = this.#written;
     const algorithm = expected.digest === undefined ? this.#algorithm : algorithmOf(expected.digest);
     try {
+      await this.#sink.flush();
       const digest = parseDigest(`${algorithm}:${await this.#hashBy(algorithm)}`);
       const what = `blob ${expected.digest ?? digest}`;
       if (expected.size !== undefined && expected.size !== size) throw sizeMismatch(digest, expected.size, size, what);
       if (expected.digest !== undefined && expected.digest !== digest)
         throw digestMismatch(expected.digest, digest, what);
-      await this.#sink.flush();
       await this.#blobs.adopt(this.#file, { digest, size }, { handle: this.#handle });
       await this.#close();
       return { digest, size };
