@@ -77,7 +77,7 @@ export async function checkLayoutDirectory(root: string): Promise<void> {
   if (!found.isDirectory())
     throw new SlipwayError('E_USAGE', `${root} is no directory`, { hint: `an archive is named oci-archive:${root}` });
   const names = await readdir(root);
-  if (names.length === 0) return;
+  if (isEmptyOrUnfinished(names)) return;
   if (!names.includes(LAYOUT_FILE) && !names.includes(INDEX_FILE)) {
     throw new SlipwayError('E_USAGE', `${root} is not empty, and no OCI layout`, {
       hint: 'name a layout, or a directory that is empty or does not exist',
@@ -92,6 +92,14 @@ export async function checkLayoutDirectory(root: string): Promise<void> {
   const text = await readFile(join(root, LAYOUT_FILE), 'utf8');
   if (!text.includes('"1.0.0"'))
     throw new SlipwayError('E_UNSUPPORTED', `${root} is an OCI layout of another version: ${text.slice(0, 100)}`);
+}
+
+/** Whether a directory with these names in it is empty, or a layout that was begun by a process which was killed: nothing has a name in it yet. */
+export function isEmptyOrUnfinished(names: readonly string[]): boolean {
+  const ours = names.every(
+    (name) => name === INDEX_FILE || name === 'blobs' || name === UNFINISHED || name.startsWith(LAYOUT_FILE),
+  );
+  return ours && (!names.includes(INDEX_FILE) || names.includes(UNFINISHED));
 }
 
 /** Never replaced once it is there: it is what writers lock. */

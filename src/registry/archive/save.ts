@@ -11,7 +11,7 @@ import { copyGraph } from '../copy.js';
 import { storeSource } from '../store-content.js';
 import { type NamedImage, namedDescriptor, SINCE } from './archive-image.js';
 import { dockerArchive } from './docker-archive.js';
-import { openLayoutDirectory } from './layout-directory.js';
+import { isEmptyOrUnfinished, openLayoutDirectory } from './layout-directory.js';
 import { ociArchive } from './oci-archive.js';
 import { withOutput } from './output.js';
 import { reachable } from './reachable.js';
@@ -96,7 +96,7 @@ async function saveOciArchive(job: SaveJob, target: string | Writable): Promise<
   });
 }
 
-/** An OCI layout as a directory, which must be empty or missing. */
+/** An OCI layout as a directory, which must be empty or missing, or what a save that was killed has left. */
 async function saveLayout(job: SaveJob, target: string | Writable): Promise<void> {
   const { store, images, signal } = job;
   if (typeof target !== 'string') throw new SlipwayError('E_USAGE', 'a directory cannot be written to a stream');
@@ -105,7 +105,7 @@ async function saveLayout(job: SaveJob, target: string | Writable): Promise<void
     if (errnoOf(error) === 'ENOENT') return [];
     throw fileSystemError(error, `writing the OCI layout ${root}`);
   });
-  if (there.length > 0) {
+  if (!isEmptyOrUnfinished(there)) {
     throw new SlipwayError('E_USAGE', `${root} is not empty`, {
       hint: `name a directory that is empty or does not exist, or add to the layout: slipway copy NAME oci:${target}`,
     });

@@ -93,15 +93,15 @@ describe('OCI archives', () => {
     expect((await lstat(join(dir, 'fifo'))).isFIFO()).toBe(true);
   });
 
-  test('a directory that a killed save has left is written anew', async () => {
+  test('a directory that a killed save has left is completed', async () => {
     const [store, dir] = [await testStore(), await testDir()];
     const descriptor = await tagSmallImage(store, 'x:1');
     await mkdir(join(dir, 'layout/blobs/sha256'), { recursive: true });
-    await writeFile(join(dir, 'layout/blobs/sha256/half'), 'x');
-    await writeFile(join(dir, 'layout/.index.json.unfinished'), '');
+    await mkdir(join(dir, 'layout/.slipway-tmp/0123456789abcdef'), { recursive: true });
+    await writeFile(join(dir, 'layout/.slipway-tmp/0123456789abcdef/lock'), '');
+    await writeFile(join(dir, 'layout/.slipway-tmp/0123456789abcdef/0-blob'), 'half of it');
     await saveImages(store, ['x:1'], join(dir, 'layout'), { format: 'oci-dir' });
     expect((await readdir(join(dir, 'layout'))).sort()).toEqual(['blobs', 'index.json', 'oci-layout']);
-    expect(await readdir(join(dir, 'layout/blobs/sha256'))).not.toContain('half');
     expect(await loadArchive(await testStore(), join(dir, 'layout'))).toEqual([{ name: 'x:1', descriptor }]);
   });
 
