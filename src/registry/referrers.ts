@@ -57,8 +57,8 @@ async function fallbackReferrers(manifests: Manifests, digest: Digest): Promise<
 
 /**
  * Makes a pushed manifest that has a `subject` findable on a registry without the referrers API: adds it to the index under the
- * fallback tag; distribution-spec, "Referrers Tag Schema". Clients that do so at the same moment overwrite each other's list, so it is looked
- * at again afterwards.
+ * fallback tag; distribution-spec, "Referrers Tag Schema". Clients that do so at the same moment overwrite each other's list; to look at it again
+ * afterwards makes that seldom, and the specification knows nothing that prevents it.
  * @throws SlipwayError E_REGISTRY when the tag is an image of somebody else.
  */
 export async function addFallbackReferrer(manifests: Manifests, pushed: RemoteDocument): Promise<void> {

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { MEDIA } from '../../../src/image/media-types.js';
+import type { Descriptor } from '../../../src/image/oci.js';
 import { parsePlatform } from '../../../src/image/platform.js';
 import { Repository } from '../../../src/registry/client.js';
 import { pullImage } from '../../../src/registry/pull.js';
@@ -186,6 +187,40 @@ describe('a registry of docker', () => {
     await repository.deleteManifest(sbom.digest);
     await expect(repository.resolve('sbom')).rejects.toMatchObject({ code: 'E_NOT_FOUND' });
   });
+});
+
+test('referrers of a registry without the API: kept together, and no image is overwritten for them', async () => {
+  const store = await freshStore();
+  const at = (name: string): string => `${registry.address}/fallback${name}`;
+  const repository = new Repository(registry.address, 'fallback');
+  const empty = { mediaType: MEDIA.empty, ...(await store.putBlob(Buffer.from('{}'))) };
+  const artifact = async (subject: Descriptor, artifactType: string): Promise<void> => {
+    const document = {
+      schemaVersion: 2,
+      mediaType: MEDIA.manifest,
+      artifactType,
+      config: empty,
+      layers: [empty],
+      subject,
+    };
+    await store.tag('artifact:1', await putDocument(store, document));
+    await pushImage(store, 'artifact:1', { to: at(`:${artifactType.replace('/', '-')}`) });
+  };
+  const subject = await tagSmallImage(store, 'subject:1');
+  await pushImage(store, 'subject:1', { to: at(':1') });
+  for (const type of ['text/sbom', 'text/signature', 'text/sbom']) await artifact(subject, type);
+  const types = (await repository.referrers(subject.digest)).map(({ artifactType }) => artifactType);
+  expect(types).toEqual(['text/sbom', 'text/signature']);
+
+  const other = await tagSmallImage(store, 'other:1');
+  const tag = other.digest.replace(':', '-');
+  await pushImage(store, 'other:1', { to: at(`:${tag}`) });
+  await expect(artifact(other, 'text/sbom')).rejects.toMatchObject({
+    code: 'E_REGISTRY',
+    message: expect.stringContaining(`the tag ${tag} is an image`),
+  });
+  expect((await repository.resolve(tag)).digest).toBe(other.digest);
+  expect(await repository.referrers(other.digest)).toEqual([]);
 });
 
 async function tagged(

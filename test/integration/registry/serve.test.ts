@@ -7,10 +7,13 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { digestOf } from '../../../src/image/digest.js';
+import { pullImage } from '../../../src/registry/pull.js';
 import { collect } from '../../../src/store/collect.js';
 import { Store } from '../../../src/store/store.js';
 import { slipway, startSlipway } from '../../support/slipway.js';
 import { writeHtpasswd } from './support/htpasswd.js';
+import { tagSmallImage } from './support/images.js';
+import { must } from './support/programs.js';
 import { get, pushBlob, send } from './support/raw.js';
 import { RecordingReporter } from './support/reporter.js';
 import { serve } from './support/serve.js';
@@ -158,6 +161,22 @@ describe('what is said', () => {
     await testServer({ listen: '0.0.0.0:0', reporter, htpasswd: guarded.htpasswd });
     expect(reporter.warnings.join()).toContain('without --tls-cert and --tls-key');
   });
+});
+
+test('a store on a read-only medium is served', async () => {
+  const dir = await testDir();
+  await must('mount', ['-t', 'tmpfs', 'none', dir]);
+  onTestFinished(() => must('umount', [dir]).then(() => {}));
+  const store = await Store.open(dir);
+  const { digest } = await tagSmallImage(store, 'x:1');
+  await store.close();
+  await must('mount', ['-o', 'remount,ro', dir]);
+  const server = await serve(['--read-only'], dir);
+  const there = await testStore();
+  expect((await pullImage(there, `${server.address}/x:1`)).descriptor.digest).toBe(digest);
+  expect(await send(server.address, 'POST', '/v2/x/blobs/uploads/')).toMatchObject({ status: 405 });
+  server.kill('SIGTERM');
+  expect(await server.ended).toMatchObject({ code: 0 });
 });
 
 describe('running for long', () => {
