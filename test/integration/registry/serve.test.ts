@@ -245,6 +245,32 @@ describe('running for long', () => {
     expect(await get(address, `/v2/a/blobs/${digest}`)).toMatchObject({ status: 200 });
   });
 
+  test('a push that begins during a collection waits for its end', async () => {
+    const server = await testServer();
+    const other = await Store.open(server.store.root);
+    onTestFinished(() => other.close());
+    let end = (): void => {};
+    const collecting = new Promise<void>((resolve) => (end = resolve));
+    let begun = (): void => {};
+    const started = new Promise<void>((resolve) => (begun = resolve));
+    const collection = other.exclusively(() => {
+      begun();
+      return collecting;
+    });
+    await started;
+    let answered = false;
+    const posted = send(server.address, 'POST', '/v2/a/blobs/uploads/').then((answer) => {
+      answered = true;
+      return answer;
+    });
+    await expect.poll(() => server.busy(), { timeout: 20_000 }).toBe(1);
+    expect(await get(server.address, '/v2/')).toMatchObject({ status: 200 }); // who only reads need not wait
+    expect(answered).toBe(false);
+    end();
+    await collection;
+    expect(await posted).toMatchObject({ status: 202 });
+  });
+
   test('a blob that a client has been told is here stays until its manifest comes', async () => {
     const server = await testServer();
     const other = await Store.open(server.store.root);
