@@ -6,6 +6,7 @@ import { createProgram } from './program.js';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
+const PLACES = ['docker://', 'oci:', 'oci-archive:', 'docker-archive:', 'store:'];
 
 export function define(program: Command, all: readonly CommandEntry[]): void {
   addGlobalFlags(program.command('completion'))
@@ -40,6 +41,8 @@ interface CompletedCommand {
   readonly choices: ReadonlyMap<string, readonly string[]>;
   /** What else the first argument may be: the names of its own commands, or of choices. */
   readonly words: readonly string[];
+  /** What a place that images are copied between begins with; empty for a command that takes none. */
+  readonly places: readonly string[];
 }
 
 /** What there is to complete, read from the commands themselves. */
@@ -50,18 +53,19 @@ async function allCommands(all: readonly CommandEntry[]): Promise<CompletedComma
     name: command.name(),
     summary: all.find(({ names }) => names[0] === command.name())?.summary ?? '',
     flags: command.options.flatMap(({ long }) => (long ? [long] : [])).concat('--help'),
-    takesImage: /^images?$/.test(command.registeredArguments[0]?.name() ?? ''),
+    takesImage: /^(?:images?|source)$/.test(command.registeredArguments[0]?.name() ?? ''),
     choices: new Map(
       command.options.flatMap(({ long, argChoices }) => (long && argChoices ? [[long, argChoices] as const] : [])),
     ),
     words: [...command.commands.map((sub) => sub.name()), ...(command.registeredArguments[0]?.argChoices ?? [])],
+    places: command.registeredArguments[0]?.name() === 'source' ? PLACES : [],
   }));
 }
 
 function bashScript(commands: readonly CompletedCommand[]): string {
   const cases = commands.map(
-    ({ name, flags, takesImage, words }) =>
-      `    ${name}) flags="${flags.join(' ')}"; images=${takesImage ? 1 : 0}; words="${words.join(' ')}" ;;`,
+    ({ name, flags, takesImage, words, places }) =>
+      `    ${name}) flags="${flags.join(' ')}"; images=${takesImage ? 1 : 0}; words="${words.join(' ')}"; places="${places.join(' ')}" ;;`,
   );
   const values = commands.flatMap(({ name, choices }) =>
     [...choices].map(
@@ -70,7 +74,7 @@ function bashScript(commands: readonly CompletedCommand[]): string {
   );
   return `# bash completion for slipway
 _slipway() {
-  local word=\${COMP_WORDS[COMP_CWORD]} flags= images=0 words=
+  local word=\${COMP_WORDS[COMP_CWORD]} flags= images=0 words= places=
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "${commands.map(({ name }) => name).join(' ')}" -- "$word"))
     return
@@ -83,8 +87,13 @@ ${values.join('\n')}
   esac
   if [ -n "$words" ] && [[ $word != -* ]]; then COMPREPLY=($(compgen -W "$words" -- "$word")); return; fi
   if [[ $word == -* ]]; then COMPREPLY=($(compgen -W "$flags" -- "$word")); return; fi
+  if [ -n "$places" ]; then
+    compopt -o nospace 2>/dev/null
+    # a colon ends a word for bash: what follows "oci:" is completed as a file
+    if [ "$word" = : ] || [ "\${COMP_WORDS[COMP_CWORD-1]}" = : ]; then COMPREPLY=($(compgen -f -- "\${word#:}")); return; fi
+  fi
   if [ "$images" = 1 ]; then
-    COMPREPLY=($(compgen -W "$(slipway images 2>/dev/null | awk 'NR>1 {print $1}')" -- "$word"))
+    COMPREPLY=($(compgen -W "$places $(slipway images 2>/dev/null | awk 'NR>1 {print $1}')" -- "$word"))
     __ltrim_colon_completions "$word" 2>/dev/null
     return
   fi
@@ -98,8 +107,8 @@ function zshScript(commands: readonly CompletedCommand[]): string {
     ({ name, summary }) => `    '${name}:${summary.replaceAll("'", "'\\''").replaceAll(':', '\\:')}'`,
   );
   const cases = commands.map(
-    ({ name, flags, takesImage }) =>
-      `    ${name}) compadd -- ${flags.join(' ')}${takesImage ? '; compadd -- ${(f)"$(slipway images 2>/dev/null | awk \'NR>1 {print $1}\')"}' : ''}; _files ;;`,
+    ({ name, flags, takesImage, places }) =>
+      `    ${name}) compadd -- ${flags.join(' ')}${places.length > 0 ? `; compadd -S '' -- ${places.join(' ')}` : ''}${takesImage ? '; compadd -- ${(f)"$(slipway images 2>/dev/null | awk \'NR>1 {print $1}\')"}' : ''}; _files ;;`,
   );
   return `#compdef slipway
 _slipway() {
@@ -115,12 +124,15 @@ _slipway "$@"`;
 }
 
 function fishScript(commands: readonly CompletedCommand[]): string {
-  const lines = commands.flatMap(({ name, summary, flags, takesImage }) => [
+  const lines = commands.flatMap(({ name, summary, flags, takesImage, places }) => [
     `complete -c slipway -n __fish_use_subcommand -f -a ${name} -d '${summary.replaceAll("'", "\\'")}'`,
     ...flags.map((flag) => `complete -c slipway -n '__fish_seen_subcommand_from ${name}' -l ${flag.slice(2)}`),
+    ...(places.length > 0
+      ? [`complete -c slipway -n '__fish_seen_subcommand_from ${name}' -a '${places.join(' ')}'`]
+      : []),
     ...(takesImage
       ? [
-          `complete -c slipway -n '__fish_seen_subcommand_from ${name}' -f -a "(slipway images 2>/dev/null | awk 'NR>1 {print \\$1}')"`,
+          `complete -c slipway -n '__fish_seen_subcommand_from ${name}' ${places.length > 0 ? '' : '-f '}-a "(slipway images 2>/dev/null | awk 'NR>1 {print \\$1}')"`,
         ]
       : []),
   ]);

@@ -96,7 +96,7 @@ function checkTransport(text: string, word: string, detail: string): void {
   if (near === undefined && !isPath) return;
   const meant = near === 'docker' ? `docker://${detail.replace(/^\/+/, '')}` : `${near}:${detail}`;
   throw new SlipwayError('E_USAGE', `${text}: there is no transport ${word}`, {
-    hint: near === undefined ? `write ${FORMS}` : `did you mean ${meant}? ${own}`,
+    hint: near === undefined ? `write ${FORMS}` : `did you mean ${meant}?${isPath ? '' : ` ${own}`}`,
   });
 }
 
