@@ -1,4 +1,4 @@
-import { isSlipwayError } from '../../base/errors.js';
+import { isSlipwayError, SlipwayError } from '../../base/errors.js';
 import type { Descriptor } from '../../image/oci.js';
 import { canonicalName, parseReference } from '../../image/reference.js';
 
@@ -13,6 +13,19 @@ export const SINCE = 'slipway.archive.since';
 export interface NamedImage {
   readonly name: string;
   readonly descriptor: Descriptor;
+}
+
+/** OCI image-spec, annotations.md: what `ref.name` may be. */
+const LAYOUT_NAME = /^[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*(?:\/[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*)*$/;
+
+/** @throws SlipwayError E_INVALID_REFERENCE for what cannot be the name of an image in an OCI layout. */
+export function checkLayoutName(name: string | undefined): void {
+  if (name === undefined || LAYOUT_NAME.test(name)) return;
+  throw new SlipwayError(
+    'E_INVALID_REFERENCE',
+    `${JSON.stringify(name.slice(0, 300))} cannot be the name of an image in an OCI layout`,
+    { hint: 'it is letters and digits, with - . _ : @ + / between them' },
+  );
 }
 
 /** The entry of `index.json` for an image with this name; `ref.name` is it as it is, containerd's is only set when it is a whole name. */

@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { link, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { errnoOf, fileSystemError, SlipwayError } from '../../base/errors.js';
 import { makeDirectory } from '../../base/make-directory.js';
@@ -90,7 +90,8 @@ export async function checkLayoutDirectory(root: string): Promise<void> {
   }
   if (!names.includes(LAYOUT_FILE)) return;
   const text = await readFile(join(root, LAYOUT_FILE), 'utf8');
-  if (!text.includes('"1.0.0"'))
+  // empty: somebody is making it, or was killed as he did
+  if (text !== '' && !text.includes('"1.0.0"'))
     throw new SlipwayError('E_UNSUPPORTED', `${root} is an OCI layout of another version: ${text.slice(0, 100)}`);
 }
 
@@ -102,17 +103,15 @@ export function isEmptyOrUnfinished(names: readonly string[]): boolean {
   return ours && (!names.includes(INDEX_FILE) || names.includes(UNFINISHED));
 }
 
-/** Never replaced once it is there: it is what writers lock. */
+/** Never replaced once it is there: it is what writers lock. Those that make it at the same moment write the same bytes to the same place. */
 async function makeLayoutFile(root: string): Promise<void> {
-  const file = join(root, LAYOUT_FILE);
-  if ((await stat(file).catch(() => undefined)) !== undefined) return;
-  const temp = `${file}.${randomBytes(6).toString('hex')}`;
+  const handle = await open(join(root, LAYOUT_FILE), constants.O_RDWR | constants.O_CREAT, 0o644);
   try {
-    await writeFile(temp, encodeJson({ imageLayoutVersion: '1.0.0' }), { flush: true });
-    await link(temp, file);
-  } catch (error) {
-    if (errnoOf(error) !== 'EEXIST') throw error;
+    if ((await handle.stat()).size > 0) return;
+    const bytes = encodeJson({ imageLayoutVersion: '1.0.0' });
+    await handle.write(bytes, 0, bytes.length, 0);
+    await handle.sync();
   } finally {
-    await rm(temp, { force: true });
+    await handle.close();
   }
 }

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { SlipwayError } from '../../base/errors.js';
+import { checkLayoutName } from '../archive/archive-image.js';
 import { directoryFiles } from '../archive/directory-files.js';
 import { layoutImages } from '../archive/layout-content.js';
 import { checkLayoutDirectory, type LayoutDirectory, openLayoutDirectory } from '../archive/layout-directory.js';
@@ -32,6 +33,7 @@ export async function withLayoutTarget<T>(
   name: string | undefined,
   use: (target: ImageTarget) => Promise<T>,
 ): Promise<T> {
+  checkLayoutName(name);
   const root = resolve(dir);
   await checkLayoutDirectory(root);
   let layout: LayoutDirectory | undefined;

@@ -1,4 +1,4 @@
-import { namedDescriptor } from '../archive/archive-image.js';
+import { checkLayoutName, namedDescriptor } from '../archive/archive-image.js';
 import { layoutImages } from '../archive/layout-content.js';
 import { ociArchive } from '../archive/oci-archive.js';
 import { openArchiveFiles } from '../archive/open-archive.js';
@@ -26,11 +26,12 @@ export async function withOciArchiveImage<T>(
 }
 
 /** Uses a new OCI archive, in place of what the file was before, as a place to copy to. @param name undefined for that of the source. */
-export function withOciArchiveTarget<T>(
+export async function withOciArchiveTarget<T>(
   file: string,
   name: string | undefined,
   use: (target: ImageTarget) => Promise<T>,
 ): Promise<T> {
+  checkLayoutName(name);
   return withOutput(file, async (output) => {
     const archive = await ociArchive(output);
     return use({

@@ -59,6 +59,28 @@ describe('a layout', () => {
     expect((await there.images()).map(({ name }) => name)).toEqual(['127.0.0.1:5000/k8s/one:v1', 'two:latest']);
   });
 
+  test.each(['oci', 'oci-archive'])('%s does not take a name that others could not read', async (transport) => {
+    const [store, dir] = [await testStore(), await testDir()];
+    await tagSmallImage(store, 'x:1');
+    for (const name of ['a b', '@0', 'x::1', '/x', 'x/', 'ü'])
+      await expect(copy('x:1', `${transport}:${dir}/new:${name}`, { in: store })).rejects.toMatchObject({
+        code: 'E_INVALID_REFERENCE',
+      });
+    expect(await readdir(dir)).toEqual([]);
+    for (const name of ['v1', 'a/b:1', 'localhost:5000/a--b_c:1.0-rc.1', `x@sha256:${'a'.repeat(64)}`]) {
+      await copy('x:1', `${transport}:${dir}/new:${name}`, { in: store });
+      await skopeoReadsAll(`${transport}:${dir}/new:${name}`, await testDir());
+    }
+  });
+
+  test('that was killed at its first byte is completed', async () => {
+    const [store, dir] = [await testStore(), await testDir()];
+    await tagSmallImage(store, 'x:1');
+    await writeFile(join(dir, 'oci-layout'), '');
+    await copy('x:1', `oci:${dir}`, { in: store });
+    expect(await must('umoci', ['ls', '--layout', dir])).toContain('x:1');
+  });
+
   test('keeps an image without a name, once', async () => {
     const [store, dir, other] = [await testStore(), await testDir(), await testDir()];
     await tagSmallImage(store, 'x:1');
