@@ -19,12 +19,14 @@ export interface PaxFields {
 const XATTR = 'SCHILY.xattr.';
 const EQUALS = 0x3d;
 const NEWLINE = 0x0a;
+const SPACE = 0x20;
+const TAB = 0x09;
 
 /**
  * Reads the body of a pax extended header: records `LENGTH KEY=VALUE\n` (POSIX pax).
  *
  * @param offset where the header is in the archive, for errors.
- * @throws SlipwayError E_BAD_ARCHIVE for a malformed record or number, or a NUL in a name.
+ * @throws SlipwayError E_BAD_ARCHIVE for a malformed record or number, a name that is empty, a NUL in a key or a name.
  */
 export function readPaxRecords(body: Buffer, offset: number): PaxFields {
   const fields: { -readonly [K in keyof PaxFields]: PaxFields[K] } = {};
@@ -37,6 +39,8 @@ export function readPaxRecords(body: Buffer, offset: number): PaxFields {
       case 'path':
       case 'linkpath':
         if (value.includes(0)) throw badArchive(offset, `the pax ${key} contains a NUL`);
+        // To some that means what the header says, to others no name at all.
+        if (value.length === 0) throw badArchive(offset, `the pax ${key} is empty`);
         fields[key] = pathFromBytes(value);
         break;
       case 'size':
@@ -61,7 +65,7 @@ export function readPaxRecords(body: Buffer, offset: number): PaxFields {
 }
 
 function readRecord(body: Buffer, at: number, offset: number): { key: string; value: Buffer; end: number } {
-  const space = body.indexOf(0x20, at);
+  const space = body.indexOf(SPACE, at);
   const digits = space < 0 || space - at > 12 ? '' : body.toString('latin1', at, space);
   const end = at + Number(digits);
   if (!/^[1-9][0-9]*$/.test(digits) || end > body.length || end < space + 3 || body[end - 1] !== NEWLINE) {
@@ -69,7 +73,12 @@ function readRecord(body: Buffer, at: number, offset: number): { key: string; va
   }
   const equals = body.indexOf(EQUALS, space + 1);
   if (equals < 0 || equals >= end || equals === space + 1) throw badArchive(offset, 'a pax header is malformed');
-  return { key: body.toString('utf8', space + 1, equals), value: body.subarray(equals + 1, end - 1), end };
+  // GNU tar reads over blanks before a keyword, others take them for a part of it.
+  if (body[space + 1] === SPACE || body[space + 1] === TAB) throw badArchive(offset, 'a pax header is malformed');
+  const key = body.toString('utf8', space + 1, equals);
+  // No attribute has such a name; where names are separated by NULs it would be several.
+  if (key.includes('\0')) throw badArchive(offset, 'a pax key contains a NUL');
+  return { key, value: body.subarray(equals + 1, end - 1), end };
 }
 
 function wholeNumber(key: string, digits: string, offset: number): number {

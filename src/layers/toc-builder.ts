@@ -25,7 +25,11 @@ export function layerEntryOf(member: TarMember): Omit<TocEntry, 'digest'> | unde
   }
   if (member.xattrs === undefined) return member;
   const { xattrs, ...rest } = member;
-  const kept = Object.entries(xattrs).filter(([name]) => !isLocalXattr(name));
+  // Linux keeps attributes of users for files and directories alone: on others they cannot be set.
+  const takesUsers = member.type === 'file' || member.type === 'dir' || member.type === 'hardlink';
+  const kept = Object.entries(xattrs).filter(
+    ([name]) => !isLocalXattr(name) && (takesUsers || !name.startsWith('user.')),
+  );
   return kept.length === 0 ? rest : { ...rest, xattrs: Object.fromEntries(kept) };
 }
 

@@ -85,7 +85,8 @@ export async function readXattrs(
  *
  * @param dir what the paths are relative to. The caller has made sure that no parent is a symbolic link that leads elsewhere, or that there is
  * no elsewhere for the process that `start` starts.
- * @throws SlipwayError E_PERMISSION, E_UNSUPPORTED when the file system has none, E_MISSING_PROGRAM when perl is not installed.
+ * @throws SlipwayError E_PERMISSION, E_UNSUPPORTED when the file system has none, E_BAD_ARCHIVE for a name or value that is too long,
+ * E_MISSING_PROGRAM when perl is not installed.
  */
 export async function writeXattrs(
   dir: string,
@@ -109,6 +110,9 @@ export async function writeXattrs(
 function* commands<T>(items: Iterable<T>, words: (item: T) => string[]): Generator<Buffer> {
   for (const item of items) {
     const list = words(item);
+    // It would end the word: the rest would be commands of whoever made the layer.
+    if (list.some((word) => word.includes('\0')))
+      throw new SlipwayError('E_UNSAFE_ARCHIVE', 'extended attributes: a name contains a NUL');
     // The word after each command letter is a path. The root's is empty.
     const parts = list.map((word, index) => pathToBytes(index % 4 === 1 ? `./${word}` : word));
     yield Buffer.concat(parts.flatMap((part) => [part, Buffer.of(0)]));
@@ -164,11 +168,16 @@ function startFailure(error: unknown): SlipwayError {
 const CODE_OF: Readonly<Record<number, ErrorCode>> = {
   1: 'E_PERMISSION',
   2: 'E_FILE_CHANGED',
+  5: 'E_SYSTEM',
+  7: 'E_BAD_ARCHIVE',
   13: 'E_PERMISSION',
   20: 'E_FILE_CHANGED',
+  22: 'E_BAD_ARCHIVE',
   28: 'E_NO_SPACE',
   30: 'E_PERMISSION',
+  34: 'E_BAD_ARCHIVE',
   95: 'E_UNSUPPORTED',
+  122: 'E_NO_SPACE',
 };
 
 /** `ERRNO what path: text` as the helper prints it. */

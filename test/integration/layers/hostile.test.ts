@@ -15,7 +15,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../../src/image/digest.js';
 import { type UnpackOptions, unpackLayer } from '../../../src/layers/unpack.js';
-import { readXattrs } from '../../../src/layers/xattrs.js';
+import { readXattrs, writeXattrs } from '../../../src/layers/xattrs.js';
 import { tempDirectory } from '../../support/temp.js';
 import { inPieces, pax, type RawMember, rawTar } from '../../unit/layers/raw-tar.js';
 import { importLayers } from './compiled.js';
@@ -368,6 +368,37 @@ describe.each([
         await unpack(root, [{ name: "it's null", type: '3', device: [1, 3], mode: 0o666 }], { allowDevices: true });
         const stats = lstatSync(join(root, "it's null"));
         expect([stats.isCharacterDevice(), stats.rdev, stats.mode & 0o777]).toEqual([true, (1 << 8) | 3, 0o666]);
+      });
+    });
+
+    it('by an attribute whose name holds commands for the helper that sets attributes', async () => {
+      await withRoot(async (root, outside) => {
+        const name = `user.a\x00\x0061\0w\0${join(outside, 'secret')}\0user.pwned`;
+        const members = [pax({ [`SCHILY.xattr.${name}`]: 'yes' }), { name: 'f' }];
+        await expect(unpack(root, members)).rejects.toMatchObject({ code: 'E_BAD_ARCHIVE' });
+        // Nor when such a name comes another way.
+        await expect(writeXattrs(root, [{ path: 'f', xattrs: { [name]: '' } }])).rejects.toMatchObject({
+          code: 'E_UNSAFE_ARCHIVE',
+        });
+        expect(await readXattrs(outside, ['secret'])).toEqual([undefined]);
+      });
+    });
+
+    it.each([
+      ['a name that is too long', `user.${'a'.repeat(300)}`, 'x'],
+      ['a value that is too long', 'user.a', 'x'.repeat(70_000)],
+      ['an empty name', 'user.', 'x'],
+    ])('by an attribute with %s', async (_, name, value) => {
+      await withRoot(async (root) => {
+        const members = [pax({ [`SCHILY.xattr.${name}`]: value }), { name: 'f' }];
+        await expect(unpack(root, members)).rejects.toMatchObject({ code: 'E_BAD_ARCHIVE' });
+      });
+    });
+
+    it('with an attribute of users for a link loses it: Linux has none there', async () => {
+      await withRoot(async (root) => {
+        const toc = await unpack(root, [pax({ 'SCHILY.xattr.user.a': 'x' }), { name: 'link', type: '2', link: 'x' }]);
+        expect(toc.entries[0]?.xattrs).toBeUndefined();
       });
     });
 
