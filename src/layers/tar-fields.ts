@@ -80,17 +80,20 @@ function number(block: Buffer, at: number, length: number, what: string, offset:
   return (block[at] ?? 0) & 0x80 ? base256(block, at, length, what, offset) : octal(block, at, length, what, offset);
 }
 
-/** Octal digits between spaces and NULs; nothing at all is 0, as in Go and GNU tar. */
+/** Octal digits after spaces and NULs, up to a NUL or spaces; nothing at all is 0. As Go reads them, GNU tar takes more. */
 function octal(block: Buffer, at: number, length: number, what: string, offset: number): number {
   let position = at;
   const end = at + length;
   while (position < end && (block[position] === SPACE || block[position] === 0)) position++;
   let value = 0;
+  let digits = true;
   for (; position < end; position++) {
     const byte = block[position] ?? 0;
-    if (byte === SPACE || byte === 0) break;
-    if (byte < 0x30 || byte > 0x37) throw badArchive(offset, `the ${what} of a header is no octal number`);
-    value = value * 8 + (byte - 0x30);
+    if (byte === 0) break;
+    if (byte === SPACE) digits = false;
+    else if (!digits || byte < 0x30 || byte > 0x37)
+      throw badArchive(offset, `the ${what} of a header is no octal number`);
+    else value = value * 8 + (byte - 0x30);
   }
   return value;
 }

@@ -12,6 +12,8 @@ export interface TarLimits {
   readonly depth: number;
   /** Bytes of one pax extended header. */
   readonly paxSize: number;
+  /** Characters of all paths, link targets and extended attributes in the JSON of a table of contents: all of them are in memory at once. */
+  readonly metadata: number;
   /** Uncompressed bytes for each compressed one, once more than 1 GiB has come out. */
   readonly ratio: number;
   /** Devices and FIFOs: each costs a process to make. */
@@ -19,11 +21,12 @@ export interface TarLimits {
 }
 
 export const DEFAULT_LIMITS: TarLimits = {
-  entries: 2_000_000,
+  entries: 1_000_000,
   totalBytes: 512 * 1024 ** 3,
   pathLength: 4096,
   depth: 255,
   paxSize: 1024 * 1024,
+  metadata: 128 * 1024 * 1024,
   ratio: 500,
   specialFiles: 10_000,
 };

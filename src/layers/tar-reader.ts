@@ -37,6 +37,8 @@ export interface TarHandler {
 /** The highest number that a user or group can have on Linux: one more means "leave it as it is" to chown(2). */
 const MOST_OWNER = 0xfffffffe;
 
+/** A file that some systems can lay out in one piece. */
+const CONTIGUOUS = '7';
 const TYPES: Readonly<Record<string, TarMember['type']>> = {
   '\0': 'file',
   '0': 'file',
@@ -118,6 +120,7 @@ class TarReader {
   #left = 0;
   #padding = 0;
   #entries = 0;
+  #metadata = 0;
   #zeroBlocks = 0;
   #meta: { readonly kind: MetaKind; readonly pieces: Buffer[] } | undefined;
   #pax: PaxFields | undefined;
@@ -321,8 +324,13 @@ class TarReader {
       });
     }
     // Before ustar, a slash at the end was how a directory was known.
-    const type = known === 'file' && name.endsWith('/') ? 'dir' : known;
-    const size = type === 'file' ? (pax.size ?? raw.size) : 0;
+    const type = known === 'file' && raw.typeFlag !== CONTIGUOUS && name.endsWith('/') ? 'dir' : known;
+    const claimed = pax.size ?? raw.size;
+    // Some programs read over the content of such a directory, others take it for members.
+    if (known === 'file' && type === 'dir' && claimed !== 0)
+      throw badArchive(at, `the directory ${JSON.stringify(name)} has content`);
+    // What links, directories and devices claim counts for nothing, as in Go.
+    const size = type === 'file' ? claimed : 0;
     const uid = pax.uid ?? raw.uid;
     const gid = pax.gid ?? raw.gid;
     if (size < 0 || uid < 0 || gid < 0) throw badArchive(at, `${JSON.stringify(name)} has a negative size or owner`);
@@ -330,7 +338,9 @@ class TarReader {
     if (uid > MOST_OWNER || gid > MOST_OWNER)
       throw badArchive(at, `the owner ${uid}:${gid} of ${JSON.stringify(name)} is more than ${MOST_OWNER}`);
     const path = cleanPath(name, this.#limits);
-    if (path === '' && type !== 'dir') throw unsafeArchive(`its root (${JSON.stringify(name)}) is no directory`);
+    this.#metadata += jsonLength(path) + jsonLength(link) + attributesLength(pax);
+    checkLimit(this.#metadata, this.#limits.metadata, 'its names and attributes are too big together');
+    if (path === '' && known !== 'dir') throw unsafeArchive(`its root (${JSON.stringify(name)}) is no directory`);
     const mode = raw.mode & 0o7777;
     const mtime = pax.mtime ?? raw.mtime;
     const plain = { path, type, mode, uid, gid, size, mtime, offset: this.#offset };
@@ -358,6 +368,19 @@ class TarReader {
 function untilNul(body: Buffer): string {
   const nul = body.indexOf(0);
   return pathFromBytes(nul < 0 ? body : body.subarray(0, nul));
+}
+
+/** A text whose JSON has as many characters, but for the quotes. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
+function jsonLength(text: string): number {
+  return PLAIN.test(text) ? text.length : JSON.stringify(text).length;
+}
+
+function attributesLength({ xattrs = {} }: PaxFields): number {
+  let length = 0;
+  for (const [name, value] of Object.entries(xattrs)) length += jsonLength(name) + value.length;
+  return length;
 }
 
 /** A component that is empty, `.` or `..`. */

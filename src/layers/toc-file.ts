@@ -48,8 +48,10 @@ const fileSchema = z.object({
   slipwayToc: z.literal(VERSION),
   diffId: digest,
   unpackedSize: count,
-  rows: z.array(row),
+  rows: z.array(z.unknown()),
 });
+/** Rows that are turned into text at once: the text of all of them may be longer than a string can be. */
+const PIECE = 20_000;
 type Row = z.infer<typeof row>;
 
 /**
@@ -57,9 +59,18 @@ type Row = z.infer<typeof row>;
  * `[letter, path, mode, uid, gid, size, mtime, offset, digest or 0, {link, xattrs, dev} or 0]`.
  */
 export function encodeToc({ diffId, unpackedSize, entries }: LayerToc): Buffer {
-  return gzipSync(JSON.stringify({ slipwayToc: VERSION, diffId, unpackedSize, rows: entries.map(rowOf) }), {
-    level: 1,
-  });
+  const pieces: Buffer[] = [];
+  const write = (text: string): void => void pieces.push(gzipSync(text, { level: 1 }));
+  let text = JSON.stringify({ slipwayToc: VERSION, diffId, unpackedSize, rows: [] }).slice(0, -2);
+  for (let at = 0; at < entries.length; at += PIECE) {
+    if (at > 0) {
+      write(text); // gzip may have several members
+      text = ',';
+    }
+    text += JSON.stringify(entries.slice(at, at + PIECE).map(rowOf)).slice(1, -1);
+  }
+  write(`${text}]}`);
+  return Buffer.concat(pieces);
 }
 
 /**
@@ -73,7 +84,14 @@ export function decodeToc(bytes: Uint8Array, expected?: Digest): LayerToc {
   if (!parsed.success) throw damaged(zodProblems(parsed.error));
   const { diffId, unpackedSize, rows } = parsed.data;
   if (expected !== undefined && diffId !== expected) throw damaged(`it is about ${diffId}, not ${expected}`);
-  return { diffId, unpackedSize, entries: rows.map(entryOf) };
+  // One after the other, in the same array: rows and entries together would be twice the memory.
+  const entries = rows as TocEntry[];
+  for (const [index, value] of rows.entries()) {
+    const checked = row.safeParse(value);
+    if (!checked.success) throw damaged(`rows.${index}: ${zodProblems(checked.error)}`);
+    entries[index] = entryOf(checked.data);
+  }
+  return { diffId, unpackedSize, entries };
 }
 
 function parseJson(bytes: Uint8Array): unknown {

@@ -129,6 +129,18 @@ describe('reading a tar', () => {
     });
   });
 
+  it('takes a file that lies in one piece for a file, whatever its name ends with', async () => {
+    expect((await readOne({ name: 'f/', type: '7', content: 'abc' })).text).toBe('abc');
+  });
+
+  it('takes no content for what can have none, whatever size it claims', async () => {
+    const members = await read(rawTar({ name: 'l', type: '2', link: 'x', size: 512 }, { name: 'f', content: 'abc' }));
+    expect(members.map(({ path, size }) => [path, size])).toEqual([
+      ['l', 0],
+      ['f', 3],
+    ]);
+  });
+
   it('takes the size from pax', async () => {
     const big = { name: 'big', content: 'abc', size: 0 };
     expect(await readOne(pax({ size: '3' }), big)).toMatchObject({ size: 3, text: 'abc' });
@@ -209,6 +221,19 @@ describe('reading a tar', () => {
     it.each<[string, RawMember[], string, RegExp]>([
       ['a wrong checksum', [{ name: 'f', badChecksum: true }], 'E_BAD_ARCHIVE', /checksum/],
       ['a number that is none', [{ name: 'f', patch: (h) => void h.write('12x4567', 100) }], 'E_BAD_ARCHIVE', /mode/],
+      ['digits behind a space', [{ name: 'f', patch: (h) => void h.write('644 7\0', 100) }], 'E_BAD_ARCHIVE', /mode/],
+      [
+        'a directory of the old kind with content',
+        [{ name: 'd/', type: '\0', content: 'x' }],
+        'E_BAD_ARCHIVE',
+        /content/,
+      ],
+      ['such a directory with a size in pax', [pax({ size: '1' }), { name: 'd/' }], 'E_BAD_ARCHIVE', /content/],
+      ['a root of the old kind', [{ name: '/', type: '\0' }], 'E_UNSAFE_ARCHIVE', /root/],
+      ['an empty pax path', [pax({ path: '' }), { name: 'f' }], 'E_BAD_ARCHIVE', /path is empty/],
+      ['an empty pax link', [pax({ linkpath: '' }), { name: 'f', type: '2', link: 'x' }], 'E_BAD_ARCHIVE', /is empty/],
+      ['a NUL in a pax key', [pax({ 'SCHILY.xattr.user.a\0b': 'x' }), { name: 'f' }], 'E_BAD_ARCHIVE', /NUL/],
+      ['blanks before a pax key', [pax({ ' path': 'x' }), { name: 'f' }], 'E_BAD_ARCHIVE', /pax/],
       ['a size beyond 2^53', [{ name: 'f', patch: (h) => void h.fill(0xbf, 124, 136) }], 'E_BAD_ARCHIVE', /size/],
       ['a negative size', [{ name: 'f', patch: (h) => void h.fill(0xff, 124, 136) }], 'E_BAD_ARCHIVE', /negative/],
       [
@@ -266,6 +291,13 @@ describe('reading a tar', () => {
         [{ name: 'p', type: 'x', content: paxRecord('comment', 'x'.repeat(1024 * 1024)) }, { name: 'a' }],
         {},
       ],
+      ['names together', [{ name: 'a'.repeat(90) }, { name: 'b'.repeat(90) }], { metadata: 150 }],
+      [
+        'attributes together',
+        [pax({ 'SCHILY.xattr.user.a': 'x'.repeat(99) }, 'g'), { name: 'a' }, { name: 'b' }],
+        { metadata: 200 },
+      ],
+      ['names as JSON', [{ name: '\x01'.repeat(30) }], { metadata: 150 }],
       ['claimed pax headers', [{ name: 'p', type: 'x', size: 2 ** 32 }], {}],
     ])('%s', async (_, members, limits) => {
       await expect(read(rawTar(...members), 65536, limits)).rejects.toEqual(failing('E_UNSAFE_ARCHIVE', /more than/));
