@@ -8,7 +8,7 @@ import { apiHost, isLoopback, portOf } from './host.js';
 import { failureKind } from './network-failure.js';
 import { appliesTo, type RegistryOptions } from './options.js';
 import { tlsContext } from './tls.js';
-import { Agent, buildConnector, EnvHttpProxyAgent, send } from './undici.js';
+import { Agent, buildConnector, EnvHttpProxyAgent } from './undici.js';
 
 const CONNECT_TIMEOUT = 10_000;
 const IDLE_TIMEOUT = 60_000;
@@ -147,7 +147,7 @@ export class Transport {
     const stream = source && Readable.from(source, { objectMode: false });
     stream?.on('error', () => {}); // reported by the request, or nobody waits for it any more
     try {
-      const response = await send(dispatcher, {
+      const response = await dispatcher.request({
         origin: url.origin,
         path: `${url.pathname}${url.search}`,
         method,
