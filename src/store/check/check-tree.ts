@@ -91,28 +91,30 @@ function expectedTree(toc: LayerToc): ReadonlyMap<string, Expected> {
       implied: !said.has(path),
     });
   }
+  // Marks are made last, and never through what has turned out to be a link or a file.
+  const makeDirectories = (path: string): boolean => {
+    if (path !== '' && !makeDirectories(parentOf(path))) return false;
+    if (!expected.has(path))
+      expected.set(path, { type: 'dir', mode: 0, uid: 0, gid: 0, size: 0, mtime: 0, implied: true });
+    return expected.get(path)?.type === 'dir';
+  };
   for (const { path, type } of entries) {
-    if (type !== 'whiteout' || expected.has(path) || expected.get(parentOf(path))?.type === 'symlink') continue;
+    if (type !== 'whiteout' || !makeDirectories(parentOf(path)) || expected.has(path)) continue;
     expected.set(path, { type: 'whiteout', mode: 0, uid: 0, gid: 0, size: 0, mtime: 0, implied: true });
-    for (let at = parentOf(path); !expected.has(at); at = parentOf(at))
-      expected.set(at, { type: 'dir', mode: 0, uid: 0, gid: 0, size: 0, mtime: 0, implied: true });
   }
-  for (const { path, type } of entries) {
-    if (type !== 'opaque') continue;
-    for (let at = path; !expected.has(at); at = parentOf(at))
-      expected.set(at, { type: 'dir', mode: 0, uid: 0, gid: 0, size: 0, mtime: 0, implied: true });
-  }
+  for (const { path, type } of entries) if (type === 'opaque') makeDirectories(path);
   return expected;
 }
 
-/** The entries with the links in their parents resolved as unpacking does: `lib/x` after `lib -> usr/lib` is `usr/lib/x`. */
+/** The entries with the links in their parents resolved as unpacking does: `lib/x` after `lib -> usr/lib` is `usr/lib/x`. Marks stay as they are. */
 function withoutLinks(entries: readonly TocEntry[]): readonly TocEntry[] {
   const links = new Map<string, string>();
   return entries.map((entry) => {
     const { type, linkTarget } = entry;
+    if (type === 'whiteout' || type === 'opaque') return entry;
     const path = links.size === 0 ? entry.path : resolved(entry.path, links);
     if (type === 'symlink') links.set(path, linkTarget ?? '');
-    else if (type !== 'whiteout' && type !== 'opaque') links.delete(path);
+    else links.delete(path);
     if (type === 'hardlink' && linkTarget !== undefined)
       return { ...entry, path, linkTarget: resolved(linkTarget, links) };
     return path === entry.path ? entry : { ...entry, path };
@@ -166,7 +168,8 @@ async function xattrProblems(
   expected: ReadonlyMap<string, Expected>,
   { entries }: LayerToc,
 ): Promise<readonly string[]> {
-  const opaque = new Set(entries.flatMap(({ path, type }) => (type === 'opaque' ? [path] : [])));
+  const isDirectory = (path: string): boolean => expected.get(path)?.type === 'dir';
+  const opaque = new Set(entries.flatMap(({ path, type }) => (type === 'opaque' && isDirectory(path) ? [path] : [])));
   const wanted = [...expected].filter(([path, { xattrs }]) => xattrs !== undefined || opaque.has(path));
   const found = await readXattrs(
     dir,
