@@ -204,9 +204,12 @@ class TarReader {
       throw badArchive(this.#offset, 'it ends in the middle of an entry');
     }
     // The padding of the last member may be missing: GNU tar and Go read such archives.
-    if (this.#pax !== undefined || this.#longName !== undefined || this.#longLink !== undefined) {
-      throw badArchive(this.#offset, 'it ends after an extended header');
-    }
+    if (this.#isDescribed()) throw badArchive(this.#offset, 'it ends after an extended header');
+  }
+
+  /** Extended headers have said something about the next member. */
+  #isDescribed(): boolean {
+    return this.#pax !== undefined || this.#longName !== undefined || this.#longLink !== undefined;
   }
 
   /** The next whole block, or undefined when the rest of the chunk is less and has been kept. */
@@ -250,6 +253,8 @@ class TarReader {
 
   #beginMeta(kind: MetaKind, { size, typeFlag }: RawHeader, at: number): void {
     if (size < 0) throw badArchive(at, 'an entry has a negative size');
+    // To GNU tar it is the label's, to whoever leaves labels out the next member's.
+    if (kind === 'ignored' && this.#isDescribed()) throw badArchive(at, 'an extended header describes a volume label');
     if (kind !== 'ignored') {
       const limit = kind === 'pax' || kind === 'globalPax' ? this.#limits.paxSize : this.#limits.pathLength + 1;
       checkLimit(size, limit, `the extended header (${typeFlag}) at byte ${at} is too big`);

@@ -232,6 +232,7 @@ describe('reading a tar', () => {
       ['a root of the old kind', [{ name: '/', type: '\0' }], 'E_UNSAFE_ARCHIVE', /root/],
       ['an empty pax path', [pax({ path: '' }), { name: 'f' }], 'E_BAD_ARCHIVE', /path is empty/],
       ['an empty pax link', [pax({ linkpath: '' }), { name: 'f', type: '2', link: 'x' }], 'E_BAD_ARCHIVE', /is empty/],
+      ['a volume label that is described', [pax({ path: 'x' }), { name: 'v', type: 'V' }], 'E_BAD_ARCHIVE', /label/],
       ['a NUL in a pax key', [pax({ 'SCHILY.xattr.user.a\0b': 'x' }), { name: 'f' }], 'E_BAD_ARCHIVE', /NUL/],
       ['blanks before a pax key', [pax({ ' path': 'x' }), { name: 'f' }], 'E_BAD_ARCHIVE', /pax/],
       ['a size beyond 2^53', [{ name: 'f', patch: (h) => void h.fill(0xbf, 124, 136) }], 'E_BAD_ARCHIVE', /size/],
