@@ -1,5 +1,4 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -20,7 +19,8 @@ import { randomOf } from './random.js';
 /** How many archives are read; a part of them is unpacked and listed by others. */
 const RUNS = Number(process.env.SLIPWAY_FUZZ_RUNS ?? 12_000);
 /** Archive number N is made from this number + N: with SLIPWAY_FUZZ_RUNS=1 one that failed is made again. */
-const SEED = Number(process.env.SLIPWAY_FUZZ_SEED ?? randomInt(2 ** 30));
+// The same archives in every run, so that a red one is the fault of the change; other seeds by hand.
+const SEED = Number(process.env.SLIPWAY_FUZZ_SEED ?? 73_649_464);
 
 const home = tempDirectory();
 /** A file system in memory, for speed. */
