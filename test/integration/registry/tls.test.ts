@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Repository } from '../../../src/registry/client.js';
 import type { RegistryOptions } from '../../../src/registry/options.js';
+import { tlsContext } from '../../../src/registry/tls.js';
 import { type DockerRegistryOptions, startDockerRegistry } from './support/docker-registry.js';
 import { writeHome } from './support/home.js';
 import { testDir } from './support/server.js';
@@ -104,6 +105,16 @@ describe('authorities of one`s own', () => {
     await copyFile(authority.cert, join(dir, 'ca.crt'));
     expect(await ask(address, {})).toMatchObject({ code: 'E_NOT_FOUND' });
     expect(await ask(address.replace('127.0.0.1', 'localhost'), {})).toMatchObject({ code: 'E_REGISTRY_UNREACHABLE' });
+  });
+
+  test('for a host without a port also in the directory that names port 443', async () => {
+    const certsD = await testDir();
+    const dir = join(certsD, 'registry.example:443');
+    await mkdir(dir);
+    await writeFile(join(dir, 'client.cert'), 'x'); // is looked at: it has no key
+    const failing = tlsContext('registry.example', { env: {}, certsD: [certsD] });
+    await expect(failing).rejects.toMatchObject({ code: 'E_USAGE', message: expect.stringContaining(dir) });
+    await tlsContext('registry.example:5000', { env: {}, certsD: [certsD] });
   });
 
   test('--cert-dir, SSL_CERT_FILE, NODE_EXTRA_CA_CERTS', async () => {
