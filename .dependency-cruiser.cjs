@@ -26,6 +26,14 @@ module.exports = {
       from: { orphan: true, pathNot: ['^src/cli/main\\.ts$', '-worker\\.ts$', '\\.d\\.ts$'] },
       to: {},
     },
+    {
+      name: 'no-library-on-demand',
+      severity: 'error',
+      comment:
+        'a CommonJS library that is bundled has no named exports for import(): import it in a file of ours, and that one on demand',
+      from: {},
+      to: { dynamic: true, dependencyTypesNot: ['local', 'core'] },
+    },
     ...rooms.map((room) => ({
       name: `${room}-arrows`,
       severity: 'error',

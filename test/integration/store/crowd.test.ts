@@ -32,6 +32,10 @@ const isBig = ({ method, path }: SeenRequest): boolean => method === 'GET' && pa
 /** Slow enough that whoever comes second finds the first at work. */
 const SLOW: Fault = { drip: 8192 };
 
+/** What is wrong at the beginning is refused before anything is written. */
+const damagedNearItsEnd = (body: Buffer): Buffer =>
+  Buffer.from(body.map((byte, at) => (at === body.length - 10_000 ? byte ^ 1 : byte)));
+
 async function expectWhole(root: string): Promise<void> {
   const { code, stdout } = await slipway(['store', 'check', '--content'], { root });
   expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('all is well') });
@@ -69,7 +73,7 @@ describe('processes that pull the same blob', () => {
     const root = freshRoot();
     const proxy = await faultProxy(registry.address, (request) => (isBig(request) ? SLOW : undefined));
     const broken = await faultProxy(registry.address, (request) =>
-      isBig(request) ? { drip: 8192, body: (body) => Buffer.from(body.map((byte) => byte ^ 1)) } : undefined,
+      isBig(request) ? { ...SLOW, body: damagedNearItsEnd } : undefined,
     );
     const failing = startSlipway(['pull', `${broken.address}/x:1`], { root });
     const content = join(root, 'tmp', `partial-${big.digest.slice('sha256:'.length)}`, 'content');

@@ -114,12 +114,8 @@ async function handle(
   Object.assign(head, fault.headers?.(answer.headers));
   for (const [name, value] of Object.entries(head)) if (value === undefined) delete head[name];
   response.writeHead(answer.statusCode ?? 502, head as OutgoingHttpHeaders);
-  if (body !== undefined) {
-    response.end(body);
-    return;
-  }
   let passed = 0;
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
+  for await (const chunk of body === undefined ? (answer as AsyncIterable<Buffer>) : [body]) {
     const limit = fault.cutAnswerAfter ?? Number.POSITIVE_INFINITY;
     const piece = chunk.subarray(0, Math.max(0, limit - passed));
     passed += piece.byteLength;
