@@ -58,7 +58,9 @@ export function define(program: Command): void {
         if (flags.all && flags.platform !== undefined)
           throw new SlipwayError('E_USAGE', '--all and --platform exclude each other');
         const [from, to] = [parsePlace(source), parsePlace(destination)];
-        const toStandardOutput = isStandardOutput(to);
+        if (pathOf(from) === '-' && process.stdin.isTTY)
+          throw new SlipwayError('E_USAGE', 'no archive given', { hint: 'pipe one in, or name a file' });
+        const toStandardOutput = ['-', '/dev/stdout'].includes(pathOf(to) ?? '');
         if (toStandardOutput && process.stdout.isTTY)
           throw new SlipwayError('E_USAGE', 'an archive is not written to a terminal', { hint: 'pipe it on' });
         const { descriptor, copied, reused } = await copyBetween(from, to, {
@@ -92,6 +94,7 @@ export function define(program: Command): void {
     );
 }
 
-function isStandardOutput(place: Place): boolean {
-  return 'path' in place && place.transport !== 'oci' && ['-', '/dev/stdout'].includes(place.path);
+/** The file of an archive. */
+function pathOf(place: Place): string | undefined {
+  return place.transport === 'oci-archive' || place.transport === 'docker-archive' ? place.path : undefined;
 }

@@ -11,7 +11,7 @@ interface Flags {
 export function define(program: Command): void {
   addGlobalFlags(program.command('load'))
     .description(
-      'Read images from an archive or an OCI layout: what "slipway save", "docker save" and "skopeo copy" write. Everything is verified.',
+      'Read images from an archive or an OCI layout: what "slipway save", "docker save", "skopeo copy" and sealer 0.8 write. Everything is verified.',
     )
     .option('-i, --input <file>', 'the archive or directory (default: standard input)')
     .option('--as <name>', 'the name to give to the one image in the archive')

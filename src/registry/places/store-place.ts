@@ -60,7 +60,8 @@ function storeImageTarget(store: Store, name: string | null | undefined, prover:
 function nameFor(name: string | null | undefined, source: ImageSource): string | undefined {
   if (name === null) return undefined;
   if (name !== undefined) return parseReference(name).name;
-  const found = storeName(source);
+  // as it was written for a registry, as "pull" keeps it; an archive may have the longest form of any name
+  const found = source.repository === undefined ? storeName(source) : source.names[0];
   if (found !== undefined) return found;
   throw new SlipwayError('E_USAGE', `the image of ${source.label} has no name that could be one of the store`, {
     hint: 'say which it is to have: store:NAME',

@@ -235,6 +235,15 @@ it('completion is a script that each shell accepts', async () => {
     { encoding: 'utf8' },
   );
   expect(values.stdout).toBe('oci-archive\nserve\n');
+  const places = spawnSync(
+    'bash',
+    [
+      '-c',
+      `${script}\ncd /usr; for words in "slipway copy doc" "slipway copy x oci-" "slipway copy oci : shar"; do COMP_WORDS=($words); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _slipway; echo "\${COMPREPLY[@]}"; done`,
+    ],
+    { encoding: 'utf8', env: { ...process.env, SLIPWAY_ROOT: root } },
+  );
+  expect(places.stdout).toBe('docker:// docker-archive:\noci-archive:\nshare\n');
   expect(await ok('completion', 'zsh')).toMatch(/^#compdef slipway/);
   expect(await ok('completion', 'fish')).toContain('complete -c slipway');
 });

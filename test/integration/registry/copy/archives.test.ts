@@ -472,3 +472,29 @@ test('what skopeo calls a docker archive is one for us, whatever is in it', asyn
     await skopeoConfig(`oci:${store.root}:x:1`),
   );
 });
+
+describe('a disk that is full', () => {
+  test.each(['oci', 'oci-archive', 'docker-archive'])('is said at once, and %s is as it was', async (kind) => {
+    const [store, dir] = [await testStore(), await testDir()];
+    await tagSmallImage(store, 'small:1');
+    await tagSmallImage(store, 'big:1', { layers: [{ a: randomBytes(3_000_000) }, { b: 'b' }] });
+    const disk = join(dir, 'disk');
+    await mkdir(disk);
+    await must('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk]);
+    try {
+      const place = `${kind}:${disk}/x:x:1`;
+      await copy('small:1', place, { in: store });
+      const seen = await skopeoConfig(place);
+      await expect(copy('big:1', place, { in: store })).rejects.toMatchObject({ code: 'E_NO_SPACE' });
+      expect(await skopeoConfig(place)).toBe(seen);
+      expect(await readdir(disk)).toEqual(['x']);
+      // there is room again
+      await must('mount', ['-o', 'remount,size=20m', disk]);
+      await copy('big:1', place, { in: store });
+      await skopeoReadsAll(place, dir);
+      expect((await readdir(disk)).sort()).toEqual(['x']);
+    } finally {
+      await must('umount', [disk]);
+    }
+  });
+});

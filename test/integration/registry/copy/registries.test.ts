@@ -186,6 +186,15 @@ describe('a mirror', () => {
   });
 });
 
+test('a name is kept in the store as it was written, as pull does', async () => {
+  await at(one, 'library/x:1');
+  const mirrors = { 'docker.io': [one.address] };
+  const store = await testStore();
+  for (const name of ['x:1', 'docker.io/x:1', 'docker.io/library/x:1'])
+    await copy(`docker://${name}`, 'store:', { in: store, from: { mirrors } });
+  expect((await store.images()).map(({ name }) => name)).toEqual(['docker.io/library/x:1', 'docker.io/x:1', 'x:1']);
+});
+
 test('the store remembers what a copy has brought where', async () => {
   const image = await at(one, 'notes/x:1');
   const store = await testStore();
