@@ -198,9 +198,7 @@ export class BlobUpload {
         failures = 0;
       } catch (error) {
         signal?.throwIfAborted();
-        // docker's registry says 404 when it was still writing what came before the break, as it told where to go on.
-        const misplaced =
-          error instanceof RegistryError && (error.status === 416 || (continued && error.status === 404));
+        const misplaced = error instanceof RegistryError && error.status === 416;
         if (start === 0 && misplaced) throw error;
         // docker's registry may still be tidying up after the break when it says how much has arrived, and then knows nothing of it.
         if (continued && error instanceof RegistryError && error.status === 404) throw new Lost(error.message);
