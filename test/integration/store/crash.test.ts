@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { CheckReport } from '../../../src/store/check/report.js';
+import { randomOf } from '../../support/random.js';
 import { mustSlipway, slipway, startSlipway } from '../../support/slipway.js';
 import { tempDirectory } from '../../support/temp.js';
 import { writeTree } from '../../support/write-tree.js';
@@ -19,17 +20,6 @@ const root = join(home, 'store');
 const context = join(home, 'context');
 const archive = join(home, 'loaded.tar');
 let registry: DockerRegistry;
-
-/** Numbers from 0 to 1 (mulberry32). */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const ok = (...args: string[]): Promise<string> => mustSlipway(args, { root });
 
@@ -105,7 +95,7 @@ afterAll(() => registry.close());
 it(
   `whatever is killed at whatever moment leaves a store that is whole (${RUNS} moments, seed ${SEED})`,
   async () => {
-    const random = randomNumbers(SEED);
+    const random = randomOf(SEED);
     const names = Object.keys(commands);
     const durations = new Map<string, number>();
     const tried: Record<string, { killed: number; ended: number }> = {};
@@ -119,7 +109,7 @@ it(
         durations.set(name, longest);
       }
       await prepare();
-      const moment = random() * longest;
+      const moment = random.next() * longest;
       const what = `run ${index}: ${name}, killed after ${Math.round(moment)} of ${Math.round(longest)} ms of writing (seed ${SEED})`;
       const { killed, worked } = await runKilled(args, moment);
       const count = tried[name] ?? { killed: 0, ended: 0 };

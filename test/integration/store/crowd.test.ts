@@ -1,16 +1,19 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Descriptor } from '../../../src/image/oci.js';
+import { mountPointsBelow } from '../../../src/layers/mount-table.js';
 import { pushImage } from '../../../src/registry/push.js';
 import { readImage } from '../../../src/store/local-image.js';
+import { randomOf } from '../../support/random.js';
 import { mustSlipway, slipway, startSlipway } from '../../support/slipway.js';
 import { tempDirectory } from '../../support/temp.js';
 import { writeTree } from '../../support/write-tree.js';
 import { type DockerRegistry, startDockerRegistry } from '../registry/support/docker-registry.js';
 import { type Fault, faultProxy, type SeenRequest } from '../registry/support/fault-proxy.js';
 import { tagSmallImage, tempStore } from '../registry/support/images.js';
+import { must } from '../registry/support/programs.js';
 
 const home = tempDirectory();
 let registry: DockerRegistry;
@@ -147,6 +150,99 @@ it('eight processes that build, pull, push, load, remove and prune at once distu
   await expectWhole(root);
   for (const { name } of images) await mustSlipway(['save', '-o', join(home, 'whole.tar'), name], { root });
 });
+
+/** How often the crowd with accidents comes together; by hand 20. */
+const ROUNDS = Number(process.env.SLIPWAY_CROWD_ROUNDS ?? 1);
+/** The same seed chooses the same commands and moments, as far as the machine is as fast. */
+const SEED = Number(process.env.SLIPWAY_CROWD_SEED ?? randomInt(2 ** 31));
+
+it(
+  `eight processes of which some are killed disturb the others in nothing (${ROUNDS} rounds, seed ${SEED})`,
+  async () => {
+    const random = randomOf(SEED);
+    const files = Object.fromEntries(Array.from({ length: 60 }, (_, n) => [`tree/${n}`, `content ${n}`.repeat(90)]));
+    const context = (name: string): string =>
+      writeTree(join(home, `killed-${name}`), {
+        Kubefile: `FROM base:v1\nCOPY tree ${name}\nRUN --mount=type=cache,id=all,sharing=locked,target=/c cp -r ${name} /c/ && rm -r ${name}/1 && echo ${name} > name\n`,
+        ...files,
+      });
+    const base = writeTree(join(home, 'killed-base'), { Kubefile: 'FROM scratch\nCOPY tree tree\n', ...files });
+    const origin = freshRoot();
+    await mustSlipway(['build', '-q', '-t', 'base:v1', base], { root: origin });
+    const archive = join(home, 'killed-base.tar');
+    await mustSlipway(['save', '-o', archive, 'base:v1'], { root: origin });
+    const pulled = `${registry.address}/x:1`;
+    const [a, b] = [context('a'), context('b')];
+    let killed = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      const root = freshRoot();
+      await must('cp', ['-a', origin, root]);
+      const out = join(home, `out-${round}`);
+      const to = (name: string): string => `${registry.address}/round-${SEED}-${round}/${name}`;
+      const lanes: readonly (readonly (readonly string[])[])[] = [
+        [
+          ['build', '-q', '-t', 'a:v1', a],
+          ['build', '-q', '--no-cache', '-t', 'a:v2', a],
+        ],
+        [
+          ['build', '-q', '-t', 'b:v1', b],
+          ['push', '-q', 'b:v1', to('b:v1')],
+        ],
+        [
+          ['pull', '-q', pulled],
+          ['tag', pulled, 'kept:v1'],
+          ['save', '-o', out, 'kept:v1'],
+        ],
+        [
+          ['pull', '-q', pulled],
+          ['push', '-q', pulled, to('x:1')],
+          ['inspect', pulled],
+        ],
+        [
+          ['load', '-i', archive],
+          ['build', '-q', '-t', 'c:v1', a],
+          ['rmi', '-f', 'c:v1'],
+        ],
+        [['mount', 'base:v1'], ['mount'], ['umount', '--all'], ['mount', 'base:v1'], ['umount', '--all']],
+        [['prune', '--build-cache'], ['store', 'check', '--content'], ['prune']],
+        [
+          ['tag', 'base:v1', 'd:v1'],
+          ['rmi', '-f', 'd:v1'],
+          ['prune', '--build-cache'],
+          ['store', 'check'],
+        ],
+      ];
+      const failures: string[] = [];
+      await Promise.all(
+        lanes.map(async (lane) => {
+          for (const args of lane) {
+            if (random.below(2) === 0) {
+              const running = startSlipway(args, { root });
+              const timer = setTimeout(() => running.kill('SIGKILL'), random.below(2500));
+              killed += Number((await running.ended).signal === 'SIGKILL');
+              clearTimeout(timer);
+            }
+            const { code, stdout, stderr } = await slipway(args, { root });
+            // A prune may find no moment at which nobody is at work, and says so.
+            if (code !== 0 && !(args[0] === 'prune' && stderr.includes('another process uses the store')))
+              failures.push(`round ${round}: ${args.join(' ')}: ${code}\n${stdout}${stderr}`);
+          }
+        }),
+      );
+      expect(failures).toEqual([]);
+      const images = JSON.parse(await mustSlipway(['images', '--json'], { root })) as { name: string }[];
+      expect(images.map(({ name }) => name).sort()).toEqual(
+        ['a:v1', 'a:v2', 'b:v1', 'base:v1', 'kept:v1', pulled].sort(),
+      );
+      await mustSlipway(['tag', 'base:v1', 'swept:v1'], { root });
+      await expectWhole(root);
+      expect(await mountPointsBelow(root)).toEqual([]);
+      await must('rm', ['-rf', root, out]);
+    }
+    process.stdout.write(`crowd: ${ROUNDS} rounds of 8 (seed ${SEED}), ${killed} killed, failures: 0\n`);
+  },
+  ROUNDS * 300_000,
+);
 
 it('a download that nobody continues is swept after a day, a younger one by a prune', async () => {
   const root = freshRoot();

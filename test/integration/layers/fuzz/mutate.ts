@@ -1,5 +1,5 @@
+import type { Random } from '../../../support/random.js';
 import { paxRecord, rawMember } from '../../../unit/layers/raw-tar.js';
-import type { Random } from './random.js';
 
 const BLOCK = 512;
 

@@ -7,6 +7,7 @@ import { readTar } from '../../../../src/layers/tar-reader.js';
 import { unpackLayer } from '../../../../src/layers/unpack.js';
 import { readXattrs } from '../../../../src/layers/xattrs.js';
 import { checkTree } from '../../../../src/store/check/check-tree.js';
+import { randomOf } from '../../../support/random.js';
 import { tempDirectory } from '../../../support/temp.js';
 import { inPieces } from '../../../unit/layers/raw-tar.js';
 import { snapshot } from '../trees.js';
@@ -14,7 +15,6 @@ import { corpus } from './corpus.js';
 import { type Feature, featuresOf } from './features.js';
 import { mutated } from './mutate.js';
 import { gnuListings, type Listed, type Listing, ourListing, pythonListings, writeArchives } from './oracles.js';
-import { randomOf } from './random.js';
 
 /** How many archives are read; a part of them is unpacked and listed by others. */
 const RUNS = Number(process.env.SLIPWAY_FUZZ_RUNS ?? 12_000);
