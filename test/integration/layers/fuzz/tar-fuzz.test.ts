@@ -71,7 +71,7 @@ describe('archives that were made wrong', () => {
       expect(['accepted', 'E_BAD_ARCHIVE', 'E_UNSAFE_ARCHIVE', 'E_UNSUPPORTED'], what).toContain(whole.code);
       expect(whole.members.length, what).toBeLessThanOrEqual(tar.length / 512);
       expect(whole.bytes, what).toBeLessThanOrEqual(tar.length);
-      if (index % 4 === 0) expect(await reading(tar, 1 + (seed % 1500)), what).toEqual(whole);
+      if (seed % 4 === 0) expect(await reading(tar, 1 + (seed % 1500)), what).toEqual(whole);
       outcomes[whole.code] = (outcomes[whole.code] ?? 0) + 1;
       refusals.add(whole.error?.replace(/\d+|"(?:[^"\\]|\\.)*"?/g, '…').slice(0, 70) ?? '');
     }
@@ -150,7 +150,7 @@ describe('archives that were made wrong', () => {
     async (whiteouts) => {
       const outcomes: Record<string, number> = {};
       for (let index = 0; index < RUNS / 6; index++) {
-        const { seed, tar, how } = makeCase(index + (whiteouts === 'apply' ? 0 : RUNS), index % 8 === 0 ? all : plain);
+        const { seed, tar, how } = makeCase(index, (SEED + index) % 8 === 0 ? all : plain);
         const what = `SLIPWAY_FUZZ_SEED=${seed} (${how})`;
         const place = makePlace(join(mounted, `${whiteouts}-${index}`), whiteouts === 'apply');
         const before = place.beside();
@@ -176,7 +176,7 @@ describe('archives that were made wrong', () => {
   it('become the files that GNU tar makes of them, but for what is known', async () => {
     let compared = 0;
     for (let index = 0; index < RUNS / 60; index++) {
-      const { seed, tar, how } = makeCase(index + 2 * RUNS, plain);
+      const { seed, tar, how } = makeCase(index, plain);
       const ours = await ourListing(tar).catch(() => undefined);
       if (ours === undefined || !isOrdinary(tar, ours)) continue;
       const dir = join(mounted, `made-${index}`);
