@@ -207,22 +207,25 @@ export class Store {
 
 async function checkLayout(dir: string): Promise<void> {
   const file = join(dir, LAYOUT_FILE);
-  try {
-    const text = await readFile(file, 'utf8');
-    if (!text.includes('"1.0.0"')) {
-      throw new SlipwayError('E_STORE', `${dir} is an OCI layout of another version: ${text.slice(0, 100)}`, {
-        hint: 'choose another place with --root DIR',
-      });
-    }
-  } catch (error) {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
     if (errnoOf(error) !== 'ENOENT') throw error;
-    // Renamed into place: another process that opens the store at the same moment must never read half of it.
-    const temp = `${file}.${process.pid}`;
-    await writeFile(temp, LAYOUT);
-    await rename(temp, file).catch((failure: unknown) => {
-      if (errnoOf(failure) !== 'ENOENT') throw failure; // that other process has made it, and removed ours with what killed ones left
+    return '';
+  });
+  // Empty is what a power cut may have left of a store that was just made.
+  if (text === '') return makeLayout(dir, file);
+  if (!text.includes('"1.0.0"')) {
+    throw new SlipwayError('E_STORE', `${dir} is an OCI layout of another version: ${text.slice(0, 100)}`, {
+      hint: 'choose another place with --root DIR',
     });
-    for (const name of await readdir(dir))
-      if (/^oci-layout\.\d+$/.test(name)) await rm(join(dir, name), { force: true });
   }
+}
+
+/** Renamed into place: another process that opens the store at the same moment must never read half of it. */
+async function makeLayout(dir: string, file: string): Promise<void> {
+  const temp = `${file}.${process.pid}`;
+  await writeFile(temp, LAYOUT, { flush: true });
+  await rename(temp, file).catch((error: unknown) => {
+    if (errnoOf(error) !== 'ENOENT') throw error; // that other process has made it, and removed ours with what killed ones left
+  });
+  for (const name of await readdir(dir)) if (/^oci-layout\.\d+$/.test(name)) await rm(join(dir, name), { force: true });
 }

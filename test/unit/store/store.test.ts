@@ -155,6 +155,15 @@ describe('temporary space', () => {
 });
 
 describe('opening', () => {
+  it('makes the layout anew where a power cut has left it empty, and removes what killed processes have left of it', async () => {
+    const dir = join(root, 'cut');
+    await mkdir(dir);
+    for (const name of ['oci-layout', 'oci-layout.123', 'oci-layout.mine']) await writeFile(join(dir, name), '');
+    await Promise.all([Store.open(dir), Store.open(dir), Store.open(dir)]);
+    expect(await readFile(join(dir, 'oci-layout'), 'utf8')).toBe('{"imageLayoutVersion":"1.0.0"}');
+    expect((await readdir(dir)).filter((name) => name.startsWith('oci-layout.'))).toEqual(['oci-layout.mine']);
+  });
+
   it('refuses a layout of another version and a place that is no directory', async () => {
     const dir = join(root, 'other');
     await mkdir(dir);
