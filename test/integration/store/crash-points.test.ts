@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { mapLimit } from '../../../src/base/concurrency.js';
 import { CHANGES, type CountedCall, type FaultAction, shownCall } from '../../support/faults/faults.js';
 import { tempDirectory } from '../../support/temp.js';
-import type { Scenario } from './support/scenarios.js';
+import { orderProblems } from './support/durable-order.js';
+import type { Place, Scenario } from './support/scenarios.js';
 import { spread } from './support/spread.js';
 import { expectSwept, expectWhole, openWorkshop, type Workshop } from './support/workshop.js';
 
@@ -14,6 +15,9 @@ const POINTS = process.env.SLIPWAY_CRASH_POINTS ?? '4';
 const SEED = Number(process.env.SLIPWAY_CRASH_SEED ?? randomInt(2 ** 31));
 /** Only commands with this in their name. */
 const ONLY = process.env.SLIPWAY_CRASH_ONLY ?? '';
+
+/** Counted, but nothing that it is worth to be killed before: what makes durable. */
+const KINDS = `${CHANGES}s`;
 
 const home = tempDirectory();
 let workshop: Workshop;
@@ -30,8 +34,12 @@ it(
     const total = { moments: 0, killed: 0, ended: 0 };
     const chosen = workshop.scenarios.filter(({ name }) => name.includes(ONLY));
     const moments = await mapLimit(chosen, availableParallelism(), async (scenario, index) => {
-      const calls = await allCalls(scenario);
-      return choose(calls, SEED + index).map((call) => ({ scenario, call }));
+      const { calls, place } = await allCalls(scenario);
+      problems.push(...orderProblems(calls, place).map((problem) => `${scenario.name}, call ${problem}`));
+      return choose(
+        calls.filter(({ kind }) => CHANGES.includes(kind)),
+        SEED + index,
+      ).map((call) => ({ scenario, call }));
     });
     await mapLimit(moments.flat(), availableParallelism(), async ({ scenario, call }, index) => {
       // What it has started lives on, as after a kill -9, or goes too, as after a power cut.
@@ -53,13 +61,15 @@ it(
 );
 
 /** What a command changes when it is not killed. */
-async function allCalls(scenario: Scenario): Promise<readonly CountedCall[]> {
+async function allCalls(
+  scenario: Scenario,
+): Promise<{ readonly calls: readonly CountedCall[]; readonly place: Place }> {
   const { place } = await workshop.begin(scenario);
-  const { code, stderr, calls } = await workshop.run(scenario, place, { kinds: CHANGES, at: 0 });
+  const { code, stderr, calls } = await workshop.run(scenario, place, { kinds: KINDS, at: 0 });
   expect(code, `${scenario.name}: ${stderr}`).toBe(scenario.code ?? 0);
   await scenario.done(place);
   await workshop.end(place);
-  return calls;
+  return { calls, place };
 }
 
 async function killAt(

@@ -11,7 +11,7 @@ import { writeTree } from '../../support/write-tree.js';
 import { type DockerRegistry, startDockerRegistry } from '../registry/support/docker-registry.js';
 
 /** How many commands are killed; by hand 200 and more. */
-const RUNS = Number(process.env.SLIPWAY_CRASH_RUNS ?? 25);
+const RUNS = Number(process.env.SLIPWAY_CRASH_RUNS ?? 10);
 /** The same seed chooses the same commands and moments, as far as the machine is as fast. */
 const SEED = Number(process.env.SLIPWAY_CRASH_SEED ?? randomInt(2 ** 31));
 
