@@ -1,3 +1,5 @@
+import type { EntryType } from './toc.js';
+
 /** Names with a meaning in a layer (OCI image-spec, layer.md#whiteouts). */
 const WHITEOUT = '.wh.';
 const OPAQUE = '.wh..wh..opq';
@@ -62,4 +64,10 @@ export function specialName(path: string): SpecialName | undefined {
 /** Extended attributes that describe this machine's overlay or policy and never travel in a layer. */
 export function isLocalXattr(name: string): boolean {
   return name.startsWith('trusted.overlay.') || name.startsWith('user.overlay.') || name === 'security.selinux';
+}
+
+/** Whether Linux takes an attribute of this name for something of this type (xattr(7)): no other can have come from a file. */
+export function isPossibleXattr(name: string, type: EntryType): boolean {
+  if (name.startsWith('user.')) return name !== 'user.' && ['file', 'dir', 'hardlink'].includes(type);
+  return /^(?:trusted|security|system)\../s.test(name);
 }

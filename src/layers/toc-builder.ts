@@ -1,6 +1,6 @@
 import { createHash, type Hash, hash } from 'node:crypto';
 import { type Digest, sha256Digest } from '../image/digest.js';
-import { isLocalXattr, specialName } from './layer-names.js';
+import { isLocalXattr, isPossibleXattr, specialName } from './layer-names.js';
 import { unsafeArchive } from './tar-limits.js';
 import type { TarMember } from './tar-reader.js';
 import type { LayerToc, TocEntry } from './toc.js';
@@ -8,7 +8,7 @@ import type { LayerToc, TocEntry } from './toc.js';
 /**
  * What a member of a layer's tar is: an entry, a whiteout or an opaque mark; undefined for AUFS's own files, which mean nothing.
  * Extended attributes that belong to one machine (overlayfs's, SELinux's) are left out: in a layer they could make overlayfs show other
- * directories.
+ * directories. So are those that no file can have.
  *
  * @throws SlipwayError E_UNSAFE_ARCHIVE for a whiteout of `.`, `..` or nothing, and for the device 0/0, overlayfs's own whiteout.
  */
@@ -25,11 +25,7 @@ export function layerEntryOf(member: TarMember): Omit<TocEntry, 'digest'> | unde
   }
   if (member.xattrs === undefined) return member;
   const { xattrs, ...rest } = member;
-  // Linux keeps attributes of users for files and directories alone: on others they cannot be set.
-  const takesUsers = member.type === 'file' || member.type === 'dir' || member.type === 'hardlink';
-  const kept = Object.entries(xattrs).filter(
-    ([name]) => !isLocalXattr(name) && (takesUsers || !name.startsWith('user.')),
-  );
+  const kept = Object.entries(xattrs).filter(([name]) => !isLocalXattr(name) && isPossibleXattr(name, member.type));
   return kept.length === 0 ? rest : { ...rest, xattrs: Object.fromEntries(kept) };
 }
 

@@ -51,7 +51,8 @@ it(
       problems.push(problem);
       process.stdout.write(`${problem}\n`);
     });
-    process.stdout.write(`${chosen.map(({ name }, i) => `${moments[i]?.length} ${name}`).join('\n')}\n`);
+    const each = chosen.map(({ name }, index) => `${moments[index]?.length} ${name}`);
+    if (POINTS === 'every') process.stdout.write(`${each.join('\n')}\n`);
     process.stdout.write(
       `crash points: ${total.moments} moments of ${chosen.length} commands tried (seed ${SEED}), ${total.killed} killed, inconsistencies: ${problems.length}\n`,
     );
