@@ -1,10 +1,10 @@
-// node bench/unpack.mjs TAR DIR DIFFID: unpacks a layer, verified.
+// node bench/unpack.mjs LAYER DIR DIFFID [COMPRESSION]: unpacks a layer, verified.
 import { createReadStream } from 'node:fs';
 import { unpackLayer } from '../dist/measured.js';
 
-const [tar, dir, diffId] = process.argv.slice(2);
-await unpackLayer(createReadStream(tar, { highWaterMark: 1024 * 1024 }), {
-  compression: 'none',
+const [layer, dir, diffId, compression = 'none'] = process.argv.slice(2);
+await unpackLayer(createReadStream(layer, { highWaterMark: 1024 * 1024 }), {
+  compression,
   dir,
   whiteouts: 'overlay',
   expect: { diffId },
