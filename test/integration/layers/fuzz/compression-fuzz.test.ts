@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { constants, gzipSync } from 'node:zlib';
@@ -15,7 +14,8 @@ import { inPieces } from '../../../unit/layers/raw-tar.js';
 /** How many streams of each kind. */
 const RUNS = Number(process.env.SLIPWAY_FUZZ_STREAMS ?? 500);
 /** Stream number N is made from this number + N. */
-const SEED = Number(process.env.SLIPWAY_FUZZ_SEED ?? randomInt(2 ** 30));
+// The same streams in every run, so that a red one is the fault of the change; other seeds by hand.
+const SEED = Number(process.env.SLIPWAY_FUZZ_SEED ?? 5000);
 
 const home = tempDirectory();
 const text = Buffer.from('some text, '.repeat(3000));
@@ -30,7 +30,9 @@ const DAMAGES: Readonly<Record<string, (stream: Buffer, random: Random, honest: 
   'a bit at the beginning': (stream, random) => changed(stream, random.below(12), 1 << random.below(8)),
   'a bit at the end': (stream, random) => changed(stream, stream.length - 1 - random.below(8), 1 << random.below(8)),
   'cut off': (stream, random) => stream.subarray(0, random.below(stream.length)),
-  'garbage behind': (stream, random) => Buffer.concat([stream, random.bytes(1 + random.below(20))]),
+  // Not beginning with a zero: zlib takes that for padding, with all that follows.
+  'garbage behind': (stream, random) =>
+    Buffer.concat([stream, Buffer.of(1 + random.below(255)), random.bytes(random.below(20))]),
   'zeros behind': (stream, random) => Buffer.concat([stream, Buffer.alloc(1 + random.below(600))]),
   'another stream behind': (stream, random, honest) => Buffer.concat([stream, random.pick(honest)]),
   'half a beginning behind': (stream, random) =>
@@ -48,14 +50,16 @@ function changed(stream: Buffer, at: number, bits: number): Buffer {
   return copy;
 }
 
-async function honestStreams(kind: Kind): Promise<readonly Buffer[]> {
+/** @param checksums without streams that have no checksum: damaged ones can be taken for whole. */
+async function honestStreams(kind: Kind, checksums: boolean): Promise<readonly Buffer[]> {
   if (kind === 'zstd') {
     const zstd = (input: Buffer, ...flags: string[]): Buffer => execFileSync('zstd', ['-q', '-c', ...flags], { input });
     const skippable = Buffer.from('502a4d1804000000abcd0000', 'hex');
     const two = [zstd(text), zstd(noise)];
     return [
       ...[text, noise, Buffer.alloc(0)].map((input) => zstd(input)),
-      ...[zstd(text, '--no-check'), zstd(text, '-19'), Buffer.concat(two), Buffer.concat([skippable, zstd(text)])],
+      ...[zstd(text, '-19'), Buffer.concat(two), Buffer.concat([skippable, zstd(text)])],
+      ...(checksums ? [] : [zstd(text, '--no-check')]),
     ];
   }
   const ours: Buffer[] = [];
@@ -78,8 +82,8 @@ interface Stream {
   readonly how: string;
 }
 
-async function streamsOf(kind: Kind): Promise<readonly Stream[]> {
-  const honest = await honestStreams(kind);
+async function streamsOf(kind: Kind, { checksums = false } = {}): Promise<readonly Stream[]> {
+  const honest = await honestStreams(kind, checksums);
   return Array.from({ length: RUNS }, (_, index) => {
     const random = randomOf(SEED + index);
     const damage = random.pick(Object.keys(DAMAGES));
@@ -134,8 +138,8 @@ describe(`${RUNS} damaged streams (seed ${SEED})`, () => {
     300_000,
   );
 
-  it('zstd in JavaScript: the same bytes as the program, or an error; it knows no checksums', async () => {
-    const streams = await streamsOf('zstd');
+  it('zstd in JavaScript: the same bytes as the program, or an error; it looks at no checksums', async () => {
+    const streams = await streamsOf('zstd', { checksums: true });
     const theirs = verdicts('zstd', streams);
     for (const [index, { bytes, how }] of streams.entries()) {
       const ours = await whole(unzstdInJavaScript(inPieces(bytes, 1 + ((SEED + index) % 3000))));

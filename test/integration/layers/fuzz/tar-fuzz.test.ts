@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isSlipwayError } from '../../../../src/base/errors.js';
 import { readTar } from '../../../../src/layers/tar-reader.js';
+import { decodeToc, encodeToc } from '../../../../src/layers/toc-file.js';
 import { unpackLayer } from '../../../../src/layers/unpack.js';
 import { readXattrs } from '../../../../src/layers/xattrs.js';
 import { checkTree } from '../../../../src/store/check/check-tree.js';
@@ -164,6 +165,7 @@ describe('archives that were made wrong', () => {
         outcomes[code] = (outcomes[code] ?? 0) + 1;
         expect(place.beside(), what).toEqual(before);
         if (tar.includes('pwned')) expect(await readXattrs(place.canary, ['f']), what).toEqual([undefined]);
+        if (toc !== undefined) expect(decodeToc(encodeToc(toc), toc.diffId), what).toEqual(toc);
         if (toc !== undefined && whiteouts === 'overlay')
           expect(await checkTree(place.root, toc, { content: true }), what).toEqual([]);
         place.remove();
