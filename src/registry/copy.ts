@@ -31,8 +31,8 @@ export interface CopyResult {
 
 /**
  * Copies everything that `root` reaches from one place to another, children first: blobs six at a time, then manifests, then indexes, the
- * root last. What is at the target already is not sent again. Nondistributable layers stay where they are: the image spec forbids
- * their upload, and a pull takes them from the registry only when it has them. Each blob is verified, by the target or on the way.
+ * root last. What is at the target already is not sent again. Nondistributable layers stay where they are, with a warning that says where:
+ * the image spec forbids their upload. Each blob is verified, by the target or on the way.
  * @throws SlipwayError of the side that failed; what arrived before stays and is re-used by the next try.
  */
 export async function copyGraph(
