@@ -51,8 +51,12 @@ const SAID: Readonly<Record<string, string>> = {
   'Cannot allocate memory': 'ENOMEM',
 };
 
+/** What it says of those that are. */
+const FORBIDDEN = /: (?:Permission denied|Operation not permitted|Read-only file system)/;
+
 function failure(dir: string, said: string): unknown {
   const code = Object.entries(SAID).find(([text]) => said.includes(`: ${text}`))?.[1];
   if (code !== undefined) return fileSystemError(Object.assign(new Error(said), { code }), `removing ${dir}`);
-  return new SlipwayError('E_PERMISSION', `cannot remove ${dir}: ${said}`);
+  // Such as "Directory not empty" of one that could not be opened: why, rm does not say.
+  return new SlipwayError(FORBIDDEN.test(said) ? 'E_PERMISSION' : 'E_SYSTEM', `cannot remove ${dir}: ${said}`);
 }
