@@ -86,10 +86,18 @@ export class ImageIndex {
 
   /** Lets `name` stand for `descriptor` from now on. */
   async tag(name: string, descriptor: Descriptor): Promise<void> {
-    await this.#change((manifests) => [
-      ...manifests.filter((other) => other.annotations?.[REF_NAME] !== name),
-      named(name, descriptor),
-    ]);
+    await this.tagAll([{ name, descriptor }]);
+  }
+
+  /** {@link tag} for many, and says something about the index as a whole: all at once, or nothing. */
+  async tagAll(images: readonly StoredImage[], annotations: Readonly<Record<string, string>> = {}): Promise<void> {
+    const news = new Map<string | undefined, Descriptor>(
+      images.map(({ name, descriptor }) => [name, named(name, descriptor)]),
+    );
+    await this.#change(
+      (manifests) => [...manifests.filter((other) => !news.has(other.annotations?.[REF_NAME])), ...news.values()],
+      annotations,
+    );
   }
 
   /** Adds an image that has no name; once only. */
@@ -100,11 +108,6 @@ export class ImageIndex {
       ),
       descriptor,
     ]);
-  }
-
-  /** Says something about the index as a whole. */
-  async annotate(annotations: Readonly<Record<string, string>>): Promise<void> {
-    await this.#change((manifests) => [...manifests], annotations);
   }
 
   /** Forgets a name; false when there was none. */

@@ -9,7 +9,7 @@ import { ImageIndex } from '../../store/image-index.js';
 import { TempSpace } from '../../store/temp.js';
 import type { ContentSource, ContentTarget } from '../content.js';
 import { storeTarget } from '../store-content.js';
-import { namedDescriptor } from './archive-image.js';
+import { type NamedImage, namedDescriptor } from './archive-image.js';
 import { directoryFiles } from './directory-files.js';
 import { blobPath, layoutContent } from './layout-content.js';
 
@@ -25,9 +25,11 @@ export interface LayoutDirectory {
   readonly known: ContentSource;
   /** Adds an image all of whose content is there, in place of the one that has the name; all others stay. */
   add(name: string | undefined, descriptor: Descriptor): Promise<void>;
-  /** Says something about the layout as a whole. */
-  annotate(annotations: Readonly<Record<string, string>>): Promise<void>;
+  /** {@link add} for many, and says something about the layout as a whole: all at once, or nothing. */
+  addAll(images: readonly NamedImage[], annotations: Readonly<Record<string, string>>): Promise<void>;
   close(): Promise<void>;
+  /** Closes it as it is when something has failed. It stays {@link isEmptyOrUnfinished}, even if it has its names already. */
+  abandon(): Promise<void>;
 }
 
 /**
@@ -59,8 +61,13 @@ export async function openLayoutDirectory(dir: string): Promise<LayoutDirectory>
     },
     add: (name, descriptor) =>
       name === undefined ? index.addNameless(descriptor) : index.tag(name, namedDescriptor(name, descriptor)),
-    annotate: (annotations) => index.annotate(annotations),
+    addAll: (images, annotations) =>
+      index.tagAll(
+        images.map(({ name, descriptor }) => ({ name, descriptor: namedDescriptor(name, descriptor) })),
+        annotations,
+      ),
     close: () => temp.leave(),
+    abandon: () => temp.close(),
   };
 }
 
@@ -95,7 +102,10 @@ export async function checkLayoutDirectory(root: string): Promise<void> {
     throw new SlipwayError('E_UNSUPPORTED', `${root} is an OCI layout of another version: ${text.slice(0, 100)}`);
 }
 
-/** Whether a directory with these names in it is empty, or a layout that was begun by a process which was killed: nothing has a name in it yet. */
+/**
+ * Whether a directory with these names in it is empty, or a layout that was begun by a process which was killed or failed: nothing has a name in it
+ * yet, or there still is the space for what is unfinished, which goes last.
+ */
 export function isEmptyOrUnfinished(names: readonly string[]): boolean {
   const ours = names.every(
     (name) => name === INDEX_FILE || name === 'blobs' || name === UNFINISHED || name.startsWith(LAYOUT_FILE),

@@ -96,7 +96,7 @@ async function saveOciArchive(job: SaveJob, target: string | Writable): Promise<
   });
 }
 
-/** An OCI layout as a directory, which must be empty or missing, or what a save that was killed has left. */
+/** An OCI layout as a directory, which must be empty or missing, or what a save that was killed or failed has left. */
 async function saveLayout(job: SaveJob, target: string | Writable): Promise<void> {
   const { store, images, signal } = job;
   if (typeof target !== 'string') throw new SlipwayError('E_USAGE', 'a directory cannot be written to a stream');
@@ -118,11 +118,13 @@ async function saveLayout(job: SaveJob, target: string | Writable): Promise<void
       has: async (descriptor) => without.has(descriptor.digest) || layout.content.has(descriptor),
     };
     for (const { descriptor } of images) await copyGraph(storeSource(store), content, descriptor, { signal });
-    if (since !== undefined) await layout.annotate({ [SINCE]: since });
-    for (const { name, descriptor } of images) await layout.add(name, descriptor);
-  } finally {
-    await layout.close();
+    // In one step: with some of its names it would look like a layout of somebody's.
+    await layout.addAll(images, since === undefined ? {} : { [SINCE]: since });
+  } catch (error) {
+    await layout.abandon().catch(() => {}); // the next save sweeps, and goes on
+    throw error;
   }
+  await layout.close();
 }
 
 /** What the images that `since` names have; all of the images to save is here. */
