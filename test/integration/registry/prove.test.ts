@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -94,6 +94,23 @@ describe.each([
       await mustSlipway(['rmi', image], { root });
       await mustSlipway(['prune', '--all'], { root });
       expect(readdirSync(join(root, 'cache/diff-ids'))).toEqual([]);
+    }
+  });
+
+  it('is read again where a power cut has spoilt what was noted of its layers', async () => {
+    const layers = [{ tar: tar('one') }, { tar: tar('two') }];
+    const { image } = await publish(`spoilt-${tar.name}`, layers);
+    const root = freshRoot();
+    await mustSlipway(['pull', image], { root });
+    const notes = readdirSync(join(root, 'cache/diff-ids')).map((name) => join(root, 'cache/diff-ids', name));
+    const noted = (): string[] => notes.map((note) => readFileSync(note, 'utf8'));
+    const whole = noted();
+    expect(whole.toSorted()).toEqual(layers.map((layer) => sha256(layer.tar)).sort());
+    for (const spoilt of ['', '\0'.repeat(71), `${whole[0]}`.slice(0, 40)]) {
+      for (const note of notes) writeFileSync(note, spoilt);
+      expect(await slipway(['store', 'check', '--content'], { root })).toMatchObject({ code: 0 });
+      await mustSlipway(['pull', image], { root });
+      expect(noted()).toEqual(whole);
     }
   });
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { digestOf } from '../../../src/image/digest.js';
+import { digestOf, hexOf } from '../../../src/image/digest.js';
 import { MEDIA } from '../../../src/image/media-types.js';
 import type { Descriptor } from '../../../src/image/oci.js';
 import { tryLock, withLock } from '../../../src/store/locks.js';
@@ -103,6 +103,35 @@ describe('names', () => {
       code: 'E_STORE',
       message: expect.stringContaining('index.json'),
     });
+  });
+});
+
+describe('what the blob of a layer unpacks to', () => {
+  const [blob, diffId] = [digestOf('blob'), digestOf('tar')];
+  const note = (store: Store): string => join(store.root, 'cache/diff-ids', hexOf(blob));
+
+  it('is known once it was noted, until it is forgotten', async () => {
+    const store = await newStore();
+    expect(await store.diffIdOf(blob)).toBeUndefined();
+    await store.noteDiffId(blob, diffId);
+    expect(await store.diffIdOf(blob)).toBe(diffId);
+    await store.forgetNotes(blob);
+    expect(await store.diffIdOf(blob)).toBeUndefined();
+  });
+
+  // Notes are not made durable one by one. A digest that is well-formed and another one is nothing that a power cut makes of them.
+  it('is not known by a note that a power cut has spoilt', async () => {
+    const store = await newStore();
+    await store.noteDiffId(blob, diffId);
+    const whole = await readFile(note(store));
+    const zeros = Buffer.alloc(whole.length);
+    const cuts = Array.from(whole, (_, length) => whole.subarray(0, length)); // the first is empty
+    for (const spoilt of [zeros, ...cuts, ...cuts.map((cut) => Buffer.concat([cut, zeros.subarray(cut.length)]))]) {
+      await writeFile(note(store), spoilt);
+      expect(await store.diffIdOf(blob), JSON.stringify(spoilt.toString())).toBeUndefined();
+    }
+    await store.noteDiffId(blob, diffId);
+    expect(await store.diffIdOf(blob)).toBe(diffId);
   });
 });
 
