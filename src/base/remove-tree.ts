@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { errnoOf, fileSystemError, isSlipwayError, SlipwayError } from './errors.js';
+import { errorSaid } from './errno-said.js';
+import { errnoOf, isSlipwayError, SlipwayError } from './errors.js';
 import { userNamespace } from './user-namespace.js';
 
 /**
@@ -41,22 +42,7 @@ function remove(before: readonly string[], dir: string): Promise<void> {
   });
 }
 
-/** What rm says of errors that are not about permissions, in the C locale. */
-const SAID: Readonly<Record<string, string>> = {
-  'Input/output error': 'EIO',
-  'Stale file handle': 'ESTALE',
-  'No space left on device': 'ENOSPC',
-  'Disk quota exceeded': 'EDQUOT',
-  'Too many open files': 'EMFILE',
-  'Cannot allocate memory': 'ENOMEM',
-};
-
-/** What it says of those that are. */
-const FORBIDDEN = /: (?:Permission denied|Operation not permitted|Read-only file system)/;
-
 function failure(dir: string, said: string): unknown {
-  const code = Object.entries(SAID).find(([text]) => said.includes(`: ${text}`))?.[1];
-  if (code !== undefined) return fileSystemError(Object.assign(new Error(said), { code }), `removing ${dir}`);
-  // Such as "Directory not empty" of one that could not be opened: why, rm does not say.
-  return new SlipwayError(FORBIDDEN.test(said) ? 'E_PERMISSION' : 'E_SYSTEM', `cannot remove ${dir}: ${said}`);
+  // None of those is "Directory not empty" of one that could not be opened: why, rm does not say.
+  return errorSaid(said, `removing ${dir}`) ?? new SlipwayError('E_SYSTEM', `cannot remove ${dir}: ${said}`);
 }

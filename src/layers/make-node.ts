@@ -1,12 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { errnoOf, SlipwayError } from '../base/errors.js';
+import { errorSaid } from '../base/errno-said.js';
+import { errnoOf, isSlipwayError, SlipwayError } from '../base/errors.js';
 import { pathToBytes } from './path-bytes.js';
 
 /**
  * Makes a device node or FIFO, which Node cannot, with the program mknod of coreutils: one process each.
  *
  * @param file its path; nothing is there yet.
- * @throws SlipwayError E_PERMISSION when this user may not make devices; E_MISSING_PROGRAM.
+ * @throws SlipwayError E_PERMISSION when this user may not make devices; E_NO_SPACE, E_SYSTEM; E_MISSING_PROGRAM.
  */
 export function makeNode(
   file: string,
@@ -33,6 +34,8 @@ export function makeNode(
   }
   if (status !== 0) {
     const what = type === 'fifo' ? 'FIFO' : `device ${letter} ${numbers}`;
+    const said = errorSaid(String(stderr), `making the ${what} ${file}`);
+    if (isSlipwayError(said, 'E_NO_SPACE', 'E_SYSTEM')) throw said;
     throw new SlipwayError('E_PERMISSION', `cannot make the ${what} ${file}: ${String(stderr).trim()}`, {
       hint: 'making devices needs root, and a file system that allows it',
     });

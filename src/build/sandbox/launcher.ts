@@ -5,6 +5,7 @@ import { constants as osConstants, release } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { promisify } from 'node:util';
+import { errorSaid } from '../../base/errno-said.js';
 import { SlipwayError } from '../../base/errors.js';
 import { possibleOwners } from '../../base/id-map.js';
 import { NAMESPACE_OUTER_SCRIPT, OUTER_SCRIPT, ROOTLESS_OUTER_SCRIPT } from './launch-script.js';
@@ -188,10 +189,12 @@ interface Pipes {
 async function makePipes(directory: string): Promise<Pipes> {
   const paths = [join(directory, 'stdout'), join(directory, 'stderr')] as const;
   const mkfifo = requireProgram('mkfifo', 'RUN');
+  const what = `the pipes of a RUN command in ${directory}`;
   try {
-    await promisify(execFile)(mkfifo, ['-m', '0622', '--', ...paths]);
+    await promisify(execFile)(mkfifo, ['-m', '0622', '--', ...paths], { env: { ...process.env, LC_ALL: 'C' } });
   } catch (error) {
-    throw new SlipwayError('E_MOUNT', `cannot make the pipes of a RUN command in ${directory}`, { cause: error });
+    const said = errorSaid((error as { readonly stderr?: string }).stderr ?? '', `making ${what}`);
+    throw said ?? new SlipwayError('E_MOUNT', `cannot make ${what}`, { cause: error });
   }
   // Read ends first and without waiting for a writer; then a write end opens at once.
   const [out, err] = paths.map((path) => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)) as [number, number];
