@@ -1,8 +1,7 @@
-import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { mapLimit } from '../../../src/base/concurrency.js';
-import { CHANGES, type CountedCall, type FaultAction, shownCall } from '../../support/faults/faults.js';
+import { CHANGES, type CountedCall, callsOfKinds, type FaultAction, shownCall } from '../../support/faults/faults.js';
 import { tempDirectory } from '../../support/temp.js';
 import { orderProblems } from './support/durable-order.js';
 import type { Place, Scenario } from './support/scenarios.js';
@@ -12,7 +11,8 @@ import { expectSwept, expectWhole, openWorkshop, type Workshop } from './support
 /** How many moments of each command: a number, or `every`. */
 const POINTS = process.env.SLIPWAY_CRASH_POINTS ?? '4';
 /** The same seed chooses the same moments. */
-const SEED = Number(process.env.SLIPWAY_CRASH_SEED ?? randomInt(2 ** 31));
+// The same ones in every run, so that a red one is the fault of the change; other seeds by hand.
+const SEED = Number(process.env.SLIPWAY_CRASH_SEED ?? 1_323_472_044);
 /** Only commands with this in their name. */
 const ONLY = process.env.SLIPWAY_CRASH_ONLY ?? '';
 
@@ -36,10 +36,7 @@ it(
     const moments = await mapLimit(chosen, availableParallelism(), async (scenario, index) => {
       const { calls, place } = await allCalls(scenario);
       problems.push(...orderProblems(calls, place).map((problem) => `${scenario.name}, call ${problem}`));
-      return choose(
-        calls.filter(({ kind }) => CHANGES.includes(kind)),
-        SEED + index,
-      ).map((call) => ({ scenario, call }));
+      return choose(callsOfKinds(calls, CHANGES), SEED + index).map((call) => ({ scenario, call }));
     });
     await mapLimit(moments.flat(), availableParallelism(), async ({ scenario, call }, index) => {
       // What it has started lives on, as after a kill -9, or goes too, as after a power cut.

@@ -1,9 +1,7 @@
-import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { mapLimit } from '../../../src/base/concurrency.js';
-import type { CountedCall } from '../../support/faults/faults.js';
-import { shownCall } from '../../support/faults/faults.js';
+import { type CountedCall, callsOfKinds, shownCall } from '../../support/faults/faults.js';
 import { tempDirectory } from '../../support/temp.js';
 import type { Scenario } from './support/scenarios.js';
 import { spread } from './support/spread.js';
@@ -12,7 +10,8 @@ import { expectSwept, expectWhole, openWorkshop, type Workshop } from './support
 /** How many calls of each command fail, with each error: a number (also below 1), or `every`. */
 const POINTS = process.env.SLIPWAY_FAULT_POINTS ?? '0.5';
 /** The same seed chooses the same calls. */
-const SEED = Number(process.env.SLIPWAY_FAULT_SEED ?? randomInt(2 ** 31));
+// The same ones in every run, so that a red one is the fault of the change; other seeds by hand.
+const SEED = Number(process.env.SLIPWAY_FAULT_SEED ?? 563_190_836);
 /** Only commands with this in their name. */
 const ONLY = process.env.SLIPWAY_FAULT_ONLY ?? '';
 
@@ -34,6 +33,7 @@ const FAULTS: readonly Fault[] = [
   { action: 'EROFS', kinds: 'ncrdtma', ever: true, code: 'E_PERMISSION' },
   { action: 'EMFILE', kinds: 'nao', ever: false, code: 'E_SYSTEM' },
 ].filter(({ action }) => action.includes(process.env.SLIPWAY_FAULT_ERROR ?? '')) as readonly Fault[];
+const KINDS = [...new Set(FAULTS.flatMap(({ kinds }) => [...kinds]))].join('');
 
 const home = tempDirectory();
 let workshop: Workshop;
@@ -50,14 +50,14 @@ it(
     const told: Record<string, number> = {};
     const chosen = workshop.scenarios.filter(({ name }) => name.includes(ONLY));
     const pairs = chosen.flatMap((scenario) => FAULTS.map((fault) => ({ scenario, fault })));
-    const counts = new Map<string, Promise<readonly CountedCall[]>>();
+    const counts = new Map<Scenario, Promise<readonly CountedCall[]>>();
     const moments = await mapLimit(pairs, availableParallelism(), async ({ scenario, fault }, index) => {
       if (!isChosen(index)) return [];
-      const key = `${scenario.name} ${fault.kinds}`;
-      const calls = counts.get(key) ?? allCalls(scenario, fault.kinds);
-      counts.set(key, calls);
+      const calls = counts.get(scenario) ?? allCalls(scenario);
+      counts.set(scenario, calls);
       const count = POINTS === 'every' ? Number.POSITIVE_INFINITY : Math.max(1, Number(POINTS));
-      return spread(await calls, count, SEED + 7 * index).map((call) => ({ scenario, fault, call }));
+      const those = callsOfKinds(await calls, fault.kinds);
+      return spread(those, count, SEED + 7 * index).map((call) => ({ scenario, fault, call }));
     });
     await mapLimit(moments.flat(), availableParallelism(), async ({ scenario, fault, call }) => {
       const { code, problem } = await failAt(scenario, fault, call);
@@ -81,9 +81,10 @@ function isChosen(index: number): boolean {
   return Math.floor((index + 1 + (SEED % 97)) * share) > Math.floor((index + (SEED % 97)) * share);
 }
 
-async function allCalls(scenario: Scenario, kinds: string): Promise<readonly CountedCall[]> {
+/** What a command does when nothing fails. */
+async function allCalls(scenario: Scenario): Promise<readonly CountedCall[]> {
   const { place } = await workshop.begin(scenario);
-  const { code, stderr, calls } = await workshop.run(scenario, place, { kinds, at: 0 });
+  const { code, stderr, calls } = await workshop.run(scenario, place, { kinds: KINDS, at: 0 });
   expect(code, `${scenario.name}: ${stderr}`).toBe(scenario.code ?? 0);
   await workshop.end(place);
   return calls;

@@ -90,6 +90,11 @@ export function countedCalls(notes: string): readonly CountedCall[] {
     });
 }
 
+/** Those of some kinds, with the numbers that they have where only these kinds are counted. */
+export function callsOfKinds(calls: readonly CountedCall[], kinds: string): readonly CountedCall[] {
+  return calls.filter(({ kind }) => kinds.includes(kind)).map((call, index) => ({ ...call, number: index + 1 }));
+}
+
 /** Runs the program in a process group of its own, with faults. */
 export async function slipwayWithFaults(
   library: string,
