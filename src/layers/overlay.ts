@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
+import { mkdtemp, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { SlipwayError } from '../base/errors.js';
+import { basename, dirname, join, resolve } from 'node:path';
+import { errnoOf, SlipwayError } from '../base/errors.js';
 import { mountProgram } from './mount-program.js';
 import { mountPoints } from './mount-table.js';
 import { overlayXattrPrefix } from './system-root.js';
@@ -16,12 +16,16 @@ export interface OverlayMount {
   /** An existing directory; an empty one when there is no `upper` and less than two layers. */
   readonly target: string;
   readonly readOnly?: boolean;
+  /** Programs in it get no rights from their setuid bits, and devices are none. */
+  readonly inert?: boolean;
+  /** A descriptor that mount(8) keeps open while it works, as that of a lock. */
+  readonly hold?: number;
   /** Where the links to the layers may be while the mount is made, for example what a caller sweeps after a crash; default the system's. */
   readonly scratch?: string;
 }
 
 /** OVL_MAX_STACK in the kernel's fs/overlayfs/params.h. */
-const MAX_LOWER = 500;
+export const MAX_LOWER = 500;
 /** More mounts than this on top of each other are no accident of ours. */
 const MOST_STACKED = 100;
 /** Files and directories that are changed go to `upper` whole, so that they can be read there without the layers below. */
@@ -30,13 +34,12 @@ const FEATURES = 'redirect_dir=off,metacopy=off,index=off';
 const USER_FEATURES = 'userxattr,index=off';
 
 /**
- * Shows the layers merged at `target`.
+ * Shows directories merged at `target`.
  *
  * The data of a mount is one page, so the directories are named by short links in a temporary directory that mount(8) runs in: neither
- * the length of their paths nor the characters in them matter, and 500 of them, which is overlayfs's limit, take 1.5 KiB. Of more
- * layers the lowest ones are merged in a mount of their own first, which is detached once it is part of the other.
+ * the length of their paths nor the characters in them matter, and 500 of them, which is overlayfs's limit, take 1.5 KiB.
  *
- * @throws SlipwayError E_MOUNT when the kernel refuses or a directory is missing; E_UNSUPPORTED for more than 999 layers; E_PERMISSION
+ * @throws SlipwayError E_MOUNT when the kernel refuses or a directory is missing; E_UNSUPPORTED for more than 500 directories; E_PERMISSION
  * without the right to mount; E_MISSING_PROGRAM without mount(8).
  */
 export async function mountOverlay({
@@ -45,67 +48,63 @@ export async function mountOverlay({
   work,
   target,
   readOnly = false,
+  inert = false,
+  hold,
   scratch = tmpdir(),
 }: OverlayMount): Promise<void> {
   const place = resolve(target);
-  if (lower.length >= 2 * MAX_LOWER) {
+  if (lower.length > MAX_LOWER)
     throw new SlipwayError(
       'E_UNSUPPORTED',
-      `cannot mount ${lower.length} layers at ${place}: overlayfs takes ${2 * MAX_LOWER - 1}`,
-      {
-        hint: 'build the image anew with fewer instructions that change files',
-      },
+      `cannot mount ${lower.length} layers at ${place}: overlayfs takes ${MAX_LOWER}`,
     );
-  }
   if (lower.length === 0 && upper === undefined) {
     throw new SlipwayError('E_MOUNT', `cannot mount ${place}: there are no layers`);
   }
   for (const dir of [...lower, ...(upper === undefined ? [] : [upper, work ?? '']), place])
     await checkDirectory(dir, place);
   const farm = await mkdtemp(join(scratch, 'slipway-overlay-'));
-  const nested = join(farm, 'nested');
   try {
     // overlayfs wants the topmost first.
     const names = await Promise.all([...lower].reverse().map((dir, index) => linkIn(farm, index.toString(36), dir)));
-    if (names.length > MAX_LOWER) {
-      await mkdir(nested);
-      await mountOne(farm, [`lowerdir=${names.splice(MAX_LOWER - 1).join(':')}`], nested, true);
-      names.push('nested');
-    }
     // Two lower directories are the least without an upper one, and one with it. A mount may lie on one of its own lower directories.
     if (names.length < (upper === undefined ? 2 : 1)) names.push(await linkIn(farm, 'empty', await emptyPlace(place)));
-    const options = [`lowerdir=${names.join(':')}`];
+    const options = [
+      readOnly || upper === undefined ? 'ro' : 'rw',
+      ...(inert ? ['nosuid', 'nodev'] : []),
+      `lowerdir=${names.join(':')}`,
+    ];
     if (upper !== undefined) {
       options.push(
         `upperdir=${await linkIn(farm, 'upper', upper)}`,
         `workdir=${await linkIn(farm, 'work', work ?? '')}`,
       );
     }
-    await mountOne(farm, options, place, readOnly || upper === undefined);
+    options.push(overlayXattrPrefix() === 'user' ? USER_FEATURES : FEATURES);
+    const args = ['-t', 'overlay', '-o', options.join(','), 'overlay', place];
+    await mountProgram('mount', args, { cwd: farm, what: `mounting layers at ${place}`, hold });
   } finally {
-    if (await isMounted(nested)) await mountProgram('umount', ['-l', nested], farm, `unmounting ${nested}`);
     await rm(farm, { recursive: true, force: true });
   }
 }
 
-/** True when something is mounted at `target`. */
+/** True when something is mounted at `target`, be it dead or closed to this user. */
 export async function isMounted(target: string): Promise<boolean> {
-  const place = await realpath(target).catch(() => undefined);
-  if (place === undefined) return false;
-  return (await mountPoints()).includes(place);
+  const place = await realPlace(target);
+  return place !== undefined && (await mountPoints()).includes(place);
 }
 
 /**
  * Takes away what is mounted at `target`; nothing is done when nothing is.
  *
  * @param lazy detach it although it is in use; it goes when it is no longer.
- * @throws SlipwayError E_MOUNT when it is in use, E_PERMISSION, E_MISSING_PROGRAM.
+ * @throws SlipwayError E_MOUNT when it is in use (`details.busy`), E_PERMISSION, E_MISSING_PROGRAM.
  */
 export async function unmount(target: string, { lazy = false }: { readonly lazy?: boolean } = {}): Promise<void> {
   for (let round = 0; round < MOST_STACKED && (await isMounted(target)); round++) {
-    const place = await realpath(target);
+    const place = (await realPlace(target)) ?? target;
     try {
-      await mountProgram('umount', [...(lazy ? ['-l'] : []), place], '/', `unmounting ${place}`);
+      await unmountTopmost(place, { lazy });
     } catch (error) {
       // Somebody else was quicker.
       if (await isMounted(target)) throw error;
@@ -113,20 +112,33 @@ export async function unmount(target: string, { lazy = false }: { readonly lazy?
   }
 }
 
+/**
+ * Takes away what was mounted last at `place`, a path without links. An ordinary user can only take away what fusermount has mounted.
+ * @throws SlipwayError as {@link unmount}; E_MOUNT when nothing is mounted.
+ */
+export async function unmountTopmost(place: string, { lazy = false }: { readonly lazy?: boolean } = {}): Promise<void> {
+  const what = `unmounting ${place}`;
+  if (process.getuid?.() === 0) await mountProgram('umount', [...(lazy ? ['-l'] : []), place], { what });
+  else await mountProgram('fusermount3', ['-u', ...(lazy ? ['-z'] : []), place], { what });
+}
+
+/**
+ * A path without links, as the mount table has it; undefined when nothing is there. What is mounted at the path itself may not answer: its daemon
+ * is dead (ENOTCONN), or it is another user's (EACCES).
+ */
+async function realPlace(target: string): Promise<string | undefined> {
+  try {
+    return await realpath(target);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    const parent = await realpath(dirname(target)).catch(() => undefined);
+    return parent === undefined ? undefined : join(parent, basename(target));
+  }
+}
+
 async function linkIn(farm: string, name: string, dir: string): Promise<string> {
   await symlink(resolve(dir), join(farm, name));
   return name;
-}
-
-async function mountOne(farm: string, options: readonly string[], target: string, readOnly: boolean): Promise<void> {
-  const features = overlayXattrPrefix() === 'user' ? USER_FEATURES : FEATURES;
-  const all = [readOnly ? 'ro' : 'rw', ...options, features];
-  await mountProgram(
-    'mount',
-    ['-t', 'overlay', '-o', all.join(','), 'overlay', target],
-    farm,
-    `mounting layers at ${target}`,
-  );
 }
 
 async function checkDirectory(dir: string, target: string): Promise<void> {

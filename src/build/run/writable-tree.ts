@@ -4,7 +4,8 @@ import { isSlipwayError } from '../../base/errors.js';
 import { canOwn } from '../../base/id-map.js';
 import type { Reporter } from '../../base/reporter.js';
 import type { MergedTree } from '../../layers/merge.js';
-import { mountOverlay, unmount } from '../../layers/overlay.js';
+import { mountLayers } from '../../layers/mount-layers.js';
+import { unmount } from '../../layers/overlay.js';
 import type { PackEntry } from '../../layers/toc.js';
 import { snapshotTree, treeChanges } from '../../layers/tree-changes.js';
 import { upperEntries } from '../../layers/upper.js';
@@ -61,8 +62,9 @@ async function overlay(
   for (const name of ['upper', 'work', 'links']) await mkdir(inside(name));
   const upper = inside('upper');
   const since = await dressRoot(upper, tree);
-  await mountOverlay({
-    lower: unpacked.map((layer) => layer.dir),
+  await mountLayers({
+    layers: unpacked,
+    beside: inside('beside'),
     upper,
     work: inside('work'),
     target: dir,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { mergeTocs } from '../../../src/layers/merge.js';
+import { mountLayers } from '../../../src/layers/mount-layers.js';
 import { isMounted, mountOverlay, unmount } from '../../../src/layers/overlay.js';
 import { packLayer } from '../../../src/layers/pack.js';
 import { scanTree } from '../../../src/layers/scan.js';
@@ -13,6 +14,7 @@ import { snapshotTree, treeChanges } from '../../../src/layers/tree-changes.js';
 import { unpackLayer } from '../../../src/layers/unpack.js';
 import { upperEntries } from '../../../src/layers/upper.js';
 import { writeXattrs } from '../../../src/layers/xattrs.js';
+import { file, whiteout } from '../../support/layered-image.js';
 import { snapshot, withDirectory } from './trees.js';
 
 /** Runs `work` with a mount that is gone afterwards. */
@@ -54,20 +56,23 @@ describe('an overlay', () => {
     });
   });
 
-  it.each([1, 130, 500, 620])('takes %i layers with long and odd names', async (count) => {
+  it.each([1, 130, 499, 500, 620])('takes %i layers with long and odd names', async (count) => {
     await withDirectory(async (dir) => {
-      const [target = ''] = directories(dir, 'target: it,s\\ odd');
-      const lower = Array.from({ length: count }, (_, index) => {
+      const [target = '', scratch = ''] = directories(dir, 'target: it,s\\ odd', 'scratch');
+      const layers = Array.from({ length: count }, (_, index) => {
         const [layer = ''] = directories(dir, `layer,${index}:${'long'.repeat(20)}`);
         writeFileSync(join(layer, `own-${index}`), '');
         writeFileSync(join(layer, 'top'), String(index));
-        return layer;
+        return { dir: layer, toc: { entries: [] } };
       });
-      await mounted({ lower, target }, async () => {
+      await mountLayers({ layers, beside: join(dir, 'beside'), target, scratch });
+      try {
         expect(await isMounted(target)).toBe(true);
         expect(readFileSync(join(target, 'top'), 'utf8')).toBe(String(count - 1));
         expect(readdirSync(target)).toHaveLength(count + 1);
-      });
+      } finally {
+        await unmount(target);
+      }
       const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
       expect(mounts).not.toContain(dir);
       expect(mounts).not.toContain('slipway-overlay-');
@@ -76,11 +81,20 @@ describe('an overlay', () => {
 
   it('applies whiteouts of a layer above to one below although they are far apart', async () => {
     await withDirectory(async (dir) => {
-      const lower = directories(dir, ...Array.from({ length: 520 }, (_, index) => `l${index}`));
-      writeFileSync(join(lower[0] ?? '', 'gone'), '');
-      execFileSync('mknod', [join(lower[519] ?? '', 'gone'), 'c', '0', '0']);
-      const [target = ''] = directories(dir, 'target');
-      await mounted({ lower, target }, () => expect(readdirSync(target)).toEqual([]));
+      const layers = Array.from({ length: 520 }, (_, index) => {
+        const [layer = ''] = directories(dir, `l${index}`);
+        const entries = index === 519 ? [whiteout('gone')] : index === 0 ? [file('gone', '')] : [];
+        return { dir: layer, toc: { entries: entries.map((entry) => ({ ...entry, offset: 0 })) } };
+      });
+      writeFileSync(join(dir, 'l0', 'gone'), '');
+      execFileSync('mknod', [join(dir, 'l519', 'gone'), 'c', '0', '0']);
+      const [target = '', scratch = ''] = directories(dir, 'target', 'scratch');
+      await mountLayers({ layers, beside: join(dir, 'beside'), target, scratch });
+      try {
+        expect(readdirSync(target)).toEqual([]);
+      } finally {
+        await unmount(target);
+      }
     });
   });
 
@@ -102,8 +116,13 @@ describe('an overlay', () => {
         code: 'E_MOUNT',
         message: expect.stringContaining('not empty'),
       });
-      await expect(mountOverlay({ lower: Array(1000).fill(low), target })).rejects.toMatchObject({
+      await expect(mountOverlay({ lower: Array(501).fill(low), target })).rejects.toMatchObject({
         code: 'E_UNSUPPORTED',
+      });
+      const layers = Array(998).fill({ dir: low, toc: { entries: [] } });
+      await expect(mountLayers({ layers, beside: join(dir, 'beside'), target, scratch: dir })).rejects.toMatchObject({
+        code: 'E_UNSUPPORTED',
+        message: expect.stringContaining('998 layers'),
       });
       expect(await isMounted(target)).toBe(false);
     });
