@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, stat } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
 import { possibleOwners } from '../base/id-map.js';
 import { makeDirectory } from '../base/make-directory.js';
 import { removeTree } from '../base/remove-tree.js';
+import { type Reporter, silentReporter } from '../base/reporter.js';
 import { type Digest, hexOf } from '../image/digest.js';
 import { compressionOf } from '../image/media-types.js';
 import type { Descriptor } from '../image/oci.js';
@@ -95,26 +96,41 @@ export async function readTocs(store: Store, image: Pick<LocalImage, 'manifest' 
 /**
  * The layers of an image, unpacked under `data/overlay2/DIFFID/diff`, lowest first. What is unpacked already is used again.
  * Processes that want the same layer at once share the work.
- * @param debug is told how the files are written.
  */
 export async function unpackedLayers(
   store: Store,
   layers: readonly StoredLayer[],
-  debug?: (line: string) => void,
+  { debug, reporter = silentReporter, signal }: UnpackingOptions = {},
 ): Promise<UnpackedLayer[]> {
+  const unpacked: (UnpackedLayer | undefined)[] = [];
+  for (const layer of layers) unpacked.push(await readyLayer(store, layer));
+  const missing = layers.filter((_, index) => unpacked[index] === undefined);
   const workplace = new Workplace(store, debug);
   try {
-    const unpacked: UnpackedLayer[] = [];
-    for (const layer of layers) unpacked.push(await unpackedLayer(store, layer, workplace));
-    return unpacked;
+    await reported(reporter, missing, async (progress) => {
+      for (const layer of missing) {
+        signal?.throwIfAborted();
+        unpacked[layers.indexOf(layer)] = await unpackedLayer(store, layer, workplace, { progress, signal });
+      }
+    });
+    return unpacked.filter((layer) => layer !== undefined);
   } finally {
     await workplace.close();
   }
 }
 
+export interface UnpackingOptions {
+  /** Is told how the files are written. */
+  readonly debug?: ((line: string) => void) | undefined;
+  /** Shows how much is done; default nobody. */
+  readonly reporter?: Reporter | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Where a layer is, or would be, unpacked: by whom it is decides who owns the files, and where overlayfs keeps its marks. */
 export function layerDirectory(store: Store, diffId: Digest): string {
-  const owners = possibleOwners();
+  // Root of a namespace with one user can do more than that user: file capabilities, directories closed to everybody.
+  const owners = process.getuid?.() === 0 ? possibleOwners() : 'user';
   return join(store.root, 'data', 'overlay2', `${hexOf(diffId)}${owners === 'all' ? '' : `.${owners}`}`);
 }
 
@@ -123,19 +139,23 @@ export async function unpackMerged(
   store: Store,
   layers: readonly StoredLayer[],
   dir: string,
-  debug?: (line: string) => void,
+  { debug, reporter = silentReporter, signal, setuid = true }: UnpackingOptions & { readonly setuid?: boolean } = {},
 ): Promise<void> {
   const unpacker = new Unpacker(dir, { debug });
   try {
-    for (const layer of layers) {
-      await unpacker.unpack(openLayer(store, layer), {
-        compression: layerCompression(layer),
-        dir,
-        whiteouts: 'apply',
-        setuid: true,
-        expect: { diffId: layer.diffId },
-      });
-    }
+    await reported(reporter, layers, async (progress) => {
+      for (const layer of layers) {
+        await unpacker.unpack(openLayer(store, layer), {
+          compression: layerCompression(layer),
+          dir,
+          whiteouts: 'apply',
+          setuid,
+          expect: { diffId: layer.diffId },
+          progress,
+          ...(signal === undefined ? {} : { signal }),
+        });
+      }
+    });
   } catch (error) {
     throw fileSystemError(error, `unpacking layers into ${dir}`);
   } finally {
@@ -178,30 +198,62 @@ class Workplace {
   }
 }
 
-async function unpackedLayer(store: Store, layer: StoredLayer, workplace: Workplace): Promise<UnpackedLayer> {
+type Progress = (bytes: number) => void;
+
+/** Runs `work`, which reads the blobs of layers, as a task that can be watched. */
+async function reported(
+  reporter: Reporter,
+  layers: readonly StoredLayer[],
+  work: (progress: Progress) => Promise<void>,
+): Promise<void> {
+  if (layers.length === 0) return;
+  const bytes = layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
+  const task = reporter.task(`unpack ${layers.length} layer${layers.length === 1 ? '' : 's'}`, bytes);
+  try {
+    await work((more) => task.advance(more));
+    task.done();
+  } catch (error) {
+    task.fail();
+    throw error;
+  }
+}
+
+/** A layer that is unpacked already. */
+async function readyLayer(store: Store, layer: StoredLayer): Promise<UnpackedLayer | undefined> {
   const home = layerDirectory(store, layer.diffId);
-  const unpacked = { dir: join(home, 'diff') };
-  const ready = await keptToc(store, layer.diffId);
-  if (ready !== undefined && (await isDirectory(home))) return { ...unpacked, toc: ready };
+  const toc = await keptToc(store, layer.diffId);
+  return toc !== undefined && (await isDirectory(home)) ? { dir: join(home, 'diff'), toc } : undefined;
+}
+
+async function unpackedLayer(
+  store: Store,
+  layer: StoredLayer,
+  workplace: Workplace,
+  { progress, signal }: { readonly progress: Progress; readonly signal: AbortSignal | undefined },
+): Promise<UnpackedLayer> {
+  const home = layerDirectory(store, layer.diffId);
   await store.directory('data', 'overlay2');
   return withLock(`${home}.lock`, 'exclusive', `layer ${layer.diffId}`, async () => {
-    const toc = await keptToc(store, layer.diffId);
-    if (toc !== undefined && (await isDirectory(home))) return { ...unpacked, toc };
+    const ready = await readyLayer(store, layer);
+    if (ready !== undefined) return ready;
     try {
       const { dir: temp, unpacker } = await workplace.place();
       const dir = join(temp, 'diff');
       await makeDirectory(dir);
+      await chmod(dir, 0o755);
       const made = await unpacker.unpack(openLayer(store, layer), {
         compression: layerCompression(layer),
         dir,
         whiteouts: 'overlay',
         expect: { diffId: layer.diffId },
+        progress,
+        ...(signal === undefined ? {} : { signal }),
       });
       await saveToc(store, made);
       await store.temp.discard(home);
       await rename(temp, home);
       await syncDirectory(dirname(home));
-      return { ...unpacked, toc: made };
+      return { dir: join(home, 'diff'), toc: made };
     } catch (error) {
       throw fileSystemError(error, `unpacking layer ${layer.diffId}`);
     }

@@ -1,4 +1,4 @@
-import { SlipwayError } from '../base/errors.js';
+import { isSlipwayError, SlipwayError } from '../base/errors.js';
 import { suggest } from '../base/suggest.js';
 import { choosePlatform } from '../image/choose-platform.js';
 import { type ClusterImageInfo, readClusterImage } from '../image/cluster-image.js';
@@ -95,7 +95,7 @@ export async function readImageAt(
     return readImageAt(store, name, choosePlatform(document.index.manifests, wanted, name), wanted);
   }
   const { manifest } = document;
-  const config = parseImageConfig(await store.readBlob(manifest.config, CONFIG_LIMIT), `${name}: config`);
+  const config = await readConfig(store, manifest, name);
   if (config.rootfs.diff_ids.length !== manifest.layers.length) {
     throw new SlipwayError(
       'E_INVALID_MANIFEST',
@@ -113,6 +113,22 @@ export async function readImageAt(
     );
   }
   return { name, descriptor, manifest, config, platform, cluster: readClusterImage(manifest, name) };
+}
+
+async function readConfig(store: Store, { config, artifactType }: Manifest, name: string): Promise<ImageConfig> {
+  try {
+    return parseImageConfig(await store.readBlob(config, CONFIG_LIMIT), `${name}: config`);
+  } catch (error) {
+    if (!isSlipwayError(error, 'E_INVALID_MANIFEST') || CONFIG_TYPES.includes(config.mediaType)) throw error;
+    throw new SlipwayError(
+      'E_UNSUPPORTED',
+      `${name} is an artifact (${artifactType ?? config.mediaType}), not an image`,
+      {
+        hint: 'artifacts can be copied: pull, push, save, load, tag; there is no file system in them',
+        cause: error,
+      },
+    );
+  }
 }
 
 /**

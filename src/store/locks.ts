@@ -6,6 +6,8 @@ export type LockMode = 'shared' | 'exclusive';
 
 /** A held lock. Released by `release`, and by the kernel when this process ends in whatever way. */
 export interface FileLock {
+  /** A program that is given it holds the lock too, until it ends. */
+  readonly descriptor: number;
   /** False when the file that was locked has been removed or replaced: the lock means nothing to whoever comes now. */
   isCurrent(): Promise<boolean>;
   release(): Promise<void>;
@@ -50,6 +52,7 @@ export async function tryLock(
     throw error;
   }
   return {
+    descriptor: handle.fd,
     release: () => handle.close(),
     async isCurrent() {
       const [own, named] = await Promise.all([handle.stat(), stat(file).catch(() => undefined)]);

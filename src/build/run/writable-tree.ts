@@ -57,7 +57,7 @@ async function overlay(
   dir: string,
   reporter: Reporter,
 ): Promise<WritableTree> {
-  const unpacked = await unpackedLayers(store, layers, reporter.debug);
+  const unpacked = await unpackedLayers(store, layers, { debug: reporter.debug });
   const inside = (name: string): string => join(home, name);
   for (const name of ['upper', 'work', 'links']) await mkdir(inside(name));
   const upper = inside('upper');
@@ -85,7 +85,7 @@ async function copy(
   dir: string,
   reporter: Reporter,
 ): Promise<WritableTree> {
-  await unpackMerged(store, layers, dir, reporter.debug);
+  await unpackMerged(store, layers, dir, { debug: reporter.debug });
   const since = await dressRoot(dir, tree);
   const before = snapshotTree(dir);
   return { dir, since, changes: () => treeChanges(dir, before, tree), release: async () => {} };
