@@ -35,6 +35,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { names: ['mount'], summary: "show an image's rootfs as a directory", load: () => import('./mount.js') },
   { names: ['umount', 'unmount'], summary: 'take a mounted rootfs away', load: () => import('./umount.js') },
+  {
+    names: ['unshare'],
+    summary: 'run a command as root of a user namespace, where it can mount',
+    load: () => import('./unshare.js'),
+  },
   { names: ['registry'], summary: 'serve the store as a registry', load: () => import('./registry.js') },
   { names: ['run'], summary: 'launch a cluster from an image', load: () => import('./run.js') },
   { names: ['reset'], summary: 'take a cluster away again', load: () => import('./reset.js') },

@@ -36,6 +36,7 @@ export function define(program: Command): void {
           row('build cache', usage.buildCache),
           row('blobs without use', usage.unreferenced),
           row('unpacked layers', usage.unpackedLayers),
+          ...(usage.copies.count > 0 ? [row('mounted as copies', usage.copies)] : []),
           row('tables of contents', usage.tocs),
           row('other caches', usage.otherCaches),
           row('unfinished', usage.tmp),

@@ -16,6 +16,7 @@ const PACKAGES = {
   umount: 'mount',
   'fuse-overlayfs': 'fuse-overlayfs',
   fusermount3: 'fuse3',
+  nsenter: 'util-linux',
 } as const;
 export type MountProgram = keyof typeof PACKAGES;
 
@@ -89,6 +90,6 @@ function refused(program: MountProgram, what: string, stderr: string): SlipwayEr
 function reasonOf(program: MountProgram, stderr: string): string {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
   const chosen = program === 'fuse-overlayfs' ? lines.filter((line) => /^fuse/.test(line)) : lines.slice(0, 1);
-  const reasons = chosen.map((line) => line.replace(/^(?:u?mount|fuse-overlayfs|fusermount3?|fuse): /, ''));
+  const reasons = chosen.map((line) => line.replace(/^(?:u?mount|nsenter|fuse-overlayfs|fusermount3?|fuse): /, ''));
   return reasons.join('; ') || `${program} failed`;
 }

@@ -31,6 +31,8 @@ export interface StoreUsage {
   readonly unreferenced: { readonly count: number; readonly bytes: number };
   /** On the disk; made again when they are needed. */
   readonly unpackedLayers: { readonly bytes: number };
+  /** Images that are mounted as copies, wherever these are. */
+  readonly copies: { readonly count: number; readonly bytes: number };
   readonly tocs: { readonly bytes: number };
   /** The rest of `cache/`: digests of files, notes, cache mounts. */
   readonly otherCaches: { readonly bytes: number };
@@ -67,11 +69,13 @@ async function measure(store: Store, prune: Parameters<typeof collect>[1]): Prom
     bytes: await diskUsage([join(store.root, ...path)]),
   });
   const unpackedLayers = await used('data', 'overlay2');
+  const copied = mounts.filter(({ kind }) => kind === 'copy').map(({ target }) => target);
+  const copies = { count: copied.length, bytes: await diskUsage(copied) };
   const tocs = await used('tocs');
   const otherCaches = await used('cache');
   const tmp = await used('tmp');
   const damaged = await used(DAMAGED_DIRECTORY);
-  const parts = [ofImages, ofCache, unreferenced, unpackedLayers, tocs, otherCaches, tmp, damaged];
+  const parts = [ofImages, ofCache, unreferenced, unpackedLayers, copies, tocs, otherCaches, tmp, damaged];
   return {
     root: store.root,
     total: parts.reduce((total, { bytes }) => total + bytes, 0),
@@ -79,6 +83,7 @@ async function measure(store: Store, prune: Parameters<typeof collect>[1]): Prom
     buildCache: { count: records.length, bytes: ofCache.bytes },
     unreferenced,
     unpackedLayers,
+    copies,
     tocs,
     otherCaches,
     tmp,

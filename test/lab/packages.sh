@@ -11,7 +11,8 @@ PACKAGES=(
   # what clusters are made of
   containernetworking-plugins etcd-server busybox-static
   # tools of the tests
-  bubblewrap shellcheck zstd attr procps util-linux git curl openssl perl python3 time gcc libc6-dev strace libarchive-tools
+  bubblewrap fuse-overlayfs fuse3 uidmap shellcheck zstd attr procps util-linux git curl openssl perl python3 time
+  gcc libc6-dev strace libarchive-tools
   # hosts and the lab
   openssh-client openssh-server sudo iproute2 iptables debootstrap systemd-container
 )

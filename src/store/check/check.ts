@@ -5,6 +5,7 @@ import { type Reporter, silentReporter } from '../../base/reporter.js';
 import { type Digest, hexOf, isDigest, sha256Digest } from '../../image/digest.js';
 import { compressionOf, isNondistributable } from '../../image/media-types.js';
 import { type CacheItem, cacheItems } from '../cache-items.js';
+import type { MountKind } from '../mount-records.js';
 import { imageMounts } from '../mounts.js';
 import type { Store } from '../store.js';
 import type { CheckTask, CheckVerdict, LayerVerdict } from './check-blob.js';
@@ -257,7 +258,7 @@ function derivedDamage(
   store: Store,
   { blobs }: Reach,
   layers: ReadonlyMap<Digest, LayerVerdict>,
-  mounts: readonly { readonly target: string }[],
+  mounts: readonly { readonly target: string; readonly kind: MountKind }[],
 ): WithDamage[] {
   const users = new Map<Digest, Set<string>>();
   for (const { diffIds } of blobs.values()) {
@@ -267,7 +268,10 @@ function derivedDamage(
     const images = [...(users.get(diffId) ?? [])].sort();
     const found: WithDamage[] = [];
     const add = (kind: 'toc' | 'unpacked-layer', path: string, problem: string): void => {
-      const mountedAt = mounts.find(({ target }) => images.includes(`mount at ${target}`))?.target;
+      // A copy does not need the layers any more.
+      const mountedAt = mounts.find(
+        ({ target, kind: how }) => how !== 'copy' && images.includes(`mount at ${target}`),
+      )?.target;
       const next =
         kind === 'unpacked-layer' && mountedAt !== undefined
           ? `slipway umount ${mountedAt}, then "${REPAIR}"`

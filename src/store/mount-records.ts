@@ -1,0 +1,186 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile, realpath, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as z from 'zod';
+import { errnoOf, fileSystemError } from '../base/errors.js';
+import { type Descriptor, descriptorSchema } from '../image/oci.js';
+import { replaceFile } from './durable.js';
+import { type FileLock, tryLock } from './locks.js';
+import { type SeenIn, seenInSchema } from './mount-namespace.js';
+import type { Store } from './store.js';
+
+/** How a rootfs is shown: by the kernel's overlayfs, by the program fuse-overlayfs, or as a copy. */
+export const MOUNT_KINDS = ['overlay', 'fuse', 'copy'] as const;
+export type MountKind = (typeof MOUNT_KINDS)[number];
+
+/** An image whose merged rootfs can be seen at a directory of this machine. */
+export interface ImageMount {
+  /** The name it was mounted by. */
+  readonly name: string;
+  readonly descriptor: Descriptor;
+  /** Without links. */
+  readonly target: string;
+  /** The directory was made for the mount and goes with it. */
+  readonly ownTarget: boolean;
+  readonly kind: MountKind;
+  /** Of what is mounted: in which mount namespace. */
+  readonly seenIn?: SeenIn | undefined;
+  /** Of what is mounted, once it is: `major:minor` of its file system. */
+  readonly device?: string | undefined;
+  /** Of a copy at a directory of somebody's own: it is there, and nobody is making or removing it. */
+  readonly whole: boolean;
+  /** Of a copy at a directory of somebody's own: which that is, and what it was before. */
+  readonly before?: DirectoryFacts | undefined;
+}
+
+const directorySchema = z.object({ ino: z.number(), mode: z.number(), uid: z.number(), gid: z.number() });
+export type DirectoryFacts = z.infer<typeof directorySchema>;
+
+const mountSchema = z.object({
+  name: z.string(),
+  descriptor: descriptorSchema,
+  target: z.string(),
+  ownTarget: z.boolean(),
+  kind: z.enum(MOUNT_KINDS).default('overlay'),
+  seenIn: seenInSchema.optional(),
+  device: z.string().optional(),
+  whole: z.boolean().default(true),
+  before: directorySchema.optional(),
+});
+
+const RECORD = '.json';
+const LOCK = '.lock';
+const BESIDE = '.d';
+
+/**
+ * `data/mounts` of a store: a record for each mount, a lock for each place that somebody works at, directories that mounts need, and the
+ * places that were made for mounts.
+ */
+export class MountRecords {
+  /** Without links, as the mount table has it. */
+  readonly dir: string;
+  readonly #store: Store;
+
+  private constructor(store: Store, dir: string) {
+    this.dir = dir;
+    this.#store = store;
+  }
+
+  static async of(store: Store): Promise<MountRecords> {
+    return new MountRecords(store, join(await realpath(store.root), 'data', 'mounts'));
+  }
+
+  /** All records that can be read; those that cannot say nothing. */
+  async list(): Promise<ImageMount[]> {
+    const files = (await this.#names()).filter((name) => name.endsWith(RECORD));
+    const mounts = await Promise.all(files.map((name) => readRecord(join(this.dir, name))));
+    return mounts.filter((mount) => mount !== undefined);
+  }
+
+  read(target: string): Promise<ImageMount | undefined> {
+    return readRecord(this.#file(target, RECORD));
+  }
+
+  async write(mount: ImageMount): Promise<void> {
+    await replaceFile(this.#file(mount.target, RECORD), await this.#store.temp.path('mount'), JSON.stringify(mount));
+  }
+
+  async remove(target: string): Promise<void> {
+    await rm(this.#file(target, RECORD), { force: true });
+  }
+
+  /** Where a mount keeps directories that it needs. */
+  beside(target: string): string {
+    return this.#file(target, BESIDE);
+  }
+
+  /** What is in `data/mounts` and belongs to no record, by the place that it would belong to: killed processes have left it. */
+  async strays(): Promise<readonly string[]> {
+    const names = await this.#names();
+    const known = new Set(names.filter((name) => name.endsWith(RECORD)).map((name) => name.slice(0, -RECORD.length)));
+    return names
+      .filter((name) => !name.endsWith(RECORD) && !name.endsWith(LOCK))
+      .map((name) => join(this.dir, name))
+      .filter(
+        (path) => !known.has(path.endsWith(BESIDE) ? path.slice(this.dir.length + 1, -BESIDE.length) : keyOf(path)),
+      );
+  }
+
+  /**
+   * Runs `work` while no other process works at a place. The descriptor is that of the lock.
+   * @param wait undefined is returned at once when another process does, unless this is set.
+   */
+  async at<T>(
+    target: string,
+    { wait, signal }: { readonly wait: boolean; readonly signal?: AbortSignal | undefined },
+    work: (descriptor: number) => Promise<T>,
+  ): Promise<T | undefined> {
+    return this.#locked(keyOf(target), { wait, signal }, work);
+  }
+
+  /** Removes locks of places where nothing is and nobody works. */
+  async sweepLocks(): Promise<void> {
+    const names = await this.#names();
+    const idle = names
+      .filter((name) => name.endsWith(LOCK))
+      .map((name) => name.slice(0, -LOCK.length))
+      .filter((key) => !names.includes(`${key}${RECORD}`));
+    for (const key of idle) await this.#locked(key, { wait: false }, async () => {});
+  }
+
+  async #locked<T>(
+    key: string,
+    { wait, signal }: { readonly wait: boolean; readonly signal?: AbortSignal | undefined },
+    work: (descriptor: number) => Promise<T>,
+  ): Promise<T | undefined> {
+    const file = join(this.dir, `${key}${LOCK}`);
+    const held = await lockCurrent(file, wait, signal);
+    if (held === undefined) return undefined;
+    try {
+      return await work(held.descriptor);
+    } finally {
+      // Whoever waits for it finds that it means nothing any more, and makes a new one.
+      if ((await readRecord(join(this.dir, `${key}${RECORD}`))) === undefined) await rm(file, { force: true });
+      await held.release();
+    }
+  }
+
+  #file(target: string, suffix: string): string {
+    return join(this.dir, `${keyOf(target)}${suffix}`);
+  }
+
+  async #names(): Promise<string[]> {
+    try {
+      return await readdir(this.dir);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return [];
+      throw error;
+    }
+  }
+}
+
+function keyOf(target: string): string {
+  return createHash('sha256').update(target).digest('hex').slice(0, 16);
+}
+
+async function lockCurrent(
+  file: string,
+  wait: boolean,
+  signal: AbortSignal | undefined,
+): Promise<FileLock | undefined> {
+  for (;;) {
+    const held = await tryLock(file, 'exclusive', { signal, ...(wait ? {} : { waitSeconds: 0 }) });
+    if (held === undefined || (await held.isCurrent())) return held;
+    await held.release();
+  }
+}
+
+/** Undefined when it is gone, or says nothing that could be a mount. What cannot be read may be of a mount that is there. */
+async function readRecord(file: string): Promise<ImageMount | undefined> {
+  try {
+    return mountSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
+    throw fileSystemError(error, `reading ${file}`);
+  }
+}
