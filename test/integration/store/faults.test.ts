@@ -51,6 +51,12 @@ function inFamilies(names: readonly string[]): Record<string, number> {
   return counts;
 }
 
+/**
+ * Not counted: nothing can be preloaded into the process that writes the files of a layer, as it has no environment and sees one directory only
+ * (what bwrap makes for it is in memory).
+ */
+const CONFINED = /\/newroot\/|\/\d+-layers\/[0-9a-f]{32}\/diff\//;
+
 /** Runs a command under strace and with the library at once: the names of what each has seen below the store. */
 async function seen(
   name: string,
@@ -65,10 +71,12 @@ async function seen(
   // `PID name(…) = 0`; a call that another thread came between is told in two lines, the second without its file.
   const lines = readFileSync(trace, 'utf8')
     .split('\n')
-    .filter((line) => line.includes(root));
+    .filter((line) => line.includes(root) && !CONFINED.test(line));
   const nameOf = (line: string): string => /^\d+ +(\w+)\(/.exec(line)?.[1] ?? '';
   return {
-    counted: countedCalls(notes).map((call) => call.name),
+    counted: countedCalls(notes)
+      .filter(({ what }) => !CONFINED.test(what))
+      .map(({ name }) => name),
     tried: lines.map(nameOf),
     done: lines.filter((line) => / = \d+$/.test(line)).map(nameOf),
   };
