@@ -260,8 +260,9 @@ async function unpackedLayer(
   });
 }
 
-function openLayer(store: Store, { descriptor }: StoredLayer): AsyncIterable<Buffer> {
-  return store.openBlob(descriptor.digest);
+/** Opened when it is read: nobody would hear of an error before. */
+async function* openLayer(store: Store, { descriptor }: StoredLayer): AsyncIterable<Buffer> {
+  yield* store.openBlob(descriptor.digest);
 }
 
 function layerCompression({ descriptor }: StoredLayer): 'gzip' | 'zstd' | 'none' {
