@@ -85,7 +85,7 @@ async function overlayObstacle(scratch: string): Promise<string | undefined> {
     return undefined;
   } catch (error) {
     if (!isSlipwayError(error, ...NEXT_KIND)) throw error;
-    return `overlayfs cannot be mounted: ${error.message.replace(/^.*?: /, '')}`;
+    return `overlayfs cannot be mounted: ${error.message.replace(/^.*?: |\.$/g, '')}`;
   }
 }
 
