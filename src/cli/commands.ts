@@ -42,7 +42,9 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   { names: ['registry'], summary: 'serve the store as a registry', load: () => import('./registry.js') },
   { names: ['run'], summary: 'launch a cluster from an image', load: () => import('./run.js') },
+  { names: ['plan'], summary: 'show what run would do', load: () => import('./plan.js') },
   { names: ['reset'], summary: 'take a cluster away again', load: () => import('./reset.js') },
+  { names: ['gen'], summary: 'print the schema of a Clusterfile', load: () => import('./gen.js') },
   { names: ['completion'], summary: 'print shell completion', load: () => import('./completion.js') },
   { names: ['version'], summary: 'print the version', load: () => import('./version.js') },
 ];

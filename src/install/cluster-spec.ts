@@ -33,6 +33,10 @@ const hostSchema = z.strictObject({
   roles: z.array(z.string().min(1)).min(1),
   ssh: sshSchema,
   env: envSchema,
+  /** Of the node. */
+  labels: z.record(z.string(), z.string()).optional(),
+  /** `key=value:Effect`, `key:Effect`; with a `-` behind it: there shall be no such taint. */
+  taints: z.array(z.string()).optional(),
 });
 export type HostSpec = z.infer<typeof hostSchema>;
 
@@ -41,8 +45,20 @@ const registrySchema = z.strictObject({
   port: z.number().int().min(1).max(65535),
   username: z.string().optional(),
   password: z.string().optional(),
+  /** Names and addresses, besides its domain and the host's address, that its certificate is good for. */
+  names: z.array(z.string().min(1)).optional(),
 });
 export type RegistrySpec = z.infer<typeof registrySchema>;
+
+const hostAliasSchema = z.strictObject({ address, names: z.array(z.string().min(1)).min(1) });
+
+const configSchema = z.strictObject({
+  path: z.string().min(1),
+  data: z.string(),
+  strategy: z.enum(['overwrite', 'merge']),
+});
+/** A file of the rootfs that is another one than the image's. */
+export type ConfigSpec = z.infer<typeof configSchema>;
 
 /** The name of a cluster becomes a directory name and part of object names: a DNS label. */
 export const clusterNameSchema = z
@@ -62,7 +78,12 @@ const clusterSpecSchema = z
     /** Applications of the image that are started; undefined: those that it says. */
     apps: z.array(z.string().min(1)).optional(),
     registry: registrySchema,
+    /** `containerd`, `docker`; undefined: what the image brings. */
+    containerRuntime: z.string().optional(),
     certSANs: z.array(z.string()),
+    /** Lines for /etc/hosts of every host. */
+    hostAliases: z.array(hostAliasSchema),
+    configs: z.array(configSchema),
     /** kubeadm, k0s and k3s documents to merge over what is generated. */
     configDocuments: z.array(z.record(z.string(), z.unknown())),
     /** Where Slipway keeps its things on the hosts. */

@@ -6,6 +6,7 @@ import type { ClusterContext } from '../runtime/driver.js';
 import { hostPaths, type StatePaths } from './cluster-paths.js';
 import { type ClusterSpec, type HostSpec, isMaster, mastersOf } from './cluster-spec.js';
 import type { ClusterState } from './cluster-state.js';
+import { withConfigs } from './config-files.js';
 import { applicationVariables, clusterVariables, hostVariables } from './host-env.js';
 import { type InstallImage, imageDocuments } from './install-image.js';
 import { registryCertificates } from './registry-certificates.js';
@@ -32,9 +33,17 @@ export interface Prepared {
 
 /**
  * Puts image and specification together.
- * @throws SlipwayError E_UNSUPPORTED for a runtime that cannot be installed; E_CLUSTERFILE for documents of the image.
+ * @throws SlipwayError E_UNSUPPORTED for a runtime that cannot be installed; E_CLUSTERFILE for documents of the image, for files
+ * that cannot be put into it, and for another container runtime than it has.
  */
-export async function prepare(spec: ClusterSpec, image: InstallImage): Promise<Prepared> {
+export async function prepare(spec: ClusterSpec, found: InstallImage): Promise<Prepared> {
+  const { containerRuntime: wanted } = spec;
+  if (wanted !== undefined && wanted !== found.containerRuntime) {
+    throw new SlipwayError('E_CLUSTERFILE', `${found.name} brings ${found.containerRuntime}, not ${wanted}`, {
+      hint: 'leave containerRuntime out, or take another image',
+    });
+  }
+  const image = { ...found, rootfs: await withConfigs(found.rootfs, spec.configs) };
   const driver = chooseClusterRuntime(image.metadata);
   const paths = hostPaths(spec.dataRoot, spec.name);
   const given = { ...image.env, ...spec.env };
@@ -81,6 +90,7 @@ export function neededBytes(prepared: Prepared, { address }: HostSpec): number {
 export interface WorkOptions {
   readonly state: StatePaths;
   readonly clusterState: ClusterState;
+  readonly begun: boolean;
   /** Every host of the specification. */
   readonly hosts: ReadonlyMap<string, Host>;
   /** Hosts of the cluster that nothing is done on: they do not answer. */
@@ -132,7 +142,11 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
   const [first] = masters;
   if (first === undefined) throw new SlipwayError('E_CLUSTER_STATE', `cluster ${spec.name} has no master`);
   const registry = servesImages
-    ? await registryCertificates(state.pki, spec.name, [spec.registry.domain, first.address])
+    ? await registryCertificates(state.pki, spec.name, [
+        spec.registry.domain,
+        first.address,
+        ...(spec.registry.names ?? []),
+      ])
     : undefined;
   const own = `${spec.registry.domain}:${spec.registry.port}`;
   const caFile = mirrorFiles(spec.registry, [], '').find(({ path }) => path.endsWith(`${own}/ca.crt`))?.path;
@@ -152,6 +166,7 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
       certSANs: spec.certSANs,
     },
     owner: { cluster: spec.name, id: clusterState.id },
+    begun: options.begun,
     hosts: hosts.filter(({ address }) => !options.leftOut.has(address)),
     first,
     paths,

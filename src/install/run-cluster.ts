@@ -220,6 +220,7 @@ async function withHosts<T>(
     const work = await makeWork(prepared, {
       state,
       clusterState: wanted,
+      begun: before !== undefined,
       hosts: hosts.hosts,
       leftOut: new Set(absent.map(({ host }) => host.address)),
       concurrentUploads: options.concurrentUploads ?? DEFAULT_UPLOADS,

@@ -58,7 +58,12 @@ export function specFromFlags(flags: RunFlags, ownAddress: () => string | undefi
   if (mistakes.length > 0) throw usageError(mistakes);
 
   const ssh = sshSpec(flags);
-  const host = (role: string) => (address: string) => ({ address, roles: [role], ssh, env: {} });
+  const host = (role: string) => (address: string) => ({
+    address,
+    roles: [role],
+    ssh,
+    env: {},
+  });
   return parseClusterSpec(
     {
       name,
@@ -69,6 +74,8 @@ export function specFromFlags(flags: RunFlags, ownAddress: () => string | undefi
       ...(flags.apps === undefined || flags.apps.length === 0 ? {} : { apps: flags.apps }),
       registry: DEFAULTS.registry,
       certSANs: [],
+      hostAliases: [],
+      configs: [],
       configDocuments: [],
       dataRoot: DEFAULTS.dataRoot,
     },
@@ -93,16 +100,38 @@ function readList(
   ownAddress: () => string | undefined,
   mistakes: string[],
 ): readonly string[] {
-  const list = parseIpList(text.replace(/\blocalhost\b/gi, '127.0.0.1'));
-  mistakes.push(...list.mistakes.map((mistake) => `${flag}: ${mistake}`));
-  const addresses = list.addresses.map((address) => (isLoopback(address) ? (ownAddress() ?? address) : address));
+  const found: string[] = [];
+  const addresses = readAddresses(text, ownAddress, found);
+  mistakes.push(...found.map((mistake) => `${flag}: ${mistake}`));
   const twice = new Set(addresses.filter((address, index) => addresses.indexOf(address) !== index));
   for (const address of twice) mistakes.push(`${flag}: ${address} is given twice`);
   return addresses;
 }
 
+/**
+ * Addresses as {@link parseIpList} reads them; `localhost` and loopback addresses stand for the address of this machine.
+ * @param mistakes takes a sentence for each.
+ */
+export function readAddresses(
+  text: string,
+  ownAddress: () => string | undefined,
+  mistakes: string[],
+): readonly string[] {
+  const list = parseIpList(text.replace(/\blocalhost\b/gi, '127.0.0.1'));
+  mistakes.push(...list.mistakes);
+  return list.addresses.map((address) => (isLoopback(address) ? (ownAddress() ?? address) : address));
+}
+
 function isLoopback(address: string): boolean {
   return address.startsWith('127.') || address === '::1';
+}
+
+/** Variables that are given as `NAME=VALUE`. @throws SlipwayError E_USAGE */
+export function envFromFlags(pairs: readonly string[]): Record<string, string> {
+  const mistakes: string[] = [];
+  const env = readEnv(pairs, mistakes);
+  if (mistakes.length > 0) throw usageError(mistakes);
+  return env;
 }
 
 function readEnv(pairs: readonly string[], mistakes: string[]): Record<string, string> {

@@ -36,6 +36,8 @@ export interface InstallWork {
   readonly driver: RuntimeDriver;
   readonly cluster: ClusterContext;
   readonly owner: HostOwner;
+  /** An earlier command has begun the cluster. */
+  readonly begun: boolean;
   /** In the order of the specification; the first master begins. */
   readonly hosts: readonly WorkHost[];
   readonly first: WorkHost;

@@ -31,6 +31,13 @@ export interface ClusterNode {
   readonly condition: string;
 }
 
+/** What is wanted of a node's labels and taints. */
+export interface NodeMarks {
+  readonly labels: Readonly<Record<string, string>>;
+  /** `key=value:Effect`, `key:Effect`; with a `-` behind it: there shall be no such taint. */
+  readonly taints: readonly string[];
+}
+
 /** The networks inside a cluster. */
 export interface ClusterNetworks {
   /** `100.64.0.0/10`; of a dual-stack cluster both, separated by a comma. */
@@ -60,6 +67,8 @@ export interface RuntimeDriver {
   init(first: Host, cluster: ClusterContext): DriverStep;
   joinMaster(host: Host, cluster: ClusterContext): DriverStep;
   joinWorker(host: Host, cluster: ClusterContext): DriverStep;
+  /** Gives the nodes of hosts (by address) labels and taints, and takes away what it gave them earlier and is not wanted any more. */
+  mark(first: Host, cluster: ClusterContext, marks: ReadonlyMap<string, NodeMarks>): DriverStep;
   /** Takes the host out of the cluster (drain, delete) through a live master; the host itself may be down. */
   remove(host: Host, cluster: ClusterContext): DriverStep;
   /** Takes everything the driver put on a host away. Works on a host that is half installed, and again, and without the image. */

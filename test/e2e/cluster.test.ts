@@ -189,6 +189,72 @@ CMD kubectl create configmap launched --from-literal=site=$SITE --from-literal=r
     expect(await mustSlipway(run([worker]), { root })).toContain(': 0 steps done');
   });
 
+  it('can be described in a Clusterfile: what is added there is done, and what is taken out goes', async () => {
+    const file = join(home, 'Clusterfile');
+    const clusterfile = (ofWorker: string, more: string): string => `apiVersion: slipway/v1
+kind: Cluster
+metadata: { name: edge }
+spec:
+  image: ${IMAGE}
+  env: [SITE=harbour, "APP_PASSWORD=\${env:APP_PASSWORD}"]
+  ssh: { pk: ${master.keyFile} }
+  hosts:
+    - { ips: [${master.ip}], roles: [master] }
+    - ips: [${worker.ip}]
+      roles: [node]
+${ofWorker}${more}`;
+    const options = { root, env: { APP_PASSWORD: SECRET } };
+    const of = (verb: string): string[] => [verb, '-f', file, '--host-key-check=off'];
+    const node = `node/${worker.name}`;
+    writeFileSync(file, clusterfile('', ''));
+    expect(await mustSlipway(of('run'), options)).toContain(': 0 steps done');
+
+    const marks = '      labels: { zone: dock }\n      taints: [dedicated=db:PreferNoSchedule]\n';
+    const names = '  hostAliases: [{ ip: 10.99.0.200, hostnames: [nas.plant] }]\n';
+    const config = `---
+apiVersion: slipway/v1
+kind: Config
+metadata: { name: notice }
+spec: { path: statics/notice/text, data: "mind the gap" }
+`;
+    writeFileSync(file, clusterfile(marks, names + config));
+    const plan = JSON.parse(await mustSlipway([...of('plan'), '--json'], options)) as {
+      steps: { id: string; state: string }[];
+    };
+    const open = plan.steps.filter(({ state }) => state !== 'done').map(({ id }) => id);
+    expect(open).toEqual([
+      `aliases@${master.ip}`,
+      `aliases@${worker.ip}`,
+      `distribute@${master.ip}`,
+      `distribute@${worker.ip}`,
+      'marks',
+      // Launch commands are for the files that they are launched with.
+      `launch-1@${master.ip}`,
+      `launch-2@${master.ip}`,
+    ]);
+    expect(await kubectl(`get ${node} -o jsonpath='{.metadata.labels.zone}'`)).toBe('');
+    await kubectl('delete cm launched');
+    await mustSlipway(of('run'), options);
+    expect(await kubectl(`get ${node} -o jsonpath='{.metadata.labels.zone} {.spec.taints[*].key}'`)).toBe(
+      'dock dedicated',
+    );
+    for (const host of [master, worker]) {
+      expect(await host.run(`getent hosts nas.plant; cat ${ROOTFS}/statics/notice/text`)).toMatch(
+        /^10\.99\.0\.200\s+nas\.plant\nmind the gap/,
+      );
+    }
+    expect(await mustSlipway(of('run'), options)).toContain(': 0 steps done');
+
+    writeFileSync(file, clusterfile('', ''));
+    await mustSlipway(of('run'), options);
+    expect(
+      await kubectl(`get ${node} -o jsonpath='{.metadata.labels.zone}{.spec.taints}{.metadata.annotations.slipway}'`),
+    ).toBe('');
+    expect(await worker.run(`getent hosts nas.plant; ls ${ROOTFS}/statics/notice 2>&1; true`)).toContain(
+      'No such file',
+    );
+  });
+
   it('says of a launch command that fails what it printed, where its log is, and tries it again', async () => {
     const command = 'echo looking for it; ls /nowhere';
     const { code, stderr } = await slipway(run([worker], '--cmd', command), { root });

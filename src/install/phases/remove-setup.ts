@@ -5,6 +5,7 @@ import type { ResetWork } from '../reset-work.js';
 import { CLEAN_SCRIPTS } from '../script-names.js';
 import { inputsDigest, type Phase, stepId } from '../step.js';
 import { programPath } from '../work.js';
+import { ALIASES_HOSTS_BLOCK } from './aliases.js';
 import { REGISTRY_HOSTS_BLOCK } from './mirrors.js';
 
 const TIMEOUT_MS = 10 * 60_000;
@@ -30,6 +31,7 @@ export const removeSetupPhase: Phase<ResetWork> = {
           timeoutMs: 60_000,
         });
         await setHostsBlock(host, REGISTRY_HOSTS_BLOCK, []);
+        await setHostsBlock(host, ALIASES_HOSTS_BLOCK, []);
         await host.run(`${programPath(paths.rootfs)}${cleanScript(paths.rootfs)}`, {
           title: 'running the clean scripts of the image',
           env,

@@ -4,6 +4,7 @@ import { API_SERVER_PORT, networksOf } from './config.js';
 import { initStep } from './init.js';
 import { joinMasterStep, joinWorkerStep } from './join.js';
 import { withServer } from './kubeconfig.js';
+import { markStep } from './marks.js';
 import { listNodes } from './nodes.js';
 import { PATHS } from './paths.js';
 import { removeStep } from './remove.js';
@@ -23,6 +24,7 @@ export const kubeadmDriver: RuntimeDriver = {
   init: initStep,
   joinMaster: joinMasterStep,
   joinWorker: joinWorkerStep,
+  mark: markStep,
   remove: removeStep,
   reset: resetStep,
   async kubeconfig(first) {

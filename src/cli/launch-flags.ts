@@ -1,0 +1,173 @@
+import type { Command } from 'commander';
+import { isSlipwayError, SlipwayError } from '../base/errors.js';
+import { isDigest } from '../image/digest.js';
+import { type Platform, parsePlatform } from '../image/platform.js';
+import { parseReference } from '../image/reference.js';
+import type { ClusterSpec } from '../install/cluster-spec.js';
+import { type InstallDeps, planCluster, type RunClusterOptions } from '../install/run-cluster.js';
+import { envFromFlags, specFromFlags } from '../install/spec-from-flags.js';
+import { findImage } from '../store/local-image.js';
+import { addGlobalFlags, repeatable } from './action.js';
+import type { CliContext } from './context.js';
+import { addHostFlags, type HostFlags, hostConnector, sshFlags } from './ssh-flags.js';
+
+/** The flags of commands that launch a cluster, or plan to. */
+export interface LaunchFlags extends HostFlags {
+  readonly file?: string;
+  readonly masters?: string;
+  readonly nodes?: string;
+  readonly env?: readonly string[];
+  readonly cmd?: readonly string[];
+  readonly app?: readonly string[];
+  readonly cluster?: string;
+  readonly fromScratch?: boolean;
+  readonly platform?: string;
+  readonly concurrency?: string;
+  readonly concurrentUploads?: string;
+  readonly readyTimeout?: string;
+}
+
+/** What is to be launched, and how. */
+export interface LaunchRequest {
+  readonly spec: ClusterSpec;
+  readonly options: RunClusterOptions;
+  readonly deps: InstallDeps;
+}
+
+export function addLaunchFlags(command: Command): Command {
+  command
+    .argument('[image]', 'a name, or the beginning of an id; with -f the one that the Clusterfile names')
+    .option('-f, --file <file>', 'a Clusterfile, which says all that is wanted; - reads standard input')
+    .option('--masters <ips>', 'control-plane hosts: 10.0.0.2,10.0.0.3 or 10.0.0.2-10.0.0.4')
+    .option('--nodes <ips>', 'worker hosts, in the same form')
+    .option('-e, --env <name=value>', 'a variable for scripts and templates; may be given several times', repeatable)
+    .option('--cmd <command>', "a launch command instead of the image's; may be given several times", repeatable)
+    .option(
+      '--app <name>',
+      'an application to start instead of those that the image starts; may be given several times',
+      repeatable,
+    )
+    .option('--cluster <name>', 'the name of the cluster')
+    .option('--from-scratch', 'forget what earlier runs did; what the hosts say counts all the same')
+    .option('--platform <os/arch>', 'which image of a multi-platform one')
+    .option('--concurrency <n>', 'hosts worked on at once (default: 10)')
+    .option('--concurrent-uploads <n>', 'hosts that receive files at once (default: 5)')
+    .option('--ready-timeout <seconds>', 'how long nodes may take to become Ready (default: 300)');
+  return addGlobalFlags(addHostFlags(command));
+}
+
+/**
+ * Reads what the flags, or the Clusterfile that they name, ask for. An image that is not in the store is pulled.
+ * @throws SlipwayError E_USAGE, E_CLUSTERFILE, and of the pull.
+ */
+export async function launchRequest(
+  context: CliContext,
+  flags: LaunchFlags,
+  image: string | undefined,
+): Promise<LaunchRequest> {
+  const spec = flags.file === undefined ? await fromFlags(flags, image) : await fromFile(flags.file, flags, image);
+  const readyTimeout = number('--ready-timeout', flags.readyTimeout);
+  const concurrency = number('--concurrency', flags.concurrency);
+  const concurrentUploads = number('--concurrent-uploads', flags.concurrentUploads);
+  const options = {
+    ...(concurrency === undefined ? {} : { concurrency }),
+    ...(concurrentUploads === undefined ? {} : { concurrentUploads }),
+    ...(readyTimeout === undefined ? {} : { readyTimeoutMs: readyTimeout * 1000 }),
+    ...(flags.platform === undefined ? {} : { platform: parsePlatform(flags.platform) }),
+    fromScratch: flags.fromScratch === true,
+    again: 'the same command',
+  };
+  await pullIfMissing(context, spec.image, options.platform);
+  const { reporter, signal } = context;
+  return {
+    spec,
+    options,
+    deps: { store: await context.store(), reporter, signal, connect: hostConnector(context, flags) },
+  };
+}
+
+/** Prints what would be done. A script that asks whether a launch could begin gets its answer by the exit code. */
+export async function printPlan({ json, out }: CliContext, { spec, options, deps }: LaunchRequest): Promise<void> {
+  const { document, text } = await planCluster(spec, options, deps);
+  if (json) out.json(document);
+  else out.line(text.trimEnd());
+  if (document.problems.length > 0) process.exitCode = 1;
+}
+
+async function fromFlags(flags: LaunchFlags, image: string | undefined): Promise<ClusterSpec> {
+  if (image === undefined || flags.masters === undefined) {
+    const missing = image === undefined ? 'no image is given' : 'no hosts are given: --masters is missing';
+    throw new SlipwayError('E_USAGE', missing, {
+      hint: 'give an image and --masters, or a Clusterfile with -f',
+    });
+  }
+  const { nodes, env, cmd, app, cluster, masters } = flags;
+  return specFromFlags({
+    ...(await sshFlags(flags)),
+    image,
+    masters,
+    nodes,
+    ...(env === undefined ? {} : { env }),
+    ...(cmd === undefined ? {} : { cmds: cmd }),
+    ...(app === undefined ? {} : { apps: app }),
+    cluster,
+  });
+}
+
+async function fromFile(path: string, flags: LaunchFlags, image: string | undefined): Promise<ClusterSpec> {
+  if (flags.masters !== undefined || flags.nodes !== undefined) {
+    throw new SlipwayError(
+      'E_USAGE',
+      '--masters and --nodes cannot be given beside -f: the Clusterfile names the hosts',
+    );
+  }
+  const [{ openClusterfile }, { specFromClusterfile }] = await Promise.all([
+    import('./clusterfile.js'),
+    import('../install/clusterfile/spec-from-clusterfile.js'),
+  ]);
+  const { file, clusterfile } = await openClusterfile(path);
+  const { user, password, privateKey, passphrase, port } = await sshFlags(flags);
+  return specFromClusterfile(
+    clusterfile,
+    {
+      image,
+      name: flags.cluster,
+      env: envFromFlags(flags.env ?? []),
+      cmds: flags.cmd,
+      apps: flags.app,
+      ssh: {
+        ...(user === undefined ? {} : { user }),
+        ...(password === undefined ? {} : { password }),
+        ...(privateKey === undefined ? {} : { privateKey }),
+        ...(passphrase === undefined ? {} : { passphrase }),
+        ...(port === undefined ? {} : { port }),
+      },
+    },
+    { file, environment: process.env },
+  );
+}
+
+/** As docker does: an image that is not here is asked for at its registry. A site without internet has it here before. */
+async function pullIfMissing(context: CliContext, image: string, platform: Platform | undefined): Promise<void> {
+  const store = await context.store();
+  try {
+    await findImage(store, image);
+  } catch (error) {
+    if (!isSlipwayError(error, 'E_NOT_FOUND') || isDigest(image)) throw error;
+    const { host } = parseReference(image);
+    // A name without a host is Docker Hub's, where nobody keeps the image that was misspelt.
+    if (host === undefined) throw error;
+    context.reporter.info(`${image} is not in the store: pulling it`);
+    const [{ pullImage }, { registryOptions }] = await Promise.all([
+      import('../registry/pull.js'),
+      import('./registry-flags.js'),
+    ]);
+    await pullImage(store, image, { ...(await registryOptions(context, {})), platform });
+  }
+}
+
+function number(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new SlipwayError('E_USAGE', `${flag} ${text} is not a positive number`);
+  return Number(text);
+}

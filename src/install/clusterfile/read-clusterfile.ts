@@ -1,0 +1,130 @@
+import { suggest } from '../../base/suggest.js';
+import { checkDocument } from './check-document.js';
+import {
+  type ClusterDocument,
+  type ClusterV1Document,
+  type ConfigDocument,
+  clusterSchema,
+  clusterV1Schema,
+  configSchema,
+} from './schema.js';
+import { mistakesError, readYamlDocuments, type YamlDocument } from './yaml-document.js';
+
+/** A Clusterfile whose documents are what they should be, each for itself. */
+export interface Clusterfile {
+  readonly cluster: ClusterDocument;
+  /** Where things are in the document of the cluster, by their paths in {@link cluster}. */
+  readonly place: YamlDocument['place'];
+  /** Names for the API server's certificate, which `sealer.io/v1` has in the cluster. */
+  readonly certSANs: readonly string[];
+  readonly configs: readonly ConfigDocument['spec'][];
+  /** Documents of kubeadm and of what it starts, as they are. */
+  readonly runtimeDocuments: readonly Readonly<Record<string, unknown>>[];
+}
+
+const RUNTIME_APIS = /^(?:kubeadm\.k8s\.io|kubelet\.config\.k8s\.io|kubeproxy\.config\.k8s\.io)\/\w+$/;
+const RUNTIME_KINDS = [
+  'InitConfiguration',
+  'ClusterConfiguration',
+  'JoinConfiguration',
+  'KubeletConfiguration',
+  'KubeProxyConfiguration',
+];
+/** Kinds of sealer's Clusterfiles that this version does not read. */
+const NOT_YET = ['Plugin', 'Application', 'ClusterConfig', 'K3sConfig'];
+const OURS = /^(?:slipway|sealer\.io)\//;
+
+/**
+ * Reads a Clusterfile: one `Cluster`, and any number of `Config` and kubeadm documents.
+ * @param file its name, for places.
+ * @throws SlipwayError E_CLUSTERFILE that lists every mistake with line and column.
+ */
+export function readClusterfile(text: string, file: string): Clusterfile {
+  const mistakes: string[] = [];
+  const clusters: (Pick<Clusterfile, 'cluster' | 'certSANs' | 'place'> | undefined)[] = [];
+  const configs: ConfigDocument['spec'][] = [];
+  const runtimeDocuments: Readonly<Record<string, unknown>>[] = [];
+  for (const document of readYamlDocuments(text, file)) {
+    const kind = kindOf(document, mistakes);
+    if (kind === undefined) continue;
+    if (kind === 'Cluster') {
+      if (clusters.length > 0) mistakes.push(`${document.place([])}: a second Cluster; a Clusterfile describes one`);
+      clusters.push(readCluster(document, mistakes));
+    } else if (kind === 'Config') {
+      const config = checkDocument(configSchema, document, mistakes);
+      if (config !== undefined) configs.push(config.spec);
+    } else if (document.value !== undefined) runtimeDocuments.push(document.value);
+  }
+  if (clusters.length === 0 && mistakes.length === 0)
+    mistakes.push(`${file}: there is no document of the kind Cluster`);
+  const [cluster] = clusters;
+  if (mistakes.length > 0 || cluster === undefined) throw mistakesError(mistakes);
+  return { ...cluster, configs, runtimeDocuments };
+}
+
+function kindOf({ value, place }: YamlDocument, mistakes: string[]): string | undefined {
+  const { apiVersion, kind } = value ?? {};
+  const wrong = (at: string, why: string): undefined => void mistakes.push(`${at}: ${why}`);
+  if (value === undefined) return wrong(place([]), 'not a map with apiVersion and kind');
+  if (typeof kind !== 'string') return wrong(place([]), 'kind is missing');
+  if (typeof apiVersion !== 'string') return wrong(place([]), 'apiVersion is missing');
+  if (RUNTIME_APIS.test(apiVersion)) {
+    if (RUNTIME_KINDS.includes(kind)) return kind;
+    return wrong(place(['kind']), `${apiVersion} has no kind ${kind}${didYouMean(kind, RUNTIME_KINDS)}`);
+  }
+  if (NOT_YET.includes(kind))
+    return wrong(place(['kind']), `documents of the kind ${kind} are not supported by this version`);
+  if (!OURS.test(apiVersion)) {
+    return wrong(
+      place(['apiVersion']),
+      `unknown apiVersion ${apiVersion}; known are slipway/v1, sealer.io/v2, sealer.io/v1 and those of kubeadm, kubelet and kube-proxy`,
+    );
+  }
+  if (kind === 'Cluster' || kind === 'Config') return kind;
+  return wrong(place(['kind']), `unknown kind ${kind}${didYouMean(kind, ['Cluster', 'Config', ...RUNTIME_KINDS])}`);
+}
+
+function readCluster(
+  document: YamlDocument,
+  mistakes: string[],
+): Pick<Clusterfile, 'cluster' | 'certSANs' | 'place'> | undefined {
+  if (document.value?.apiVersion === 'sealer.io/v1') {
+    const old = checkDocument(clusterV1Schema, document, mistakes);
+    return old === undefined ? undefined : fromV1(old, document);
+  }
+  const cluster = checkDocument(clusterSchema, document, mistakes);
+  return cluster === undefined ? undefined : { cluster, certSANs: [], place: document.place };
+}
+
+/** What a `sealer.io/v1` cluster says, in the words of today. Source: sealer, types/api/v1/cluster_types.go. */
+function fromV1(
+  { metadata, spec }: ClusterV1Document,
+  document: YamlDocument,
+): Pick<Clusterfile, 'cluster' | 'certSANs' | 'place'> {
+  const { masters, nodes, certSANS = [], provider: _, ...rest } = spec;
+  const lists = [
+    { key: 'masters', ips: masters.ipList, roles: ['master'] },
+    { key: 'nodes', ips: nodes?.ipList ?? [], roles: ['node'] },
+  ].filter(({ ips }) => ips.length > 0);
+  const place: YamlDocument['place'] = (path, key) => {
+    const [, hosts, index, ips, ...more] = path;
+    const list = typeof index === 'number' ? lists[index] : undefined;
+    if (hosts !== 'hosts' || list === undefined) return document.place(path, key);
+    return document.place(['spec', list.key, ...(ips === undefined ? [] : ['ipList']), ...more], key);
+  };
+  return {
+    cluster: {
+      apiVersion: 'slipway/v1',
+      kind: 'Cluster',
+      metadata,
+      spec: { ...rest, hosts: lists.map(({ ips, roles }) => ({ ips, roles })) },
+    },
+    certSANs: certSANS,
+    place,
+  };
+}
+
+function didYouMean(word: string, candidates: readonly string[]): string {
+  const near = suggest(word, candidates);
+  return near === undefined ? '' : `; did you mean ${near}?`;
+}

@@ -1,0 +1,147 @@
+import * as z from 'zod';
+
+/** What the Clusterfile's own documents may say. Field names are sealer's. */
+
+const secret = z
+  .union(
+    [z.string(), z.strictObject({ file: z.string().min(1).describe('a file with the secret in its first line') })],
+    'write the text itself, "${env:NAME}", or { file: PATH }',
+  )
+  .describe('a secret: the text itself, "${env:NAME}", or { file: PATH }');
+
+const port = z
+  .union([z.int(), z.string().regex(/^\d+$/)], 'a port is a number from 1 to 65535')
+  .transform(Number)
+  .refine((number) => number >= 1 && number <= 65535, 'a port is a number from 1 to 65535');
+
+const env = z
+  .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*=/, 'write it NAME=VALUE'))
+  .describe('variables for scripts and templates, each NAME=VALUE; "${env:NAME}" stands for one of this machine');
+
+const ssh = z.strictObject({
+  user: z.string().min(1).optional().describe('who logs in; root when not given. Others use sudo'),
+  passwd: secret.optional(),
+  pk: z.string().min(1).optional().describe('private key, a path on this machine'),
+  pkPasswd: secret.optional().describe('passphrase of the private key'),
+  port: port.optional(),
+});
+
+/** As Kubernetes has it: labels and selectors, syntax and character set. */
+const labels = z
+  .record(
+    z
+      .string()
+      .regex(
+        /^(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?$/,
+        'not a name of a label',
+      ),
+    z.string().regex(/^(?:[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?)?$/, 'not a value of a label'),
+  )
+  .describe('labels of the nodes; one that is taken out here is taken away there');
+
+/** `key=value:Effect`, `key:Effect`; with a `-` behind it: there shall be no such taint. */
+const taint = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9](?:[\w./-]*[A-Za-z0-9])?(?:=[\w.-]*)?:(?:NoSchedule|PreferNoSchedule|NoExecute)-?$/,
+    'write it KEY=VALUE:EFFECT or KEY:EFFECT, where EFFECT is NoSchedule, PreferNoSchedule or NoExecute; with a "-" behind it the taint is taken away',
+  );
+
+const host = z.strictObject({
+  ips: z
+    .array(z.string().min(1))
+    .min(1, 'a host needs an address')
+    .describe('addresses, or ranges of them: 10.0.0.2, 10.0.0.5-10.0.0.9'),
+  roles: z
+    .array(z.string().min(1))
+    .min(1, 'a host needs a role')
+    .describe('master, or node; other names only scope hooks'),
+  ssh: ssh.optional(),
+  env: env.optional(),
+  labels: labels.optional(),
+  taints: z.array(taint).optional(),
+});
+
+const hostAlias = z.strictObject({
+  ip: z.string().min(1),
+  hostnames: z.array(z.string().regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/, 'not a host name')).min(1),
+});
+
+const localRegistry = z.strictObject({
+  domain: z.string().optional(),
+  port: port.optional(),
+  username: z.string().min(1).optional(),
+  password: secret.optional(),
+  cert: z
+    .strictObject({
+      subjectAltName: z
+        .strictObject({ dnsNames: z.array(z.string().min(1)).optional(), ips: z.array(z.string().min(1)).optional() })
+        .optional(),
+    })
+    .optional(),
+});
+
+export const clusterSchema = z.strictObject({
+  apiVersion: z.enum(['slipway/v1', 'sealer.io/v2']),
+  kind: z.literal('Cluster'),
+  metadata: z.strictObject({ name: z.string().min(1).describe('the name of the cluster') }),
+  spec: z.strictObject({
+    image: z.string().min(1).optional().describe('the ClusterImage, as "slipway images" names it'),
+    env: env.optional(),
+    cmd: z.array(z.string().min(1)).optional().describe("launch commands instead of the image's"),
+    appNames: z
+      .array(z.string().min(1))
+      .optional()
+      .describe('applications to start instead of those that the image starts'),
+    dataRoot: z
+      .string()
+      .optional()
+      .describe('where Slipway keeps its things on the hosts; /var/lib/slipway when not given'),
+    hosts: z.array(host).min(1, 'a cluster needs a host'),
+    ssh: ssh.optional().describe('how hosts are reached that do not say it themselves'),
+    hostAliases: z.array(hostAlias).optional().describe('lines for /etc/hosts of every host'),
+    containerRuntime: z.strictObject({ type: z.enum(['containerd', 'docker']).optional() }).optional(),
+    registry: z.strictObject({ localRegistry: localRegistry.optional() }).optional(),
+  }),
+});
+
+/** `sealer.io/v1`, which says the same in other words. */
+export const clusterV1Schema = z.strictObject({
+  apiVersion: z.literal('sealer.io/v1'),
+  kind: z.literal('Cluster'),
+  metadata: clusterSchema.shape.metadata,
+  spec: z.strictObject({
+    image: z.string().min(1).optional(),
+    env: env.optional(),
+    certSANS: z.array(z.string().min(1)).optional(),
+    provider: z
+      .literal('BAREMETAL', 'hosts must be there already: sealer’s cloud providers are not part of Slipway')
+      .optional(),
+    ssh: ssh.optional(),
+    masters: z.strictObject({ ipList: z.array(z.string().min(1)).min(1) }),
+    nodes: z.strictObject({ ipList: z.array(z.string().min(1)) }).optional(),
+  }),
+});
+
+export const configSchema = z.strictObject({
+  apiVersion: z.enum(['slipway/v1', 'sealer.io/v2', 'sealer.io/v1']),
+  kind: z.literal('Config'),
+  metadata: z.strictObject({ name: z.string().min(1) }),
+  spec: z.strictObject({
+    path: z
+      .string()
+      .regex(
+        /^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))(?!.*\/\/).*[^/]$/,
+        'a path in the rootfs, such as etc/my.yaml, without ".."',
+      )
+      .describe('a file of the rootfs'),
+    data: z.string().describe('what is in it; with the strategy merge: YAML that is laid over what the image has'),
+    strategy: z.enum(['overwrite', 'merge']).optional(),
+  }),
+});
+
+export type ClusterDocument = z.infer<typeof clusterSchema>;
+export type ClusterV1Document = z.infer<typeof clusterV1Schema>;
+export type ConfigDocument = z.infer<typeof configSchema>;
+export type SshDocument = z.infer<typeof ssh>;
+export type SecretDocument = z.infer<typeof secret>;

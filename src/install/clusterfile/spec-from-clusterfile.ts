@@ -1,0 +1,190 @@
+import { isDeepStrictEqual } from 'node:util';
+import {
+  type ClusterSpec,
+  clusterNameSchema,
+  DEFAULTS,
+  isMaster,
+  MASTER,
+  NODE,
+  parseClusterSpec,
+  type SshSpec,
+} from '../cluster-spec.js';
+import { normalizeIp } from '../ip-list.js';
+import { readAddresses, sshSpec } from '../spec-from-flags.js';
+import { thisMachine } from '../this-machine.js';
+import type { Clusterfile } from './read-clusterfile.js';
+import type { ClusterDocument, SshDocument } from './schema.js';
+import { fillVariables, type Resolved, resolvePath, resolveSecret, type ValueSources } from './secret-value.js';
+import { mistakesError } from './yaml-document.js';
+
+/** What was said beside the Clusterfile, and counts more. */
+export interface Overrides {
+  readonly image?: string | undefined;
+  readonly name?: string | undefined;
+  /** Beats variables of the cluster and of hosts. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cmds?: readonly string[] | undefined;
+  readonly apps?: readonly string[] | undefined;
+  /** Takes the place of `spec.ssh`, field by field; what a host says of itself stays. */
+  readonly ssh?: Partial<SshSpec>;
+}
+
+type Path = readonly PropertyKey[];
+
+/**
+ * The wanted state that a Clusterfile describes: addresses read, secrets fetched, defaults filled in.
+ * @throws SlipwayError E_CLUSTERFILE that lists every mistake with line and column.
+ */
+export async function specFromClusterfile(
+  clusterfile: Clusterfile,
+  overrides: Overrides,
+  sources: ValueSources,
+  ownAddress: () => string | undefined = thisMachine,
+): Promise<ClusterSpec> {
+  const { cluster, place, certSANs, configs, runtimeDocuments } = clusterfile;
+  const { spec } = cluster;
+  const mistakes: string[] = [];
+  const wrong = (path: Path, why: string): void =>
+    void mistakes.push(`${place(path)}: ${path.map(String).join('.')}: ${why}`);
+  const accept = (path: Path, resolved: Resolved): string | undefined => {
+    if ('value' in resolved) return resolved.value;
+    wrong(path, resolved.mistake);
+    return undefined;
+  };
+  const ssh = async (path: Path, document: SshDocument = {}): Promise<Partial<SshSpec>> => {
+    const { user, port, pk, passwd, pkPasswd } = document;
+    const secret = async (key: 'passwd' | 'pkPasswd'): Promise<string | undefined> => {
+      const given = key === 'passwd' ? passwd : pkPasswd;
+      return given === undefined ? undefined : accept([...path, key], await resolveSecret(given, sources));
+    };
+    return defined({
+      user,
+      port,
+      privateKey: pk === undefined ? undefined : resolvePath(pk, sources),
+      password: await secret('passwd'),
+      passphrase: await secret('pkPasswd'),
+    });
+  };
+  const env = (path: Path, lines: readonly string[] = []): Record<string, string> => {
+    const read: Record<string, string> = {};
+    for (const [index, line] of lines.entries()) {
+      const equals = line.indexOf('=');
+      const name = line.slice(0, equals);
+      const value = accept([...path, index], fillVariables(line.slice(equals + 1), sources));
+      if (Object.hasOwn(read, name)) wrong([...path, index], `${name} is there twice`);
+      if (value !== undefined) read[name] = value;
+    }
+    return read;
+  };
+
+  const name = overrides.name ?? cluster.metadata.name;
+  const named = clusterNameSchema.safeParse(name);
+  if (!named.success) wrong(['metadata', 'name'], named.error.issues[0]?.message ?? 'not a name');
+  const image = overrides.image ?? spec.image;
+  if (image === undefined) wrong(['spec'], 'image is missing: name it here, or on the command line');
+  const common = { ...(await ssh(['spec', 'ssh'], spec.ssh)), ...overrides.ssh };
+  const clusterEnv = { ...env(['spec', 'env'], spec.env), ...overrides.env };
+
+  const hosts: ClusterSpec['hosts'] = [];
+  for (const [index, host] of spec.hosts.entries()) {
+    const at = ['spec', 'hosts', index];
+    checkRoles(host.roles, [...at, 'roles'], wrong);
+    const reached = sshSpec({ ...common, ...(await ssh([...at, 'ssh'], host.ssh)) });
+    const hostEnv = { ...env([...at, 'env'], host.env), ...overrides.env };
+    for (const [item, text] of host.ips.entries()) {
+      const found: string[] = [];
+      for (const address of readAddresses(text, ownAddress, found)) {
+        const taken = hosts.find((other) => other.address === address);
+        if (taken !== undefined) {
+          wrong(
+            [...at, 'ips', item],
+            isDeepStrictEqual(taken.roles, host.roles)
+              ? `${address} is there twice`
+              : `${address} is a ${taken.roles.join(', ')} already`,
+          );
+        } else {
+          hosts.push({
+            address,
+            roles: [...host.roles],
+            ssh: reached,
+            env: hostEnv,
+            labels: { ...host.labels },
+            taints: [...(host.taints ?? [])],
+          });
+        }
+      }
+      for (const mistake of found) wrong([...at, 'ips', item], mistake);
+    }
+  }
+  if (mistakes.length === 0 && !hosts.some(isMaster)) wrong(['spec', 'hosts'], `no host has the role ${MASTER}`);
+
+  const aliases = (spec.hostAliases ?? []).map(({ ip, hostnames }, index) => {
+    const address = normalizeIp(ip);
+    if (address === undefined)
+      wrong(['spec', 'hostAliases', index, 'ip'], `${JSON.stringify(ip)} is not an IP address`);
+    return { address: address ?? ip, names: [...hostnames] };
+  });
+  const registry = await readRegistry(spec.registry?.localRegistry, accept, wrong, sources);
+  if (mistakes.length > 0) throw mistakesError(mistakes);
+
+  const { cmds = spec.cmd, apps = spec.appNames } = overrides;
+  return parseClusterSpec(
+    {
+      name,
+      image,
+      hosts,
+      env: clusterEnv,
+      ...defined({ cmds, apps, containerRuntime: spec.containerRuntime?.type }),
+      registry,
+      certSANs: [...certSANs],
+      hostAliases: aliases,
+      configs: configs.map(({ path, data, strategy = 'overwrite' }) => ({ path, data, strategy })),
+      configDocuments: [...runtimeDocuments],
+      dataRoot: spec.dataRoot ?? DEFAULTS.dataRoot,
+    },
+    sources.file,
+  );
+}
+
+function checkRoles(roles: readonly string[], path: Path, wrong: (path: Path, why: string) => void): void {
+  if (roles.includes(MASTER) && roles.includes(NODE))
+    wrong(
+      path,
+      `a host is a ${MASTER} or a ${NODE}; pods run on masters too when there is no ${NODE}, or without their taint`,
+    );
+  else if (!roles.includes(MASTER) && !roles.includes(NODE))
+    wrong(path, `a host is a ${MASTER} or a ${NODE}; other roles only come beside that`);
+}
+
+async function readRegistry(
+  local: NonNullable<ClusterDocument['spec']['registry']>['localRegistry'],
+  accept: (path: Path, resolved: Resolved) => string | undefined,
+  wrong: (path: Path, why: string) => void,
+  sources: ValueSources,
+): Promise<ClusterSpec['registry']> {
+  const at = ['spec', 'registry', 'localRegistry'];
+  const { domain = DEFAULTS.registry.domain, port = DEFAULTS.registry.port, username, password, cert } = local ?? {};
+  if (!/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/.test(domain)) wrong([...at, 'domain'], 'not a host name in lower case');
+  if ((username === undefined) !== (password === undefined)) wrong(at, 'username and password belong together');
+  const { dnsNames = [], ips = [] } = cert?.subjectAltName ?? {};
+  for (const [index, ip] of ips.entries())
+    if (normalizeIp(ip) === undefined)
+      wrong([...at, 'cert', 'subjectAltName', 'ips', index], `${JSON.stringify(ip)} is not an IP address`);
+  return {
+    domain,
+    port,
+    ...defined({
+      username,
+      password:
+        password === undefined ? undefined : accept([...at, 'password'], await resolveSecret(password, sources)),
+    }),
+    names: [...dnsNames, ...ips.map((ip) => normalizeIp(ip) ?? ip)],
+  };
+}
+
+/** An object without the fields that are undefined. */
+function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}

@@ -1,0 +1,144 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { NodeMarks } from '../../../src/runtime/driver.js';
+import { type MarkedNode, markChanges, parseMarkedNodes } from '../../../src/runtime/kubeadm/marks.js';
+
+const NODE: MarkedNode = {
+  name: 'n',
+  addresses: ['10.0.0.3'],
+  labels: {},
+  taints: [],
+  ours: { labels: [], taints: [] },
+};
+const none: NodeMarks = { labels: {}, taints: [] };
+
+describe('labels and taints of a node', () => {
+  it('are read as kubectl prints them', () => {
+    const line =
+      '{"name":"n1","addresses":["10.0.0.3","n1"],"labels":{ "kubernetes.io/os":"linux","zone":"a","":""},' +
+      '"taints":[{"key":"node-role.kubernetes.io/master","value":"","effect":"NoSchedule"}],' +
+      '"ours":"{\\"labels\\":[\\"zone\\"],\\"taints\\":[]}"}\n';
+    expect(parseMarkedNodes(line, 'm1')).toEqual([
+      {
+        name: 'n1',
+        addresses: ['10.0.0.3', 'n1'],
+        labels: { 'kubernetes.io/os': 'linux', zone: 'a' },
+        taints: [{ key: 'node-role.kubernetes.io/master', value: '', effect: 'NoSchedule' }],
+        ours: { labels: ['zone'], taints: [] },
+      },
+    ]);
+    expect(parseMarkedNodes(line.replace(/"ours":.*/, '"ours":"rubbish"}'), 'm1')[0]?.ours).toEqual({
+      labels: [],
+      taints: [],
+    });
+    expect(() => parseMarkedNodes('error: x', 'm1')).toThrow('m1: kubectl does not print nodes as expected');
+  });
+
+  it('are set, and noted as ours', () => {
+    expect(markChanges(NODE, { labels: { zone: 'a' }, taints: ['db=x:NoSchedule', 'gpu:NoExecute'] })).toEqual({
+      labels: ['zone=a'],
+      taints: ['db=x:NoSchedule', 'gpu:NoExecute'],
+      annotations: ['slipway.io/marks={"labels":["zone"],"taints":["db:NoSchedule","gpu:NoExecute"]}'],
+    });
+  });
+
+  it('that were given by others stay', () => {
+    const labels = { 'kubernetes.io/os': 'linux' };
+    const taints = [{ key: 'theirs', value: '', effect: 'NoSchedule' }];
+    expect(markChanges({ ...NODE, labels, taints }, none)).toBeUndefined();
+  });
+
+  it('that are not wanted any more go, when they were ours', () => {
+    const node: MarkedNode = {
+      ...NODE,
+      labels: { zone: 'a', theirs: 'x' },
+      taints: [
+        { key: 'db', value: 'x', effect: 'NoSchedule' },
+        { key: 'theirs', value: '', effect: 'NoExecute' },
+      ],
+      ours: { labels: ['gone', 'zone'], taints: ['db:NoSchedule'] },
+    };
+    expect(markChanges(node, none)).toEqual({
+      labels: ['zone-'],
+      taints: ['db:NoSchedule-'],
+      annotations: ['slipway.io/marks-'],
+    });
+  });
+
+  it('of others can be taken away by name', () => {
+    const node: MarkedNode = {
+      ...NODE,
+      taints: [{ key: 'node-role.kubernetes.io/master', value: '', effect: 'NoSchedule' }],
+    };
+    const wanted = { labels: {}, taints: ['node-role.kubernetes.io/master:NoSchedule-'] };
+    expect(markChanges(node, wanted)).toEqual({
+      labels: [],
+      taints: ['node-role.kubernetes.io/master:NoSchedule-'],
+      annotations: [],
+    });
+    expect(markChanges(NODE, wanted)).toBeUndefined();
+  });
+
+  it('that changed their values are changed', () => {
+    const node: MarkedNode = {
+      ...NODE,
+      labels: { zone: 'a' },
+      taints: [{ key: 'db', value: 'x', effect: 'NoSchedule' }],
+      ours: { labels: ['zone'], taints: ['db:NoSchedule'] },
+    };
+    expect(markChanges(node, { labels: { zone: 'b' }, taints: ['db=y:NoSchedule'] })).toEqual({
+      labels: ['zone=b'],
+      taints: ['db=y:NoSchedule'],
+      annotations: [],
+    });
+  });
+
+  it('are as wanted once the changes are made, and then nothing more is changed', () => {
+    const label = fc.constantFrom('a', 'b', 'c', 'x/d');
+    const taint = fc
+      .record({ key: label, value: fc.constantFrom('', 'v', 'w'), effect: fc.constantFrom('NoSchedule', 'NoExecute') })
+      .map(({ key, value, effect }) => `${key}${value === '' ? '' : `=${value}`}:${effect}`);
+    const marks = fc.record({
+      labels: fc.dictionary(label, fc.constantFrom('1', '2')),
+      taints: fc.uniqueArray(taint, { selector: (text) => text.replace(/=[^:]*/, '') }),
+    });
+    fc.assert(
+      fc.property(fc.array(marks, { minLength: 1, maxLength: 4 }), (steps) => {
+        let node: MarkedNode = { ...NODE, labels: { os: 'linux' } };
+        for (const wanted of steps) {
+          node = applied(node, markChanges(node, wanted));
+          expect(node.labels).toEqual({ os: 'linux', ...wanted.labels });
+          expect(
+            new Set(node.taints.map(({ key, value, effect }) => `${key}${value && `=${value}`}:${effect}`)),
+          ).toEqual(new Set(wanted.taints));
+          expect(markChanges(node, wanted)).toBeUndefined();
+        }
+      }),
+    );
+  });
+});
+
+/** What kubectl makes of a node. */
+function applied(node: MarkedNode, changes: ReturnType<typeof markChanges>): MarkedNode {
+  if (changes === undefined) return node;
+  const labels = { ...node.labels };
+  for (const change of changes.labels) {
+    const [name = '', value = ''] = change.split('=');
+    if (change.endsWith('-')) delete labels[change.slice(0, -1)];
+    else labels[name] = value;
+  }
+  const taints = new Map(node.taints.map((taint) => [`${taint.key}:${taint.effect}`, taint]));
+  for (const change of changes.taints) {
+    const [, key = '', value = '', effect = ''] = /^([^=:]+)(?:=([^:]*))?:(\w+)-?$/.exec(change) ?? [];
+    if (change.endsWith('-')) taints.delete(`${key}:${effect}`);
+    else taints.set(`${key}:${effect}`, { key, value, effect });
+  }
+  const [note] = changes.annotations;
+  const ours =
+    note === undefined
+      ? node.ours
+      : note.endsWith('-')
+        ? { labels: [], taints: [] }
+        : (JSON.parse(note.slice(note.indexOf('=') + 1)) as MarkedNode['ours']);
+  return { ...node, labels, taints: [...taints.values()], ours };
+}
