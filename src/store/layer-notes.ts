@@ -19,7 +19,7 @@ export class LayerNotes {
   async of(blob: Digest): Promise<Digest | undefined> {
     try {
       const text = await readFile(this.#file(blob), 'utf8');
-      return isDigest(text) ? text : undefined; // a power cut may leave an empty one
+      return isDigest(text) ? text : undefined; // a power cut may leave an empty one, zeros or a part
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
       throw error;
