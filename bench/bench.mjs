@@ -1,9 +1,19 @@
 // npm run bench: what Slipway takes, as a ratio of what its peers take for the same work in the same run. Needs root, and the Debian
-// packages buildah skopeo docker-registry time (test/lab/packages.sh installs them).
+// packages buildah skopeo umoci docker-registry time (test/lab/packages.sh installs them).
 //   npm run bench -- [ROW …]     only rows whose name contains one of the words
 import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,6 +42,9 @@ try {
   row('pack 20 000 files with digests / tar | sha256sum', 2, pack);
   row('pack 200 MB, gzip / tar | gzip | sha256sum', 1, packGzip);
   row('unpack 20 000 files, verified / GNU tar', 1.5, unpack);
+  row('unpack 20 000 files (gzip), verified / umoci raw unpack', 1, unpackLikeUmoci);
+  row('unpack and mount an image of 20 000 files / umoci unpack', 1, () => mountLike(umociUnpack));
+  row('unpack and mount an image of 20 000 files / buildah from + mount', 1, () => mountLike(buildahMount));
   row('copy 200 MB from a registry, verified / skopeo', 1, () => copyDown(200e6, 5));
   row('copy 1 GB from a registry, verified / skopeo', 1, () => copyDown(1e9, 3));
   row('copy 1 GB to a registry / skopeo', 1, () => copyUp(1e9, 3));
@@ -52,6 +65,7 @@ try {
 } finally {
   registry.kill();
   spawnSync('buildah', ['--root', `${home}/buildah`, '--runroot', `${home}/buildah-run`, 'rm', '--all']);
+  unmountAll();
   rmSync(home, { recursive: true, force: true, maxRetries: 5 });
 }
 
@@ -154,20 +168,89 @@ function packGzip() {
   };
 }
 
+/**
+ * New directories in each round, and none removed before the end: for seconds after many files were removed, ext4 looks long for inodes, and
+ * nothing else would be measured.
+ */
+function freshPlaces(name) {
+  let round = 0;
+  return () => {
+    round++;
+    for (const side of ['ours', 'peer', 'limit']) {
+      const place = join(home, `${name}-${side}`);
+      rmSync(place, { force: true });
+      mkdirSync(`${place}-${round}`);
+      symlinkSync(`${place}-${round}`, place);
+    }
+  };
+}
+
 function unpack() {
   const dir = smallFiles('small', 20_000, 4096);
   spawnSync('tar', ['-C', `${dir}/tree`, '--sort=name', '-cf', `${home}/layer.tar`, '.']);
   const diffId = `sha256:${spawnSync('sha256sum', [`${home}/layer.tar`], { encoding: 'utf8' }).stdout.split(' ', 1)[0]}`;
   return {
-    prepare: () => {
-      for (const name of ['unpacked-ours', 'unpacked-peer']) {
-        rmSync(join(home, name), { recursive: true, force: true });
-        mkdirSync(join(home, name));
-      }
-    },
-    ours: `node ${project}bench/unpack.mjs ${home}/layer.tar ${home}/unpacked-ours ${diffId}`,
-    peer: `tar -C ${home}/unpacked-peer -xf ${home}/layer.tar`,
+    prepare: freshPlaces('tar'),
+    ours: `node ${project}bench/unpack.mjs ${home}/layer.tar ${home}/tar-ours ${diffId}`,
+    peer: `tar -C ${home}/tar-peer -xf ${home}/layer.tar`,
+    limit: `tee >(sha256sum >/dev/null) <${home}/layer.tar | tar -C ${home}/tar-limit -xf -`,
   };
+}
+
+/** An image of one layer in a store, which every peer can read as an OCI layout. */
+function smallFilesImage() {
+  const dir = smallFiles('small', 20_000, 4096);
+  spawnSync('bash', ['-c', inStore('store-small', `build -t small:v1 ${dir}`)]);
+  const blob = (digest) => join(home, 'store-small/blobs/sha256', digest.slice('sha256:'.length));
+  const json = (file) => JSON.parse(readFileSync(file, 'utf8'));
+  const manifest = json(blob(json(join(home, 'store-small/index.json')).manifests[0].digest));
+  const diffId = json(blob(manifest.config.digest)).rootfs.diff_ids[0];
+  return { layout: `${home}/store-small:small:v1`, layer: blob(manifest.layers[0].digest), diffId };
+}
+
+function unpackLikeUmoci() {
+  const { layout, layer, diffId } = smallFilesImage();
+  return {
+    prepare: freshPlaces('raw'),
+    ours: `node ${project}bench/unpack.mjs ${layer} ${home}/raw-ours ${diffId} gzip`,
+    peer: `umoci raw unpack --image ${layout} ${home}/raw-peer/rootfs >/dev/null 2>&1`,
+  };
+}
+
+/** Each round has a store of its own: the same blobs, nothing unpacked. */
+function mountLike(peer) {
+  const { layout } = smallFilesImage();
+  const fresh = freshPlaces(peer.name);
+  const ours = `${home}/${peer.name}-ours`;
+  return {
+    prepare: () => {
+      unmountAll();
+      fresh();
+      spawnSync('bash', [
+        '-c',
+        `cd ${home}/store-small && cp -al --parents blobs oci-layout ${ours}/ && cp index.json ${ours}/`,
+      ]);
+    },
+    ours: inStore(`${peer.name}-ours`, `mount small:v1 ${ours}/rootfs`),
+    peer: peer(layout, `${home}/${peer.name}-peer`),
+  };
+}
+
+/** Everything that is mounted below `home`, the last first. */
+function unmountAll() {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '');
+  for (const place of mounts.filter((one) => one.startsWith(`${home}/`)).reverse()) spawnSync('umount', [place]);
+}
+
+function umociUnpack(layout, place) {
+  return `umoci unpack --image ${layout} ${place}/bundle >/dev/null 2>&1`;
+}
+
+function buildahMount(layout, place) {
+  const storage = `--root ${place}/root --runroot ${place}/run`;
+  return `container=$(buildah ${storage} from oci:${layout} 2>/dev/null) && buildah ${storage} mount $container >/dev/null`;
 }
 
 /** An image of that many bytes of files, in the registry and in the store `published`. */

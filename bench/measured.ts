@@ -2,5 +2,4 @@
 export { parseKubefileLenient } from '../src/kubefile-parser/parse.js';
 export { packLayer } from '../src/layers/pack.js';
 export { scanTree } from '../src/layers/scan.js';
-export { unpackLayer } from '../src/layers/unpack.js';
 export { lintText } from '../src/lint/lint.js';

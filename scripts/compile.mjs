@@ -29,7 +29,7 @@ const entryPoints = [
   'src/cli/main.ts',
   ...sources.filter((file) => file.endsWith('-worker.ts')).map((file) => `src/${file}`),
 ];
-if (process.argv.includes('--bench')) entryPoints.push('bench/measured.ts');
+if (process.argv.includes('--bench')) entryPoints.push('bench/measured.ts', 'bench/measured-unpack.ts');
 
 const { build } = await import('esbuild');
 const { metafile } = await build({

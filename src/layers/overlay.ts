@@ -84,7 +84,8 @@ export async function mountOverlay({
     const args = ['-t', 'overlay', '-o', options.join(','), 'overlay', place];
     await mountProgram('mount', args, { cwd: farm, what: `mounting layers at ${place}`, hold });
   } finally {
-    await rm(farm, { recursive: true, force: true });
+    // Links that cannot be removed are no reason to give up what is mounted.
+    await rm(farm, { recursive: true, force: true }).catch(() => undefined);
   }
 }
 
