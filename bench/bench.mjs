@@ -231,7 +231,7 @@ function mountLike(peer) {
         `cd ${home}/store-small && cp -al --parents blobs oci-layout ${ours}/ && cp index.json ${ours}/`,
       ]);
     },
-    ours: inStore(`${peer.name}-ours`, `mount small:v1 ${ours}/rootfs`),
+    ours: inStore(`${peer.name}-ours`, `mount small:v1`),
     peer: peer(layout, `${home}/${peer.name}-peer`),
   };
 }

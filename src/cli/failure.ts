@@ -21,14 +21,20 @@ export function reportFailure(error: unknown, argv: readonly string[]): number {
   if (wantsJson(argv)) {
     const details = known && failure.details !== undefined ? { details: failure.details } : {};
     process.stderr.write(
-      `${JSON.stringify({ error: { code, message: redact(messageOf(failure)), ...(hint === undefined ? {} : { hint }), ...details } })}\n`,
+      `${JSON.stringify({ error: { code, message: messageOf(failure), ...(hint === undefined ? {} : { hint }), ...details } }, redacted)}\n`,
     );
   } else {
     process.stderr.write(`${style(process.stderr, '31', 'error:')} ${terminalSafe(redact(messageOf(failure)))}\n`);
-    if (hint !== undefined) process.stderr.write(`${style(process.stderr, '36', ' hint:')} ${hint}\n`);
+    if (hint !== undefined)
+      process.stderr.write(`${style(process.stderr, '36', ' hint:')} ${terminalSafe(redact(hint))}\n`);
   }
-  if (debug && error instanceof Error) process.stderr.write(`${redact(stackOf(error))}\n`);
+  if (debug && error instanceof Error) process.stderr.write(`${terminalSafe(redact(stackOf(error)))}\n`);
   return exitCode;
+}
+
+/** A replacer for JSON: texts without secrets. */
+function redacted(_key: string, value: unknown): unknown {
+  return typeof value === 'string' ? redact(value) : value;
 }
 
 /** commander throws to end the program; it has printed its message already. Wrong usage is 2, help and version are 0. */

@@ -78,7 +78,8 @@ async function readRow(store: Store, { name, descriptor }: StoredImage): Promise
     if (!isSlipwayError(error)) throw error;
     return {
       ...common,
-      type: `damaged (${shortDigest(descriptor.digest)}: ${error.code})`,
+      type:
+        error.details?.artifact === true ? 'artifact' : `damaged (${shortDigest(descriptor.digest)}: ${error.code})`,
       platforms: [],
       created: null,
       size: descriptor.size,

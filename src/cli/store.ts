@@ -66,7 +66,7 @@ export function define(program: Command): void {
 }
 
 function printReport(out: Output, report: CheckReport, quiet: boolean, milliseconds: number): void {
-  const { checked, damaged, mended, unreferenced, leftovers, strangers } = report;
+  const { checked, damaged, mended, unreferenced, leftovers, strangers, unpackedElsewhere } = report;
   if (quiet) {
     for (const { id } of damaged) out.line(id);
     return;
@@ -78,6 +78,10 @@ function printReport(out: Output, report: CheckReport, quiet: boolean, milliseco
     out.line(`  next: ${next}`);
   }
   for (const file of strangers) out.line(`note: ${file} is no blob; it is left alone`);
+  if (unpackedElsewhere > 0)
+    out.line(
+      `note: ${unpackedElsewhere} layers unpacked by other users, or in "slipway unshare", were not looked at: they can be checked there`,
+    );
   if (leftovers.entries > 0)
     out.line(`note: ${formatBytes(leftovers.bytes)} of killed commands are swept by the next one that writes`);
   if (unreferenced.blobs > 0)

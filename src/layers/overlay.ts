@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readlink, realpath, rm, stat, symlink } from 'node:fs/promises';
+import { mkdtemp, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { errnoOf, SlipwayError } from '../base/errors.js';
@@ -121,22 +121,6 @@ export async function unmountTopmost(place: string, { lazy = false }: { readonly
   const what = `unmounting ${place}`;
   if (process.getuid?.() === 0) await mountProgram('umount', [...(lazy ? ['-l'] : []), place], { what });
   else await mountProgram('fusermount3', ['-u', ...(lazy ? ['-z'] : []), place], { what });
-}
-
-/**
- * {@link unmountTopmost} in the mount namespace of another process.
- * @throws SlipwayError as there; E_PERMISSION when this user may not enter it.
- */
-export async function unmountIn(pid: number, place: string, lazy: boolean): Promise<void> {
-  const pids = (of: number | 'self'): Promise<string> => readlink(`/proc/${of}/ns/pid`).catch(() => '');
-  const enter = [
-    // An ordinary user becomes root of a user namespace that is its own.
-    ...(process.getuid?.() === 0 ? [] : ['--user', '--preserve-credentials']),
-    // umount(8) looks itself up in /proc.
-    ...((await pids(pid)) === (await pids('self')) ? [] : ['--pid']),
-  ];
-  const args = [`--target=${pid}`, '--mount', ...enter, '--', 'umount', ...(lazy ? ['-l'] : []), place];
-  await mountProgram('nsenter', args, { what: `unmounting ${place} in the mount namespace of process ${pid}` });
 }
 
 /**

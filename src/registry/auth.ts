@@ -1,4 +1,5 @@
 import { SlipwayError } from '../base/errors.js';
+import { registerSecret } from '../base/redact.js';
 import { type Challenge, parseChallenges } from './challenge.js';
 import type { Credential } from './credentials.js';
 import { joinScopes, type Scope } from './scope.js';
@@ -139,5 +140,7 @@ function keyOf(scopes: readonly Scope[]): string {
 }
 
 function basic(username: string, password: string): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+  const basic = Buffer.from(`${username}:${password}`).toString('base64');
+  registerSecret(basic);
+  return `Basic ${basic}`;
 }

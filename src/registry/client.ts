@@ -38,10 +38,11 @@ export class Repository {
 
   /** The repository that an image name means, Docker Hub's defaults filled in. */
   static of(
-    reference: Pick<Reference, 'host' | 'path'>,
+    reference: Pick<Reference, 'host' | 'path'> & { readonly tag?: string | undefined },
     options: RegistryOptions = {},
     transport?: Transport,
   ): Repository {
+    refuseLoneRegistry(reference);
     const { host, repository } = registryAddress(reference);
     return new Repository(host, repository, options, transport);
   }
@@ -158,4 +159,16 @@ export function catalog(host: string, options: RegistryOptions = {}): Promise<st
     { method: 'GET', target: `/v2/_catalog?n=${PAGE_SIZE}`, what, scopes: [CATALOG_SCOPE], expect: [200] },
     (page) => checkPage(z.looseObject({ repositories: nameList }), page, host, what).repositories,
   );
+}
+
+/** `localhost:5000` reads like an image: localhost of the tag 5000, on Docker Hub. */
+function refuseLoneRegistry({
+  host,
+  path,
+  tag = '',
+}: Pick<Reference, 'host' | 'path'> & { readonly tag?: string | undefined }): void {
+  if (host !== undefined || !/^\d+$/.test(tag) || !(path === 'localhost' || /^[^/]+\.[^/]+$/.test(path))) return;
+  throw new SlipwayError('E_INVALID_REFERENCE', `${path}:${tag} is a registry without a repository`, {
+    hint: `write ${path}:${tag}/NAME:TAG`,
+  });
 }

@@ -12,7 +12,11 @@ export function nextPage(header: string | readonly string[] | undefined, base: U
       const isNext = /;\s*rel\s*=\s*(?:"(?:[^"]*\s)?next(?:\s[^"]*)?"|next(?=[\s;,]|$))/i.test(params);
       if (!isNext || !URL.canParse(target, base.href)) continue;
       const { pathname, search } = new URL(target, base);
-      return new URL(`${pathname}${search}`, base);
+      const next = new URL(base);
+      // Set, not parsed: a path that begins with two slashes is none of another host.
+      next.pathname = pathname;
+      next.search = search;
+      return next;
     }
   }
   return undefined;

@@ -125,7 +125,7 @@ export class PassingBlob {
       'E_DIGEST_MISMATCH',
       `blob ${digest} of ${this.#label} has the digest ${algorithmOf(digest)}:${actual}`,
       {
-        hint: 'the content is damaged or was tampered with; nothing of it was kept',
+        hint: 'the content is damaged or was tampered with; nothing of it was kept. For one in the store: "slipway store check --repair"',
         details: { expected: digest, actual: `${algorithmOf(digest)}:${actual}` },
       },
     );

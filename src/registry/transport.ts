@@ -204,6 +204,10 @@ export class Transport {
   }
 
   #checkDowngrade(from: URL, to: URL): void {
+    // A registry elsewhere has no business with what only this machine can reach.
+    if (isLoopback(to.host) && !isLoopback(from.host)) {
+      throw new SlipwayError('E_REGISTRY', `${from.host}: refused to follow a redirect to this machine, ${to.host}`);
+    }
     if (to.protocol === 'https:') return;
     const allowed =
       to.protocol === 'http:' &&

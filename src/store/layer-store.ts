@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
+import { errnoOf, fileSystemError, isSlipwayError, SlipwayError } from '../base/errors.js';
 import { possibleOwners } from '../base/id-map.js';
 import { makeDirectory } from '../base/make-directory.js';
 import { removeTree } from '../base/remove-tree.js';
@@ -67,7 +67,9 @@ export async function keepToc(store: Store, diffId: Digest, encoded: Uint8Array)
 export async function readToc(store: Store, layer: StoredLayer): Promise<LayerToc> {
   const kept = await keptToc(store, layer.diffId);
   if (kept !== undefined) return kept;
-  const toc = await indexLayer(openLayer(store, layer), layerCompression(layer));
+  const toc = await indexLayer(openLayer(store, layer), layerCompression(layer)).catch((error: unknown) => {
+    throw inTheStore(error, layer);
+  });
   if (toc.diffId !== layer.diffId) throw wrongDiffId(layer, toc.diffId);
   await saveToc(store, toc);
   return toc;
@@ -129,9 +131,14 @@ export interface UnpackingOptions {
 
 /** Where a layer is, or would be, unpacked: by whom it is decides who owns the files, and where overlayfs keeps its marks. */
 export function layerDirectory(store: Store, diffId: Digest): string {
+  return join(store.root, 'data', 'overlay2', `${hexOf(diffId)}${layerSuffix()}`);
+}
+
+/** What the names of layers end in that are unpacked as this process would. */
+export function layerSuffix(): '' | `.${string}` {
   // Root of a namespace with one user can do more than that user: file capabilities, directories closed to everybody.
   const owners = process.getuid?.() === 0 ? possibleOwners() : 'user';
-  return join(store.root, 'data', 'overlay2', `${hexOf(diffId)}${owners === 'all' ? '' : `.${owners}`}`);
+  return owners === 'all' ? '' : `.${owners}`;
 }
 
 /** Unpacks layers upon each other into an empty directory, where overlayfs cannot show them merged. */
@@ -145,15 +152,19 @@ export async function unpackMerged(
   try {
     await reported(reporter, layers, async (progress) => {
       for (const layer of layers) {
-        await unpacker.unpack(openLayer(store, layer), {
-          compression: layerCompression(layer),
-          dir,
-          whiteouts: 'apply',
-          setuid,
-          expect: { diffId: layer.diffId },
-          progress,
-          ...(signal === undefined ? {} : { signal }),
-        });
+        try {
+          await unpacker.unpack(openLayer(store, layer), {
+            compression: layerCompression(layer),
+            dir,
+            whiteouts: 'apply',
+            setuid,
+            expect: { diffId: layer.diffId },
+            progress,
+            ...(signal === undefined ? {} : { signal }),
+          });
+        } catch (error) {
+          throw inTheStore(error, layer);
+        }
       }
     });
   } catch (error) {
@@ -255,7 +266,7 @@ async function unpackedLayer(
       await syncDirectory(dirname(home));
       return { dir: join(home, 'diff'), toc: made };
     } catch (error) {
-      throw fileSystemError(error, `unpacking layer ${layer.diffId}`);
+      throw inTheStore(fileSystemError(error, `unpacking layer ${layer.diffId}`), layer);
     }
   });
 }
@@ -298,6 +309,15 @@ async function isDirectory(dir: string): Promise<boolean> {
     (found) => found.isDirectory(),
     () => false,
   );
+}
+
+/** What is wrong with a blob of the store was right when it came: pulling again would find that it is there. */
+function inTheStore(error: unknown, { descriptor }: StoredLayer): unknown {
+  if (!isSlipwayError(error, 'E_BAD_ARCHIVE', 'E_DIGEST_MISMATCH')) return error;
+  return new SlipwayError(error.code, `layer ${descriptor.digest} in the store: ${error.message}`, {
+    hint: '"slipway store check" says what is damaged in the store, with --repair it is fetched again',
+    cause: error,
+  });
 }
 
 /** @returns E_DIGEST_MISMATCH. */

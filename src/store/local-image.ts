@@ -2,7 +2,7 @@ import { isSlipwayError, SlipwayError } from '../base/errors.js';
 import { suggest } from '../base/suggest.js';
 import { choosePlatform } from '../image/choose-platform.js';
 import { type ClusterImageInfo, readClusterImage } from '../image/cluster-image.js';
-import { isDigest } from '../image/digest.js';
+import { type Digest, isDigest } from '../image/digest.js';
 import { MEDIA } from '../image/media-types.js';
 import {
   CONFIG_LIMIT,
@@ -125,6 +125,7 @@ async function readConfig(store: Store, { config, artifactType }: Manifest, name
       `${name} is an artifact (${artifactType ?? config.mediaType}), not an image`,
       {
         hint: 'artifacts can be copied: pull, push, save, load, tag; there is no file system in them',
+        details: { artifact: true },
         cause: error,
       },
     );
@@ -134,7 +135,7 @@ async function readConfig(store: Store, { config, artifactType }: Manifest, name
 /**
  * Proves that an image can be read before it gets a name: documents, config, annotations, and that config and manifest agree. An artifact
  * (a manifest whose config is no image config) has nothing to prove; of an index only what is here.
- * @param more what else is to be proved of each image.
+ * @param more what else is to be proved of each image. @param seen what has been proved already.
  * @throws SlipwayError E_INVALID_MANIFEST …
  */
 export async function checkImage(
@@ -142,11 +143,15 @@ export async function checkImage(
   name: string,
   descriptor: Descriptor,
   more: (image: LocalImage) => Promise<void> = async () => {},
+  seen: Set<Digest> = new Set(),
 ): Promise<void> {
+  // Indexes may lead to the same thing by as many ways as somebody likes.
+  if (seen.has(descriptor.digest)) return;
+  seen.add(descriptor.digest);
   const document = await readDocument(store, descriptor, name);
   if (document.kind === 'index') {
     for (const manifest of document.index.manifests) {
-      if ((await store.blobSize(manifest.digest)) !== undefined) await checkImage(store, name, manifest, more);
+      if ((await store.blobSize(manifest.digest)) !== undefined) await checkImage(store, name, manifest, more, seen);
     }
   } else if (CONFIG_TYPES.includes(document.manifest.config.mediaType)) {
     await more(await readImageAt(store, name, descriptor));

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
 
@@ -19,6 +20,10 @@ export interface LockOptions {
   /** Ends the waiting; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
 }
+
+const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+/** A link in the place of the file is not followed, and a FIFO is not waited for. */
+const SAFE = O_NOFOLLOW | O_NONBLOCK;
 
 /** util-linux flock's exit code when the lock is held by somebody else. */
 const CONFLICT = 75;
@@ -91,9 +96,9 @@ export async function withLock<T>(
 /** A shared lock needs no right to write: a store on read-only media, or of another user, can be read. */
 async function openToLock(file: string, mode: LockMode): Promise<FileHandle> {
   try {
-    return await open(file, 'a', 0o644);
+    return await open(file, O_APPEND | O_CREAT | O_WRONLY | SAFE, 0o644);
   } catch (error) {
-    if (mode === 'shared' && ['EROFS', 'EACCES'].includes(errnoOf(error) ?? '')) return open(file, 'r');
+    if (mode === 'shared' && ['EROFS', 'EACCES'].includes(errnoOf(error) ?? '')) return open(file, O_RDONLY | SAFE);
     throw fileSystemError(error, `locking ${file}`);
   }
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile, realpath, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { constants, type Dirent } from 'node:fs';
+import { open, readdir, realpath, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import * as z from 'zod';
 import { errnoOf, fileSystemError } from '../base/errors.js';
 import { type Descriptor, descriptorSchema } from '../image/oci.js';
@@ -31,6 +32,8 @@ export interface ImageMount {
   readonly whole: boolean;
   /** Of a copy at a directory of somebody's own: which that is, and what it was before. */
   readonly before?: DirectoryFacts | undefined;
+  /** Another user has written this record: nothing is unmounted or removed because of what it says. */
+  readonly foreign?: boolean | undefined;
 }
 
 const directorySchema = z.object({ ino: z.number(), mode: z.number(), uid: z.number(), gid: z.number() });
@@ -73,12 +76,12 @@ export class MountRecords {
   /** All records that can be read; those that cannot say nothing. */
   async list(): Promise<ImageMount[]> {
     const files = (await this.#names()).filter((name) => name.endsWith(RECORD));
-    const mounts = await Promise.all(files.map((name) => readRecord(join(this.dir, name))));
+    const mounts = await Promise.all(files.map((name) => readRecord(this.dir, name)));
     return mounts.filter((mount) => mount !== undefined);
   }
 
   read(target: string): Promise<ImageMount | undefined> {
-    return readRecord(this.#file(target, RECORD));
+    return readRecord(this.dir, `${keyOf(target)}${RECORD}`);
   }
 
   async write(mount: ImageMount): Promise<void> {
@@ -96,7 +99,7 @@ export class MountRecords {
 
   /** What is in `data/mounts` and belongs to no record, by the place that it would belong to: killed processes have left it. */
   async strays(): Promise<readonly string[]> {
-    const names = await this.#names();
+    const names = (await this.#entries()).filter((entry) => !entry.isSymbolicLink()).map(({ name }) => name);
     const known = new Set(names.filter((name) => name.endsWith(RECORD)).map((name) => name.slice(0, -RECORD.length)));
     return names
       .filter((name) => !name.endsWith(RECORD) && !name.endsWith(LOCK))
@@ -140,7 +143,7 @@ export class MountRecords {
       return await work(held.descriptor);
     } finally {
       // Whoever waits for it finds that it means nothing any more, and makes a new one.
-      if ((await readRecord(join(this.dir, `${key}${RECORD}`))) === undefined) await rm(file, { force: true });
+      if ((await readRecord(this.dir, `${key}${RECORD}`)) === undefined) await rm(file, { force: true });
       await held.release();
     }
   }
@@ -150,8 +153,12 @@ export class MountRecords {
   }
 
   async #names(): Promise<string[]> {
+    return (await this.#entries()).map(({ name }) => name);
+  }
+
+  async #entries(): Promise<Dirent[]> {
     try {
-      return await readdir(this.dir);
+      return await readdir(this.dir, { withFileTypes: true });
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return [];
       throw error;
@@ -175,12 +182,32 @@ async function lockCurrent(
   }
 }
 
-/** Undefined when it is gone, or says nothing that could be a mount. What cannot be read may be of a mount that is there. */
-async function readRecord(file: string): Promise<ImageMount | undefined> {
+/**
+ * Undefined when it is gone, or says nothing that could be a mount of this store: a place that is not the one that it is named for, or one of the
+ * store's own that is somewhere else. What cannot be read may be of a mount that is there.
+ */
+async function readRecord(dir: string, name: string): Promise<ImageMount | undefined> {
+  const file = join(dir, name);
   try {
-    return mountSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+    const { text, owner } = await readOwned(file);
+    const mount = mountSchema.parse(JSON.parse(text));
+    const { target, ownTarget } = mount;
+    if (name !== `${keyOf(target)}${RECORD}` || (ownTarget && dirname(target) !== dir)) return undefined;
+    return owner === process.getuid?.() ? mount : { ...mount, foreign: true };
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
+    const nothing = ['ENOENT', 'ELOOP', 'ENXIO'].includes(errnoOf(error) ?? '');
+    if (nothing || error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
     throw fileSystemError(error, `reading ${file}`);
+  }
+}
+
+/** No link is followed, and a FIFO in the place of a file is no text. */
+async function readOwned(file: string): Promise<{ readonly text: string; readonly owner: number }> {
+  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const found = await handle.stat();
+    return { text: found.isFile() ? await handle.readFile('utf8') : '', owner: found.uid };
+  } finally {
+    await handle.close();
   }
 }

@@ -99,6 +99,7 @@ export async function unmountImage(
   await records.at(target, { wait: true, signal }, async () => {
     const mount = await records.read(target);
     if (mount === undefined) return; // somebody else was quicker
+    if (mount.foreign === true) throw ofAnotherUser(mount);
     const present = await presentMount(mount);
     if (present !== undefined) await takeAway(present, lazy);
     await clear(store, records, mount);
@@ -149,6 +150,7 @@ async function standingRecord(store: Store, records: MountRecords, place: string
   const mount = await records.read(place);
   if (mount === undefined) return undefined;
   const present = await presentMount(mount);
+  if (mount.foreign === true && present === undefined) throw ofAnotherUser(mount);
   if (present === undefined || present.visible === 'unfinished') await clear(store, records, mount);
   else return present;
   return undefined;
@@ -162,6 +164,7 @@ async function tidy(store: Store, records: MountRecords, place: string): Promise
   try {
     const done = await records.at(place, { wait: false }, async () => {
       const mount = await records.read(place);
+      if (mount?.foreign === true) return false;
       if (mount === undefined) await discardPlace(store, place);
       else if ((await presentMount(mount)) !== undefined) return false;
       else await clear(store, records, mount);
@@ -214,6 +217,12 @@ async function clear(store: Store, records: MountRecords, mount: ImageMount): Pr
 async function discardPlace(store: Store, place: string): Promise<void> {
   await unmount(place, { lazy: true });
   await store.temp.discard(place);
+}
+
+function ofAnotherUser({ name, target }: ImageMount): SlipwayError {
+  return new SlipwayError('E_PERMISSION', `another user has mounted ${name} at ${target}`, {
+    hint: 'only that user can take it away: what a record of another user says is not believed',
+  });
 }
 
 function taken(existing: PresentMount): SlipwayError {

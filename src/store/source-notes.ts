@@ -34,6 +34,8 @@ export class SourceNotes {
       await makeDirectory(dirname(file));
       await appendFile(file, line); // one short line: O_APPEND writes it whole even when two processes do it at once
     } catch (error) {
+      // A push from a store that cannot be written to.
+      if (['EROFS', 'EACCES', 'EPERM'].includes(errnoOf(error) ?? '')) return;
       throw fileSystemError(error, 'noting where a blob came from');
     }
   }

@@ -1,5 +1,6 @@
-import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { randomInt } from 'node:crypto';
+import { lstat, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
@@ -15,6 +16,22 @@ import { TempSpace } from './temp.js';
 /** OCI image-spec, image-layout.md. */
 const LAYOUT_FILE = 'oci-layout';
 const LAYOUT = '{"imageLayoutVersion":"1.0.0"}';
+
+/** Where files are written and removed by name. */
+const OWN_DIRECTORIES = [
+  ['blobs'],
+  ['blobs', 'sha256'],
+  ['blobs', 'sha512'],
+  ['data'],
+  ['data', 'mounts'],
+  ['data', 'overlay2'],
+  ['tmp'],
+  ['tocs'],
+  ['cache'],
+  ['cache', 'build'],
+  ['cache', 'diff-ids'],
+  ['cache', 'sources'],
+];
 
 /**
  * The local content store: an OCI image layout (so `skopeo inspect oci:ROOT:NAME` works) with tables of contents, unpacked
@@ -49,7 +66,10 @@ export class Store {
   static async open(root: string): Promise<Store> {
     const dir = resolve(root);
     try {
-      await makeDirectory(dir);
+      // Images that were pulled with somebody's credentials are for that somebody.
+      await makeDirectory(dirname(dir));
+      await makeDirectory(dir, 0o700);
+      for (const names of OWN_DIRECTORIES) await refuseLink(join(dir, ...names));
       await makeDirectory(join(dir, 'blobs', 'sha256'));
       // Unpacked images hold setuid programs and device nodes of strangers: nobody else on this machine may reach them.
       for (const name of ['data', 'tmp']) await makeDirectory(join(dir, name), 0o700);
@@ -76,6 +96,7 @@ export class Store {
   async directory(...names: string[]): Promise<string> {
     const dir = join(this.root, ...names);
     await makeDirectory(dir);
+    await refuseLink(dir);
     return dir;
   }
 
@@ -205,6 +226,21 @@ export class Store {
   }
 }
 
+/**
+ * A store may come from a stranger, on a disk: what is swept and collected in it must not be somewhere else.
+ * @throws SlipwayError E_STORE
+ */
+async function refuseLink(dir: string): Promise<void> {
+  const found = await lstat(dir).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (found === undefined || found.isDirectory()) return;
+  throw new SlipwayError('E_STORE', `${dir} is not a directory of the store's own`, {
+    hint: 'a store on another disk is named as a whole, with --root DIR or SLIPWAY_ROOT; only that may be a link',
+  });
+}
+
 async function checkLayout(dir: string): Promise<void> {
   const file = join(dir, LAYOUT_FILE);
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
@@ -222,8 +258,8 @@ async function checkLayout(dir: string): Promise<void> {
 
 /** Renamed into place: another process that opens the store at the same moment must never read half of it. */
 async function makeLayout(dir: string, file: string): Promise<void> {
-  const temp = `${file}.${process.pid}`;
-  await writeFile(temp, LAYOUT, { flush: true });
+  const temp = `${file}.${randomInt(2 ** 47)}`; // nobody has put a link there
+  await writeFile(temp, LAYOUT, { flush: true, flag: 'wx' });
   await rename(temp, file).catch((error: unknown) => {
     if (errnoOf(error) !== 'ENOENT') throw error; // that other process has made it, and removed ours with what killed ones left
   });

@@ -1,7 +1,7 @@
 import { isSlipwayError, SlipwayError } from '../base/errors.js';
 import { processesUsing } from '../base/processes-using.js';
 import { mountTable } from '../layers/mount-table.js';
-import { unmountIn, unmountTopmost } from '../layers/overlay.js';
+import { unmountTopmost } from '../layers/overlay.js';
 import { isIt, type PresentMount } from './mount-presence.js';
 
 /**
@@ -10,7 +10,7 @@ import { isIt, type PresentMount } from './mount-presence.js';
  * @throws SlipwayError E_MOUNT, naming who uses it.
  */
 export async function takeAway(mount: PresentMount, lazy: boolean): Promise<void> {
-  if (mount.visible === 'elsewhere') await takeAwayElsewhere(mount, lazy);
+  if (mount.visible === 'elsewhere') takeAwayElsewhere(mount, lazy);
   else if (mount.visible === 'here' && mount.kind !== 'copy') await takeAwayHere(mount, lazy);
 }
 
@@ -25,10 +25,9 @@ async function takeAwayHere(mount: PresentMount, lazy: boolean): Promise<void> {
   await unlessInUse(target, () => unmountTopmost(target, { lazy }));
 }
 
-async function takeAwayElsewhere(mount: PresentMount, lazy: boolean): Promise<void> {
-  const { target, pid } = mount;
-  if (pid !== undefined) await unlessInUse(target, () => unmountIn(pid, target, lazy));
-  else if (!lazy) throw takenElsewhere(mount);
+/** In another mount namespace umount(8) would be the program that is found there, which is anybody's, with all our rights. */
+function takeAwayElsewhere(mount: PresentMount, lazy: boolean): void {
+  if (mount.pid !== undefined || !lazy) throw takenElsewhere(mount);
 }
 
 /** Names those who use what should be unmounted. */
@@ -55,6 +54,9 @@ async function inUse(target: string, cause: SlipwayError): Promise<SlipwayError>
 export function takenElsewhere({ name, target, pid }: PresentMount): SlipwayError {
   const whose = pid === undefined ? 'another mount namespace' : `the mount namespace of process ${pid}`;
   return new SlipwayError('E_MOUNT', `${name} is mounted at ${target} in ${whose}`, {
-    hint: `slipway umount ${pid === undefined ? '--lazy ' : ''}${target}`,
+    hint:
+      pid === undefined
+        ? `take it away there; or forget it: slipway umount --lazy ${target}`
+        : 'take it away there; it goes with the last process of that namespace',
   });
 }

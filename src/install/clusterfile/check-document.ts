@@ -36,12 +36,26 @@ function issueLines(issue: z.core.$ZodIssue, document: YamlDocument, schema: z.Z
     });
   }
   const name = path.length === 0 ? '' : `${path.join('.')}: `;
-  return [`${document.place(issue.path)}: ${name}${messageOf(issue)}`];
+  return [`${document.place(issue.path)}: ${name}${messageOf(issue, document)}`];
 }
 
-function messageOf(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'invalid_type' && issue.input === undefined) return 'is missing';
-  return issue.message;
+const TYPES: Readonly<Record<string, string>> = {
+  array: 'a list',
+  object: 'a map',
+  record: 'a map',
+  string: 'a text',
+  int: 'a whole number',
+  number: 'a number',
+};
+
+function messageOf(issue: z.core.$ZodIssue, document: YamlDocument): string {
+  if (issue.code === 'invalid_key') return 'not a name of a label';
+  if (issue.code !== 'invalid_type') return issue.message;
+  const given = issue.path.reduce<unknown>(
+    (value, step) => (isRecord(value) ? value[String(step)] : undefined),
+    document.value,
+  );
+  return given === undefined ? 'is missing' : `must be ${TYPES[issue.expected] ?? issue.expected}`;
 }
 
 /** The fields that the map at a path may have. */

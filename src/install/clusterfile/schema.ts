@@ -95,6 +95,7 @@ export const clusterSchema = z.strictObject({
       .describe('applications to start instead of those that the image starts'),
     dataRoot: z
       .string()
+      .regex(/^\/[\w./-]+$/, 'not an absolute path without blanks')
       .optional()
       .describe('where Slipway keeps its things on the hosts; /var/lib/slipway when not given'),
     hosts: z.array(host).min(1, 'a cluster needs a host'),

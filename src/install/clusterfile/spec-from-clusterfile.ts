@@ -1,4 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
+import { isSlipwayError } from '../../base/errors.js';
+import { parseReference } from '../../image/reference.js';
 import {
   type ClusterSpec,
   clusterNameSchema,
@@ -81,6 +83,7 @@ export async function specFromClusterfile(
   const named = clusterNameSchema.safeParse(name);
   if (!named.success) wrong(['metadata', 'name'], named.error.issues[0]?.message ?? 'not a name');
   const image = overrides.image ?? spec.image;
+  if (spec.image !== undefined && overrides.image === undefined) checkImage(spec.image, wrong);
   if (image === undefined) wrong(['spec'], 'image is missing: name it here, or on the command line');
   const common = { ...(await ssh(['spec', 'ssh'], spec.ssh)), ...overrides.ssh };
   const clusterEnv = { ...env(['spec', 'env'], spec.env), ...overrides.env };
@@ -100,7 +103,7 @@ export async function specFromClusterfile(
             [...at, 'ips', item],
             isDeepStrictEqual(taken.roles, host.roles)
               ? `${address} is there twice`
-              : `${address} is a ${taken.roles.join(', ')} already`,
+              : `${address} is a ${isMaster(taken) ? MASTER : NODE} already`,
           );
         } else {
           hosts.push({
@@ -144,6 +147,15 @@ export async function specFromClusterfile(
     },
     sources.file,
   );
+}
+
+function checkImage(image: string, wrong: (path: Path, why: string) => void): void {
+  try {
+    parseReference(image);
+  } catch (error) {
+    if (!isSlipwayError(error)) throw error;
+    wrong(['spec', 'image'], error.message);
+  }
 }
 
 function checkRoles(roles: readonly string[], path: Path, wrong: (path: Path, why: string) => void): void {

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { open, readdir, readFile, stat } from 'node:fs/promises';
+import { lstat, open, readdir, readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { errnoOf, fileSystemError, SlipwayError } from '../../base/errors.js';
 import { makeDirectory } from '../../base/make-directory.js';
@@ -43,6 +43,8 @@ export async function openLayoutDirectory(dir: string): Promise<LayoutDirectory>
   const what = `writing the OCI layout ${root}`;
   try {
     await checkLayoutDirectory(root);
+    for (const names of [['blobs'], ['blobs', 'sha256'], ['blobs', 'sha512'], [UNFINISHED]])
+      await refuseLink(join(root, ...names));
     await makeDirectory(join(root, 'blobs', 'sha256'));
     await makeLayoutFile(root);
   } catch (error) {
@@ -113,9 +115,25 @@ export function isEmptyOrUnfinished(names: readonly string[]): boolean {
   return ours && (!names.includes(INDEX_FILE) || names.includes(UNFINISHED));
 }
 
+/** What is written and swept must not be somewhere else, wherever the layout has come from. @throws SlipwayError E_STORE */
+async function refuseLink(dir: string): Promise<void> {
+  const found = await lstat(dir).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (found === undefined || found.isDirectory()) return;
+  throw new SlipwayError('E_STORE', `${dir} is no directory: a layout keeps its blobs in itself`, {
+    hint: 'copy to another directory',
+  });
+}
+
 /** Never replaced once it is there: it is what writers lock. Those that make it at the same moment write the same bytes to the same place. */
 async function makeLayoutFile(root: string): Promise<void> {
-  const handle = await open(join(root, LAYOUT_FILE), constants.O_RDWR | constants.O_CREAT, 0o644);
+  const handle = await open(
+    join(root, LAYOUT_FILE),
+    constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW,
+    0o644,
+  );
   try {
     if ((await handle.stat()).size > 0) return;
     const bytes = encodeJson({ imageLayoutVersion: '1.0.0' });

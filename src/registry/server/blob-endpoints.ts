@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { errnoOf } from '../../base/errors.js';
 import type { Digest } from '../../image/digest.js';
 import { etagOf, isKnown, rangeHeader } from './conditions.js';
-import { nameThatNeeds } from './documents.js';
+import { isHidden, nameThatNeeds } from './documents.js';
 import { type Exchange, isHead, sendEmpty, writing, wrongMethod } from './exchange.js';
 import { HttpError, writeHead } from './http-error.js';
 import { type ByteRange, parseContentRange, parseRange } from './range.js';
@@ -66,8 +66,8 @@ async function opened(content: Readable): Promise<Readable> {
 }
 
 /** @throws HttpError 404 */
-async function visibleSize({ state }: Exchange, repository: string, digest: Digest): Promise<number> {
-  const size = state.removed.has(repository, digest) ? undefined : await state.store.blobSize(digest);
+async function visibleSize(exchange: Exchange, repository: string, digest: Digest): Promise<number> {
+  const size = (await isHidden(exchange, repository, digest)) ? undefined : await exchange.state.store.blobSize(digest);
   if (size === undefined) throw new HttpError(404, 'BLOB_UNKNOWN', `blob ${digest} is not here`);
   return size;
 }
@@ -75,9 +75,14 @@ async function visibleSize({ state }: Exchange, repository: string, digest: Dige
 /** The repository does not show it any more; the space is freed by the next collection that finds it unused. */
 async function deleteBlob(exchange: Exchange, repository: string, digest: Digest): Promise<void> {
   await visibleSize(exchange, repository, digest);
+  // Hidden first: a manifest that comes at the same moment either does not find it, or is found here.
+  const { removed } = exchange.state;
+  removed.add(repository, digest);
   const name = await nameThatNeeds(exchange, repository, digest);
-  if (name !== undefined) throw new HttpError(405, 'UNSUPPORTED', `${name} needs this blob: delete that first`);
-  exchange.state.removed.add(repository, digest);
+  if (name !== undefined) {
+    removed.restore(repository, digest);
+    throw new HttpError(405, 'UNSUPPORTED', `${name} needs this blob: delete that first`);
+  }
   sendEmpty(exchange, 202);
 }
 

@@ -47,6 +47,14 @@ export async function nameThatNeeds(
   return undefined;
 }
 
+/** What has been deleted from a repository, and no name of it needs: another command may have brought back an image that does. */
+export async function isHidden(exchange: Exchange, repository: string, digest: Digest): Promise<boolean> {
+  if (!exchange.state.removed.has(repository, digest)) return false;
+  for await (const { descriptor, document } of repositoryDocuments(exchange, repository))
+    if (descriptor.digest === digest || successors(document).some((next) => next.digest === digest)) return false;
+  return true;
+}
+
 async function readIfGood({ state }: Exchange, descriptor: Descriptor): Promise<ImageDocument | undefined> {
   if (!isManifestType(descriptor.mediaType) && !isIndexType(descriptor.mediaType)) return undefined;
   try {

@@ -7,7 +7,7 @@ import { type Descriptor, type ImageDocument, MANIFEST_LIMIT, parseImageDocument
 import { readBounded } from '../bounded.js';
 import { describeArtifact, subjectOf } from '../referrers.js';
 import { etagOf, isKnown } from './conditions.js';
-import { nameThatNeeds, repositoryDocuments } from './documents.js';
+import { isHidden, nameThatNeeds, repositoryDocuments } from './documents.js';
 import { type Exchange, sendBytes, sendEmpty, writing, wrongMethod } from './exchange.js';
 import { HttpError } from './http-error.js';
 import { repositoryImages, storeName } from './names.js';
@@ -50,11 +50,12 @@ function unknownManifest(repository: string, reference: string): HttpError {
  * who has resolved a tag gets what it stood for, also when it is pushed anew in between.
  */
 async function manifestByDigest(
-  { state: { store, removed } }: Exchange,
+  exchange: Exchange,
   repository: string,
   digest: Digest,
 ): Promise<Descriptor | undefined> {
-  if (removed.has(repository, digest)) return undefined;
+  const { store } = exchange.state;
+  if (await isHidden(exchange, repository, digest)) return undefined;
   const size = await store.blobSize(digest);
   if (size === undefined || size > MANIFEST_LIMIT) return undefined;
   try {
@@ -88,7 +89,8 @@ async function writeManifest(exchange: Exchange, repository: string, reference: 
   await writer.write(bytes);
   const { size } = await writer.commit({ digest });
   await state.store.tag(storeName(repository, reference), { mediaType: document.mediaType, digest, size });
-  state.removed.restore(repository, digest);
+  for (const needed of [digest, ...successors(document).map((next) => next.digest)])
+    state.removed.restore(repository, needed);
   await dropLooseNames(exchange, repository, reference, digest, document);
   state.lease.reached([digest, ...successors(document).map((next) => next.digest)]);
   const subject = subjectOf(document);
@@ -105,14 +107,11 @@ function hashLike(digest: Digest, bytes: Uint8Array): Digest {
 }
 
 /** A manifest becomes visible when all that it names is here. A `subject` may come later; distribution-spec allows that. */
-async function requireContent(
-  { state: { store, removed } }: Exchange,
-  repository: string,
-  document: ImageDocument,
-): Promise<void> {
+async function requireContent(exchange: Exchange, repository: string, document: ImageDocument): Promise<void> {
+  const { store } = exchange.state;
   for (const { digest, mediaType, size } of successors(document)) {
     if (isNondistributable(mediaType)) continue;
-    const have = removed.has(repository, digest) ? undefined : await store.blobSize(digest);
+    const have = (await isHidden(exchange, repository, digest)) ? undefined : await store.blobSize(digest);
     if (have === undefined) throw new HttpError(404, 'MANIFEST_BLOB_UNKNOWN', `${digest} has not been pushed`);
     if (have !== size)
       throw new HttpError(400, 'SIZE_INVALID', `${digest} has ${have} bytes, the manifest says ${size}`);

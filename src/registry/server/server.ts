@@ -1,4 +1,9 @@
-import http, { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import http, {
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { errnoOf, isSlipwayError, messageOf, SlipwayError } from '../../base/errors.js';
@@ -152,6 +157,7 @@ async function answer(
   response.setHeader('x-content-type-options', 'nosniff');
   response.once('finish', () => reporter.debug(`${request.method} ${request.url} ${response.statusCode}`));
   try {
+    refuseBrowsers(request.headers, address, access !== undefined);
     await access?.check(request.headers.authorization);
     if (!URL.canParse(request.url ?? '', 'http://registry'))
       throw new HttpError(400, 'NAME_INVALID', 'the path cannot be read');
@@ -173,6 +179,17 @@ async function answer(
       known ?? new HttpError(500, 'UNKNOWN', 'internal error; the log of the registry says more'),
     );
   }
+}
+
+/**
+ * A page that a browser on this machine shows must not change anything in a registry: neither from its own place, nor by a name that its author
+ * lets stand for a loopback address. No client of registries sends an Origin.
+ */
+function refuseBrowsers({ host = '', origin }: IncomingHttpHeaders, address: string, guarded: boolean): void {
+  if (origin === undefined) return;
+  const from = URL.canParse(origin) ? new URL(origin).host : '';
+  if (from === host && (guarded || !isLoopback(address) || isLoopback(from))) return;
+  throw new HttpError(403, 'DENIED', `requests of ${origin} are not answered`);
 }
 
 async function dispatch(exchange: Exchange): Promise<void> {

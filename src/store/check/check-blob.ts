@@ -28,6 +28,8 @@ export interface DerivedPlaces {
   /** `tocs/` and `data/overlay2/` of the store. */
   readonly tocs: string;
   readonly layers: string;
+  /** What the names of unpacked layers end in; those of other users and namespaces can only be compared there. */
+  readonly suffix: string;
   /** Hash the files of unpacked layers too. */
   readonly content: boolean;
 }
@@ -97,11 +99,11 @@ function keepOpen(stream: AsyncGenerator<Buffer>): AsyncIterable<Buffer> {
 /** @param proven the table of contents as the blob itself says it. */
 async function checkDerived(
   diffId: Digest,
-  { tocs, layers, content }: DerivedPlaces,
+  { tocs, layers, suffix, content }: DerivedPlaces,
   proven: LayerToc | undefined,
 ): Promise<LayerVerdict> {
   const { verdict, kept } = await checkToc(join(tocs, `${hexOf(diffId)}.json.gz`), diffId, proven);
-  const home = join(layers, hexOf(diffId));
+  const home = join(layers, `${hexOf(diffId)}${suffix}`);
   if (!(await stat(home).catch(() => undefined))) return { diffId, toc: verdict, unpacked: 'absent' };
   const toc = proven ?? kept;
   if (toc === undefined) return { diffId, toc: verdict, unpacked: { problem: 'has no table of contents' } };

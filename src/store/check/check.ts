@@ -5,6 +5,7 @@ import { type Reporter, silentReporter } from '../../base/reporter.js';
 import { type Digest, hexOf, isDigest, sha256Digest } from '../../image/digest.js';
 import { compressionOf, isNondistributable } from '../../image/media-types.js';
 import { type CacheItem, cacheItems } from '../cache-items.js';
+import { layerDirectory, layerSuffix } from '../layer-store.js';
 import type { MountKind } from '../mount-records.js';
 import { imageMounts } from '../mounts.js';
 import type { Store } from '../store.js';
@@ -69,7 +70,12 @@ async function checkAll(
   ];
   const reach = await reachAll(store, roots, cache);
   const stored = await listBlobs(store);
-  const places = { tocs: join(store.root, 'tocs'), layers: join(store.root, 'data', 'overlay2'), content };
+  const places = {
+    tocs: join(store.root, 'tocs'),
+    layers: join(store.root, 'data', 'overlay2'),
+    suffix: layerSuffix(),
+    content,
+  };
   const todo = stored.blobs.filter(({ digest }) => !known.has(digest));
   const tasks = todo.map(({ digest }): CheckTask => {
     const named = reach.blobs.get(digest);
@@ -85,8 +91,9 @@ async function checkAll(
   });
   const layers = new Map<Digest, LayerVerdict>();
   for (const { layer } of verdicts.values()) if (layer?.diffId !== undefined) layers.set(layer.diffId, layer);
-  const tocs = await listHexes(places.tocs, '.json.gz');
-  const unpacked = await listHexes(places.layers, '');
+  const tocs = hexes(await namesIn(places.tocs), '.json.gz');
+  const allUnpacked = await directoriesIn(places.layers);
+  const unpacked = hexes(allUnpacked, places.suffix);
   const alone = [...new Set([...tocs, ...unpacked])].filter((diffId) => !layers.has(diffId));
   await runTasks(
     alone.map((diffId): CheckTask => ({ kind: 'derived', diffId, ...places })),
@@ -136,6 +143,7 @@ async function checkAll(
         blobs: unreferenced.length,
         bytes: unreferenced.reduce((sum, { size }) => sum + size, 0),
       },
+      unpackedElsewhere: allUnpacked.length - unpacked.length,
       leftovers: await store.temp.leftovers(),
       strangers: stored.strangers,
     },
@@ -279,8 +287,7 @@ function derivedDamage(
       found.push({ kind, id: diffId, path, mountedAt, damage: { kind, id: diffId, problem, images, next } });
     };
     if (typeof toc === 'object') add('toc', join(store.root, 'tocs', `${hexOf(diffId)}.json.gz`), toc.problem);
-    if (typeof unpacked === 'object')
-      add('unpacked-layer', join(store.root, 'data', 'overlay2', hexOf(diffId)), unpacked.problem);
+    if (typeof unpacked === 'object') add('unpacked-layer', layerDirectory(store, diffId), unpacked.problem);
     return found;
   });
 }
@@ -341,14 +348,18 @@ async function listBlobs(store: Store): Promise<StoredBlobs> {
   return { blobs, sizes, strangers };
 }
 
-/** The diffIDs that files or directories are named for; lock files are passed over. */
-async function listHexes(dir: string, suffix: string): Promise<Digest[]> {
-  const found: Digest[] = [];
-  for (const name of await namesIn(dir)) {
+/** The diffIDs in names that end so. */
+function hexes(names: readonly string[], suffix: string): Digest[] {
+  return names.flatMap((name) => {
     const hex = name.endsWith(suffix) ? name.slice(0, name.length - suffix.length) : '';
-    if (/^[a-f0-9]{64}$/.test(hex) && (suffix !== '' || (await isDirectory(join(dir, name)))))
-      found.push(sha256Digest(hex));
-  }
+    return /^[a-f0-9]{64}$/.test(hex) ? [sha256Digest(hex)] : [];
+  });
+}
+
+/** Unpacked layers have locks beside them. */
+async function directoriesIn(dir: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of await namesIn(dir)) if (await isDirectory(join(dir, name))) found.push(name);
   return found;
 }
 

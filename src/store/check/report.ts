@@ -40,6 +40,8 @@ export interface CheckReport {
   readonly mended: readonly Mended[];
   /** Blobs that nothing reaches: not damage, `slipway prune` frees them. */
   readonly unreferenced: { readonly blobs: number; readonly bytes: number };
+  /** Unpacked layers of other users, or of user namespaces: only there their owners can be compared. */
+  readonly unpackedElsewhere: number;
   /** What killed processes left in tmp/: not damage, the next command that writes sweeps it. */
   readonly leftovers: { readonly entries: number; readonly bytes: number };
   /** Files in blobs/ that are no blobs. They are left alone. */

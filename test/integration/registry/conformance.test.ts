@@ -468,6 +468,29 @@ describe('content management', () => {
     expect(await get(address, path)).toMatchObject({ status: 200 });
   });
 
+  test('a deletion at the moment of a push takes nothing away from what was pushed', async () => {
+    const { address } = await testServer();
+    const { bytes, layer } = await pushImage(address, 'v0');
+    await send(address, 'DELETE', `/v2/${REPOSITORY}/manifests/v0`);
+    const statuses = new Set<string>();
+    for (let round = 0; round < 60; round++) {
+      await send(address, 'POST', `/v2/${REPOSITORY}/blobs/uploads/?mount=${layer}&from=other`);
+      const deletion = async () => {
+        await new Promise((resolve) => setTimeout(resolve, round % 12));
+        return send(address, 'DELETE', `/v2/${REPOSITORY}/blobs/${layer}`);
+      };
+      const [put, deleted] = await Promise.all([putManifest(address, 'race', bytes), deletion()]);
+      statuses.add(`${put.status} ${deleted.status}`);
+      const found = await get(address, `/v2/${REPOSITORY}/blobs/${layer}`);
+      if (put.status === 201) expect(found.status, `${put.status} ${deleted.status}`).toBe(200);
+      await send(address, 'DELETE', `/v2/${REPOSITORY}/manifests/race`);
+    }
+    expect(
+      [...statuses].every((pair) => /^(?:201|404) (?:202|405)$/.test(pair)),
+      [...statuses].join(),
+    ).toBe(true);
+  });
+
   test('what an image needs cannot be deleted; what none needs can', async () => {
     const { address } = await testServer();
     const { digest, bytes, layer } = await pushImage(address, 'v1');

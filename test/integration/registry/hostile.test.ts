@@ -265,6 +265,21 @@ test('a stranger`s Host decides over nothing but which names are the server`s ow
   expect(await get(server.address, '/v2/_catalog', { host: '../../etc' })).toMatchObject({ status: 200 });
 });
 
+test.each([
+  ['http://evil.example', undefined],
+  // What a name of its own stands for, a page decides.
+  ['http://evil.example:5000', 'evil.example:5000'],
+  ['null', undefined],
+])('a page of %s, asking %s, is not answered', async (origin, host) => {
+  const server = await testServer();
+  expect(await get(server.address, '/v2/_catalog', { origin, ...(host === undefined ? {} : { host }) })).toMatchObject({
+    status: 403,
+  });
+  expect(await get(server.address, '/v2/_catalog', { origin: `http://${server.address}` })).toMatchObject({
+    status: 200,
+  });
+});
+
 async function rawConnection(address: string): Promise<Socket> {
   const [host, port] = address.split(':');
   const socket = connect(Number(port), host);

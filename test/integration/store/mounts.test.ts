@@ -335,14 +335,25 @@ describe('a mount in another mount namespace', () => {
     expect(readdirSync(join(outer.root, 'data/mounts'))).toEqual([]);
   });
 
-  it.each([[[]], [['--pid', '--fork', '--mount-proc']]])('can be taken away from outside (%j)', async (flags) => {
+  // There, umount(8) is whatever program somebody has put in its place.
+  it.each([[[]], [['--pid', '--fork', '--mount-proc']]])('is taken away only there (%j)', async (flags) => {
     const { at, end } = await inside(...flags);
     try {
-      expect(await say('umount', '--all')).toBe(`${at}\n`);
-      expect(readdirSync(join(outer.root, 'data/mounts'))).toEqual([]);
+      for (const lazy of [[], ['--lazy']]) {
+        const { code, stderr } = await run(process.execPath, [LAUNCHER, 'umount', '--all', ...lazy], {
+          env: { SLIPWAY_ROOT: outer.root },
+        });
+        expect([code, stderr]).toEqual([
+          1,
+          expect.stringMatching(/mounted at .* in the mount namespace of process \d+[\s\S]*take it away there/),
+        ]);
+      }
+      expect(JSON.parse(await say('mount', '--json'))).toMatchObject([{ directory: at, visible: 'elsewhere' }]);
     } finally {
-      expect(await end()).toBe('gone');
+      expect(await end()).toBe('yes');
     }
+    expect(JSON.parse(await say('mount', '--json'))).toEqual([]);
+    expect(readdirSync(join(outer.root, 'data/mounts'))).toEqual([]);
   });
 
   it('of processes that cannot be asked is taken for mounted, until it is said that it shall be forgotten', async () => {

@@ -87,6 +87,14 @@ describe('Link', () => {
   });
 });
 
+test('the next page is never one of another host', () => {
+  const next = nextPage(
+    '</x/..//other:5001/v2/_catalog?last=a>; rel="next"',
+    new URL('http://registry:5000/v2/_catalog'),
+  );
+  expect(next?.host).toBe('registry:5000');
+});
+
 test('warnings for people are freed of what a terminal would obey', () => {
   expect(parseWarnings(['299 - "a \\"b\\"", 299 - "c\u001b[2J"', '199 - "other"', '299 agent "not ours"'])).toEqual([
     'a "b"',

@@ -227,8 +227,9 @@ describe('a directory that is', () => {
     await must('mkfifo', [blob]);
     await fails('E_BAD_ARCHIVE');
     await rm(blob);
+    // Nothing outside of the layout is read.
     await symlink('/etc/passwd', blob);
-    await fails('E_SIZE_MISMATCH');
+    await fails('E_BAD_ARCHIVE');
     const index = await indexOf(layout);
     for (const [change, code] of [
       [{ digest: 'sha256:../../../etc/passwd' }, 'E_BAD_ARCHIVE'],
