@@ -88,10 +88,15 @@ export function define(program: Command): void {
         else if (context.quiet) context.out.line(digest);
         else
           context.out.line(
-            `Copied ${from.text} to ${to.text} (${digest}${kept ? '' : ', which a docker archive does not keep'}): ${formatBytes(copied)} copied, ${formatBytes(reused)} were there`,
+            `Copied ${shown(from)} to ${shown(to)} (${digest}${kept ? '' : ', which a docker archive does not keep'}): ${formatBytes(copied)} copied, ${formatBytes(reused)} were there`,
           );
       }),
     );
+}
+
+/** A bare name is one of the store, also when it looks like one of a registry. */
+function shown({ transport, text }: Place): string {
+  return transport === 'store' && !text.startsWith('store:') ? `store:${text}` : text;
 }
 
 /** The file of an archive. */

@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { errnoOf } from '../base/errors.js';
+import { readRegularFile } from '../base/read-regular-file.js';
 import type { RegistrySettings } from './config-text.js';
 
 /**
@@ -14,7 +14,7 @@ import type { RegistrySettings } from './config-text.js';
 export async function readRegistrySettings(file: string): Promise<RegistrySettings> {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = await readRegularFile(file);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return {};
     throw error;

@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { constants, createReadStream } from 'node:fs';
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -10,6 +10,9 @@ import type { Descriptor } from '../image/oci.js';
 import { syncDirectory } from './durable.js';
 import { FileSink } from './file-sink.js';
 import type { TempSpace } from './temp.js';
+
+/** A FIFO in the place of a blob is not waited for. */
+const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
 
 /** What a blob must turn out to be. */
 export interface Expected {
@@ -83,7 +86,7 @@ export class Blobs {
     }
     let handle: FileHandle;
     try {
-      handle = await open(this.path(digest), 'r');
+      handle = await open(this.path(digest), FLAGS);
     } catch (cause) {
       if (errnoOf(cause) !== 'ENOENT') throw cause;
       throw new SlipwayError('E_NOT_FOUND', `blob ${digest} is not in the store`, {

@@ -1,6 +1,7 @@
-import { link, readFile } from 'node:fs/promises';
+import { link } from 'node:fs/promises';
 import * as z from 'zod';
 import { errnoOf, isSlipwayError, SlipwayError } from '../base/errors.js';
+import { readRegularFile } from '../base/read-regular-file.js';
 import { zodProblems } from '../base/zod-error.js';
 import { MEDIA } from '../image/media-types.js';
 import { type Descriptor, descriptorSchema } from '../image/oci.js';
@@ -155,7 +156,7 @@ export class ImageIndex {
   }
 
   #text(): Promise<string> {
-    return readFile(this.#file, 'utf8');
+    return readRegularFile(this.#file);
   }
 }
 

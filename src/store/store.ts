@@ -1,9 +1,10 @@
 import { randomInt } from 'node:crypto';
-import { lstat, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { lstat, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
+import { readRegularFile } from '../base/read-regular-file.js';
 import type { Digest } from '../image/digest.js';
 import type { Descriptor } from '../image/oci.js';
 import { type BlobIdentity, Blobs, type BlobWriter } from './blobs.js';
@@ -158,6 +159,11 @@ export class Store {
     return this.#index.tag(name, descriptor);
   }
 
+  /** {@link tag} for many: all at once, or nothing. */
+  tagAll(images: readonly StoredImage[]): Promise<void> {
+    return this.#index.tagAll(images);
+  }
+
   /** Forgets a name; false when there was none. Blobs stay until a collection finds that nothing reaches them. */
   untag(name: string): Promise<boolean> {
     return this.#index.untag(name);
@@ -243,7 +249,7 @@ async function refuseLink(dir: string): Promise<void> {
 
 async function checkLayout(dir: string): Promise<void> {
   const file = join(dir, LAYOUT_FILE);
-  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+  const text = await readRegularFile(file).catch((error: unknown) => {
     if (errnoOf(error) !== 'ENOENT') throw error;
     return '';
   });

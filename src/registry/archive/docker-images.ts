@@ -41,9 +41,10 @@ export async function dockerImages(files: PlacedFiles): Promise<ImageSet> {
   }
   const documents = new Map<Digest, ContentDocument>();
   const paths = new Map<Digest, string>();
+  const layers = new Map<string, Promise<Descriptor>>();
   const images: FoundImage[] = [];
   for (const entry of parseManifest(bytes, label)) {
-    const document = await manifestOf(files, entry, paths);
+    const document = await manifestOf(files, entry, paths, layers);
     documents.set(document.descriptor.digest, document);
     const names = entry.RepoTags ?? [];
     if (names.length === 0) images.push({ name: undefined, names: [], descriptor: document.descriptor });
@@ -71,11 +72,12 @@ export async function dockerImages(files: PlacedFiles): Promise<ImageSet> {
   };
 }
 
-/** @param paths gets the places of config and layers. */
+/** @param paths gets the places of config and layers. @param known layers that have been looked at: images share them. */
 async function manifestOf(
   files: PlacedFiles,
   { Config, Layers }: ManifestEntry,
   paths: Map<Digest, string>,
+  known: Map<string, Promise<Descriptor>>,
 ): Promise<ContentDocument> {
   const { label } = files;
   await sizeOf(files, Config);
@@ -94,7 +96,10 @@ async function manifestOf(
   const layers: Descriptor[] = [];
   for (const [index, diffId] of rootfs.diff_ids.entries()) {
     const path = names[index] ?? '';
-    const layer = await layerOf(files, path, diffId);
+    const key = `${diffId} ${path}`;
+    const looked = known.get(key) ?? layerOf(files, path, diffId);
+    known.set(key, looked);
+    const layer = await looked;
     paths.set(layer.digest, path);
     layers.push(layer);
   }

@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { lstat, open, readdir, readFile, stat } from 'node:fs/promises';
+import { lstat, open, readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { errnoOf, fileSystemError, SlipwayError } from '../../base/errors.js';
 import { makeDirectory } from '../../base/make-directory.js';
+import { readRegularFile } from '../../base/read-regular-file.js';
 import { type Descriptor, encodeJson } from '../../image/oci.js';
 import { Blobs } from '../../store/blobs.js';
 import { ImageIndex } from '../../store/image-index.js';
@@ -98,7 +99,7 @@ export async function checkLayoutDirectory(root: string): Promise<void> {
     });
   }
   if (!names.includes(LAYOUT_FILE)) return;
-  const text = await readFile(join(root, LAYOUT_FILE), 'utf8');
+  const text = await readRegularFile(join(root, LAYOUT_FILE));
   // empty: somebody is making it, or was killed as he did
   if (text !== '' && !text.includes('"1.0.0"'))
     throw new SlipwayError('E_UNSUPPORTED', `${root} is an OCI layout of another version: ${text.slice(0, 100)}`);

@@ -52,7 +52,8 @@ export async function loadArchive(
         await copyGraph(known, target, descriptor, { reporter, signal: options.signal });
       for (const { name, descriptor } of chosen)
         await checkImage(store, name, descriptor, (image) => prover.prove(image));
-      for (const { name, descriptor } of chosen) await store.tag(name, descriptor);
+      // All at once: killed, it has loaded everything or nothing.
+      await store.tagAll(chosen);
       return chosen;
     } finally {
       await prover.close();

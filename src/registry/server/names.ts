@@ -1,5 +1,5 @@
 import type { Digest } from '../../image/digest.js';
-import { parseReference } from '../../image/reference.js';
+import { parseReference, type Reference } from '../../image/reference.js';
 import type { StoredImage } from '../../store/image-index.js';
 import type { Store } from '../../store/store.js';
 import type { Exchange } from './exchange.js';
@@ -20,7 +20,9 @@ export interface ServedImage extends StoredImage {
 export async function servedImages(store: Store, hosts: readonly string[]): Promise<readonly ServedImage[]> {
   const served = new Map<string, ServedImage>();
   for (const image of await store.images()) {
-    const { host, path, tag } = parseReference(image.name);
+    const reference = readable(image.name);
+    if (reference === undefined) continue;
+    const { host, path, tag } = reference;
     const own = host !== undefined && hosts.includes(host);
     if (host !== undefined && !own && host.includes(':')) continue;
     const repository = host === undefined || own ? path : `${host}/${path}`;
@@ -28,6 +30,15 @@ export async function servedImages(store: Store, hosts: readonly string[]): Prom
     if (!own || !served.has(key)) served.set(key, { ...image, repository, tag });
   }
   return [...served.values()];
+}
+
+/** What another program has written into the index may be no name: it must not hide the rest. */
+function readable(name: string): Reference | undefined {
+  try {
+    return parseReference(name);
+  } catch {
+    return undefined;
+  }
 }
 
 /** {@link servedImages} of one repository. */

@@ -1,6 +1,16 @@
 // A store or a layout that somebody else has made, on a disk or in an archive: what is in it must not lead to anything outside.
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { mustSlipway, slipway } from '../../support/slipway.js';
@@ -128,3 +138,17 @@ describe('a layout of a stranger', () => {
     await mustSlipway(['load', '-i', layout], { root });
   }, 60_000);
 });
+
+it.each(['index.json', 'oci-layout', 'users.lock', 'index.lock', 'config.yaml'])(
+  'a FIFO in the place of %s keeps no command waiting',
+  async (name) => {
+    const { root } = await scene();
+    rmSync(join(root, name), { force: true });
+    execFileSync('mkfifo', [join(root, name)]);
+    for (const args of [['images'], ['du'], ['tag', 'a:v1', 'b:v1'], ['pull', 'localhost:1/x']]) {
+      const { code } = await slipway(args, { root });
+      expect(code).not.toBeNull();
+    }
+  },
+  30_000,
+);
