@@ -23,7 +23,7 @@ export function define(program: Command): void {
     .addHelpText(
       'after',
       examples(
-        ['slipway umount k8s:v1', 'wherever it is mounted'],
+        ['slipway umount k8s:v1', 'all places where this user has mounted it'],
         ['slipway umount /mnt', 'what is mounted there'],
         ['slipway umount --all', 'all of them'],
       ),

@@ -1,10 +1,11 @@
 import { randomInt } from 'node:crypto';
-import { lstat, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
 import { readRegularFile } from '../base/read-regular-file.js';
+import { refuseLink } from '../base/refuse-link.js';
 import type { Digest } from '../image/digest.js';
 import type { Descriptor } from '../image/oci.js';
 import { type BlobIdentity, Blobs, type BlobWriter } from './blobs.js';
@@ -33,6 +34,12 @@ const OWN_DIRECTORIES = [
   ['cache', 'diff-ids'],
   ['cache', 'sources'],
 ];
+
+/** A store may come from a stranger, on a disk. */
+const NO_LINKS = [
+  'a store has its directories in itself',
+  'a store on another disk is named as a whole, with --root DIR or SLIPWAY_ROOT; only that may be a link',
+] as const;
 
 /**
  * The local content store: an OCI image layout (so `skopeo inspect oci:ROOT:NAME` works) with tables of contents, unpacked
@@ -70,7 +77,7 @@ export class Store {
       // Images that were pulled with somebody's credentials are for that somebody.
       await makeDirectory(dirname(dir));
       await makeDirectory(dir, 0o700);
-      for (const names of OWN_DIRECTORIES) await refuseLink(join(dir, ...names));
+      for (const names of OWN_DIRECTORIES) await refuseLink(join(dir, ...names), ...NO_LINKS);
       await makeDirectory(join(dir, 'blobs', 'sha256'));
       // Unpacked images hold setuid programs and device nodes of strangers: nobody else on this machine may reach them.
       for (const name of ['data', 'tmp']) await makeDirectory(join(dir, name), 0o700);
@@ -97,7 +104,7 @@ export class Store {
   async directory(...names: string[]): Promise<string> {
     const dir = join(this.root, ...names);
     await makeDirectory(dir);
-    await refuseLink(dir);
+    await refuseLink(dir, ...NO_LINKS);
     return dir;
   }
 
@@ -230,21 +237,6 @@ export class Store {
   get #usersLock(): string {
     return join(this.root, 'users.lock');
   }
-}
-
-/**
- * A store may come from a stranger, on a disk: what is swept and collected in it must not be somewhere else.
- * @throws SlipwayError E_STORE
- */
-async function refuseLink(dir: string): Promise<void> {
-  const found = await lstat(dir).catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (found === undefined || found.isDirectory()) return;
-  throw new SlipwayError('E_STORE', `${dir} is not a directory of the store's own`, {
-    hint: 'a store on another disk is named as a whole, with --root DIR or SLIPWAY_ROOT; only that may be a link',
-  });
 }
 
 async function checkLayout(dir: string): Promise<void> {

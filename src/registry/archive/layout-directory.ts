@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
-import { lstat, open, readdir, stat } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { errnoOf, fileSystemError, SlipwayError } from '../../base/errors.js';
 import { makeDirectory } from '../../base/make-directory.js';
 import { readRegularFile } from '../../base/read-regular-file.js';
+import { refuseLink } from '../../base/refuse-link.js';
 import { type Descriptor, encodeJson } from '../../image/oci.js';
 import { Blobs } from '../../store/blobs.js';
 import { ImageIndex } from '../../store/image-index.js';
@@ -45,7 +46,7 @@ export async function openLayoutDirectory(dir: string): Promise<LayoutDirectory>
   try {
     await checkLayoutDirectory(root);
     for (const names of [['blobs'], ['blobs', 'sha256'], ['blobs', 'sha512'], [UNFINISHED]])
-      await refuseLink(join(root, ...names));
+      await refuseLink(join(root, ...names), 'a layout keeps its blobs in itself', 'copy to another directory');
     await makeDirectory(join(root, 'blobs', 'sha256'));
     await makeLayoutFile(root);
   } catch (error) {
@@ -114,18 +115,6 @@ export function isEmptyOrUnfinished(names: readonly string[]): boolean {
     (name) => name === INDEX_FILE || name === 'blobs' || name === UNFINISHED || name.startsWith(LAYOUT_FILE),
   );
   return ours && (!names.includes(INDEX_FILE) || names.includes(UNFINISHED));
-}
-
-/** What is written and swept must not be somewhere else, wherever the layout has come from. @throws SlipwayError E_STORE */
-async function refuseLink(dir: string): Promise<void> {
-  const found = await lstat(dir).catch((error: unknown) => {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (found === undefined || found.isDirectory()) return;
-  throw new SlipwayError('E_STORE', `${dir} is no directory: a layout keeps its blobs in itself`, {
-    hint: 'copy to another directory',
-  });
 }
 
 /** Never replaced once it is there: it is what writers lock. Those that make it at the same moment write the same bytes to the same place. */
