@@ -6,7 +6,6 @@ import { randomBytes } from 'node:crypto';
 import {
   copyFileSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -21,7 +20,9 @@ import { fileURLToPath } from 'node:url';
 import { pair } from './pairs.mjs';
 
 const project = fileURLToPath(new URL('..', import.meta.url));
-const home = mkdtempSync(join(tmpdir(), 'slipway-bench-'));
+// Lower case: buildah makes the name of an image of the path of a layout.
+const home = join(tmpdir(), `slipway-bench-${randomBytes(6).toString('hex')}`);
+mkdirSync(home);
 const inStore = (name, command) => `SLIPWAY_ROOT=${home}/${name} ${project}bin/slipway ${command} 2>&1 >/dev/null`;
 const buildah = (command) => `buildah --root ${home}/buildah --runroot ${home}/buildah-run ${command} >/dev/null 2>&1`;
 const only = process.argv.slice(2);
@@ -34,7 +35,13 @@ try {
   const row = (name, budget, setup) => {
     if (only.length > 0 && !only.some((word) => name.includes(word))) return;
     process.stderr.write(`${name} …\n`);
-    rows.push({ name, budget, ...pair(setup()) });
+    try {
+      rows.push({ name, budget, ...pair(setup()) });
+    } catch (error) {
+      // The others are measured all the same.
+      process.stderr.write(`${name} was not measured: ${error.message}\n`);
+      process.exitCode = 1;
+    }
   };
   row('build + push, COPY of 200 MB / buildah bud + push', 0.5, () => buildAndPush('gzip'));
   row('the same with --compression zstd / buildah (gzip)', undefined, () => buildAndPush('zstd'));
@@ -250,7 +257,7 @@ function umociUnpack(layout, place) {
 
 function buildahMount(layout, place) {
   const storage = `--root ${place}/root --runroot ${place}/run`;
-  return `container=$(buildah ${storage} from oci:${layout} 2>/dev/null) && buildah ${storage} mount $container >/dev/null`;
+  return `container=$(buildah ${storage} from -q oci:${layout}) && buildah ${storage} mount $container >/dev/null`;
 }
 
 /** An image of that many bytes of files, in the registry and in the store `published`. */
