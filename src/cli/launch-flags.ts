@@ -4,8 +4,9 @@ import { isDigest } from '../image/digest.js';
 import { type Platform, parsePlatform } from '../image/platform.js';
 import { parseReference } from '../image/reference.js';
 import type { ClusterSpec } from '../install/cluster-spec.js';
-import { type InstallDeps, planCluster, type RunClusterOptions } from '../install/run-cluster.js';
+import { planCluster, type RunClusterOptions } from '../install/run-cluster.js';
 import { envFromFlags, specFromFlags } from '../install/spec-from-flags.js';
+import type { InstallDeps } from '../install/survey.js';
 import { findImage } from '../store/local-image.js';
 import { addGlobalFlags, repeatable } from './action.js';
 import type { CliContext } from './context.js';
@@ -66,23 +67,30 @@ export async function launchRequest(
   image: string | undefined,
 ): Promise<LaunchRequest> {
   const spec = flags.file === undefined ? await fromFlags(flags, image) : await fromFile(flags.file, flags, image);
-  const readyTimeout = number('--ready-timeout', flags.readyTimeout);
-  const concurrency = number('--concurrency', flags.concurrency);
-  const concurrentUploads = number('--concurrent-uploads', flags.concurrentUploads);
-  const options = {
-    ...(concurrency === undefined ? {} : { concurrency }),
-    ...(concurrentUploads === undefined ? {} : { concurrentUploads }),
-    ...(readyTimeout === undefined ? {} : { readyTimeoutMs: readyTimeout * 1000 }),
-    ...(flags.platform === undefined ? {} : { platform: parsePlatform(flags.platform) }),
-    fromScratch: flags.fromScratch === true,
-    again: 'the same command',
-  };
+  const options = runOptions(flags);
   await pullIfMissing(context, spec.image, options.platform);
   const { reporter, signal } = context;
   return {
     spec,
     options,
     deps: { store: await context.store(), reporter, signal, connect: hostConnector(context, flags) },
+  };
+}
+
+/** How a cluster is worked on. @throws SlipwayError E_USAGE */
+export function runOptions(
+  flags: Pick<LaunchFlags, 'readyTimeout' | 'concurrency' | 'concurrentUploads' | 'platform' | 'fromScratch'>,
+): RunClusterOptions {
+  const readyTimeout = number('--ready-timeout', flags.readyTimeout);
+  const concurrency = number('--concurrency', flags.concurrency);
+  const concurrentUploads = number('--concurrent-uploads', flags.concurrentUploads);
+  return {
+    ...(concurrency === undefined ? {} : { concurrency }),
+    ...(concurrentUploads === undefined ? {} : { concurrentUploads }),
+    ...(readyTimeout === undefined ? {} : { readyTimeoutMs: readyTimeout * 1000 }),
+    ...(flags.platform === undefined ? {} : { platform: parsePlatform(flags.platform) }),
+    fromScratch: flags.fromScratch === true,
+    again: 'the same command',
   };
 }
 

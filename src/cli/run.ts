@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
-import { leftOutError, runCluster } from '../install/run-cluster.js';
+import { runCluster } from '../install/run-cluster.js';
 import { action, examples } from './action.js';
 import { addLaunchFlags, type LaunchFlags, launchRequest, printPlan } from './launch-flags.js';
+import { printResult } from './run-result.js';
 
 interface Flags extends LaunchFlags {
   readonly dryRun?: boolean;
@@ -29,42 +30,11 @@ export function define(program: Command): void {
     )
     .action(
       action<[string | undefined], Flags>(async (context, flags, image) => {
-        const { out } = context;
         const request = await launchRequest(context, flags, image);
         if (flags.dryRun) return printPlan(context, request);
         const { spec, options, deps } = request;
         const result = await runCluster(spec, options, deps);
-        const { cluster, version, kubeconfig, nodes, ran, skipped } = result;
-        if (context.json)
-          out.json({
-            cluster,
-            version,
-            kubeconfig,
-            nodes,
-            ran,
-            skipped,
-            failures: result.failures.map(({ code, message }) => ({ code, message })),
-          });
-        else if (context.quiet) out.line(kubeconfig);
-        else {
-          out.table([
-            ['NODE', 'ADDRESS', 'ROLE', 'VERSION', 'STATUS'],
-            ...nodes.map((node) => [
-              node.name,
-              node.addresses[0] ?? '',
-              node.controlPlane ? 'control-plane' : 'worker',
-              node.version,
-              node.ready ? 'Ready' : 'NotReady',
-            ]),
-          ]);
-          out.line();
-          out.line(
-            `Cluster ${cluster} is up (Kubernetes ${version}): ${ran} steps done, ${skipped} were done already.`,
-          );
-          out.line(`  export KUBECONFIG=${kubeconfig}`);
-        }
-        const leftOut = leftOutError(result, spec.hosts.length);
-        if (leftOut !== undefined) throw leftOut;
+        printResult(context, result, spec.hosts.length);
       }),
     );
 }

@@ -50,9 +50,9 @@ const registrySchema = z.strictObject({
 });
 export type RegistrySpec = z.infer<typeof registrySchema>;
 
-const hostAliasSchema = z.strictObject({ address, names: z.array(z.string().min(1)).min(1) });
+export const hostAliasSchema = z.strictObject({ address, names: z.array(z.string().min(1)).min(1) });
 
-const configSchema = z.strictObject({
+export const configSchema = z.strictObject({
   path: z.string().min(1),
   data: z.string(),
   strategy: z.enum(['overwrite', 'merge']),

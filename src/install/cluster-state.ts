@@ -2,10 +2,10 @@ import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
-import { redact } from '../base/redact.js';
 import { zodProblems } from '../base/zod-error.js';
 import { replaceFile } from '../store/durable.js';
 import type { StatePaths } from './cluster-paths.js';
+import { configSchema, hostAliasSchema } from './cluster-spec.js';
 
 const hostStateSchema = z.object({
   address: z.string(),
@@ -15,6 +15,10 @@ const hostStateSchema = z.object({
   /** How it was reached; a password is never kept. */
   ssh: z.object({ user: z.string(), port: z.number(), privateKey: z.string().optional() }),
   env: z.record(z.string(), z.string()),
+  labels: z.record(z.string(), z.string()).optional(),
+  taints: z.array(z.string()).optional(),
+  /** It is out of the cluster, or was never in it, and not clean yet: something of the cluster may be on it. */
+  leaving: z.boolean().optional(),
   /** Its number among the hosts, never given to another one: chooses its pod addresses where that is by hand. */
   index: z.number().int().nonnegative(),
 });
@@ -30,10 +34,25 @@ const stateSchema = z.object({
   runtime: z.string(),
   version: z.string(),
   dataRoot: z.string(),
-  registry: z.object({ domain: z.string(), port: z.number(), username: z.string().optional() }),
-  /** Without values that look like secrets; `envNotKept` names those. */
+  registry: z.object({
+    domain: z.string(),
+    port: z.number(),
+    username: z.string().optional(),
+    names: z.array(z.string()).optional(),
+    /** The host that serves it; undefined when the image brings no registry. */
+    address: z.string().optional(),
+  }),
+  /** Without values that look like secrets; `envNotKept` names those, of hosts too. */
   env: z.record(z.string(), z.string()),
   envNotKept: z.array(z.string()),
+  /** What else of the specification had secrets in it and is not here, for people: `Config etc/app.conf`. */
+  notKept: z.array(z.string()).default([]),
+  containerRuntime: z.string().optional(),
+  hostAliases: z.array(hostAliasSchema).default([]),
+  configs: z.array(configSchema).default([]),
+  configDocuments: z.array(z.record(z.string(), z.unknown())).default([]),
+  /** These and those of the image: what the cluster was configured with. */
+  documents: z.array(z.record(z.string(), z.unknown())).default([]),
   cmds: z.array(z.string()).optional(),
   apps: z.array(z.string()).optional(),
   certSANs: z.array(z.string()),
@@ -81,24 +100,4 @@ export async function writeClusterState(paths: StatePaths, state: ClusterState):
   } catch (error) {
     throw fileSystemError(error, `writing ${paths.state}`);
   }
-}
-
-const SECRET_NAME = /pass|secret|token|credential|private|(?:^|_)key$|api_?key/i;
-const CAMEL_KEY = /[a-z]Key$/;
-
-/**
- * Takes what looks like a secret out of an environment, by its name or because it is a known one: for whatever is kept, and for digests
- * that are kept, from which a short secret could be guessed.
- */
-export function keepableEnv(env: Readonly<Record<string, string>>): {
-  readonly env: Record<string, string>;
-  readonly envNotKept: string[];
-} {
-  const entries = Object.entries(env);
-  const secret = ([name, value]: [string, string]): boolean =>
-    SECRET_NAME.test(name) || CAMEL_KEY.test(name) || redact(value) !== value;
-  return {
-    env: Object.fromEntries(entries.filter((entry) => !secret(entry))),
-    envNotKept: entries.filter(secret).map(([name]) => name),
-  };
 }

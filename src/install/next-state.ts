@@ -1,50 +1,59 @@
 import { randomUUID } from 'node:crypto';
 import { SlipwayError } from '../base/errors.js';
 import { type ClusterSpec, type HostSpec, isMaster, mastersOf } from './cluster-spec.js';
-import { type ClusterState, type HostState, keepableEnv } from './cluster-state.js';
+import type { ClusterState, HostState } from './cluster-state.js';
 import type { InstallImage } from './install-image.js';
+import { keepableDocuments, keepableEnv, keptSettings } from './kept-spec.js';
 import type { HostFinding } from './preflight.js';
+import type { Prepared } from './prepare.js';
+
+/** What a command may do to a cluster that is up, besides adding to it. */
+export interface Allowed {
+  /** Take hosts out of it. */
+  readonly removal: boolean;
+}
+
+/** What is wanted of a cluster. */
+export type Wanted = Pick<Prepared, 'spec' | 'documents' | 'servesImages'> & {
+  readonly image: Pick<InstallImage, 'name' | 'digest' | 'version'>;
+  readonly driver: Pick<Prepared['driver'], 'name'>;
+};
 
 /**
- * The state that a run works towards, from the one before (if there is one). Hosts keep their numbers; hosts of an earlier attempt that
- * are no longer wanted stay in it, so that `reset` cleans them.
- * @throws SlipwayError E_CLUSTER_STATE when the specification needs more than `run` does: another image, or hosts fewer, of a cluster
+ * The state that a run works towards, from the one before (if there is one). Hosts keep their numbers; those that are no longer wanted
+ * stay in it, as leaving, until they are clean.
+ * @throws SlipwayError E_CLUSTER_STATE when the specification needs more than is allowed: another image, or hosts fewer, of a cluster
  * that is up.
  */
 export function nextState(
   before: ClusterState | undefined,
-  spec: ClusterSpec,
-  image: InstallImage,
-  runtime: string,
+  { spec, image, driver, documents, servesImages }: Wanted,
+  allowed: Allowed = { removal: false },
 ): ClusterState {
-  if (before !== undefined) assertCompatible(before, spec, image);
+  if (before !== undefined) assertCompatible(before, spec, image, allowed);
+  const settings = keptSettings(spec);
+  const registry = servesImages ? mastersOf(spec)[0]?.address : undefined;
   const now = new Date().toISOString();
   let free = Math.max(-1, ...(before?.hosts ?? []).map(({ index }) => index)) + 1;
   const wanted = spec.hosts.map((host) => {
     const known = before?.hosts.find(({ address }) => address === host.address);
     return hostState(host, known, known?.index ?? free++);
   });
-  const left = (before?.hosts ?? []).filter(({ address }) => !spec.hosts.some((host) => host.address === address));
-  const { username } = spec.registry;
+  const leaving = (before?.hosts ?? [])
+    .filter(({ address }) => !spec.hosts.some((host) => host.address === address))
+    .map((host) => ({ ...host, leaving: true }));
   return {
     schema: 1,
     id: before?.id ?? randomUUID(),
     name: spec.name,
     phase: before?.phase === 'running' ? 'running' : 'installing',
     image: { name: image.name, digest: image.digest },
-    runtime,
+    runtime: driver.name,
     version: image.version,
-    dataRoot: spec.dataRoot,
-    registry: {
-      domain: spec.registry.domain,
-      port: spec.registry.port,
-      ...(username === undefined ? {} : { username }),
-    },
-    ...keepableEnv(spec.env),
-    ...(spec.cmds === undefined ? {} : { cmds: spec.cmds }),
-    ...(spec.apps === undefined ? {} : { apps: spec.apps }),
-    certSANs: spec.certSANs,
-    hosts: [...wanted, ...left],
+    ...settings,
+    registry: { ...settings.registry, ...(registry === undefined ? {} : { address: registry }) },
+    documents: keepableDocuments(documents),
+    hosts: [...wanted, ...leaving],
     created: before?.created ?? now,
     updated: now,
   };
@@ -63,7 +72,7 @@ export function withFacts(state: ClusterState, findings: readonly HostFinding[])
   };
 }
 
-function assertCompatible(before: ClusterState, spec: ClusterSpec, image: InstallImage): void {
+function assertCompatible(before: ClusterState, spec: ClusterSpec, image: Wanted['image'], allowed: Allowed): void {
   const fail = (why: string, hint: string): never => {
     throw new SlipwayError('E_CLUSTER_STATE', `cluster ${before.name} ${why}`, { hint });
   };
@@ -71,12 +80,14 @@ function assertCompatible(before: ClusterState, spec: ClusterSpec, image: Instal
   if (before.phase === 'resetting') {
     fail('is half taken away', `finish that first: slipway reset --cluster ${before.name}`);
   }
-  const firstBefore = before.hosts.find(isMaster)?.address;
+  const present = before.hosts.filter(({ leaving }) => leaving !== true);
+  const gone = present.filter(({ address }) => !spec.hosts.some((host) => host.address === address));
+  const firstBefore = present.find((host) => isMaster(host) && !(allowed.removal && gone.includes(host)))?.address;
   const first = mastersOf(spec)[0]?.address;
-  if (firstBefore !== first)
+  if (firstBefore !== undefined && firstBefore !== first)
     fail(`begins on ${firstBefore}, not on ${first}`, `name the masters in the same order; or ${reset}`);
   for (const host of spec.hosts) {
-    const known = before.hosts.find(({ address }) => address === host.address);
+    const known = present.find(({ address }) => address === host.address);
     if (known !== undefined && isMaster(known) !== isMaster(host)) {
       fail(
         `has ${host.address} as a ${isMaster(known) ? 'master' : 'node'}, not as a ${isMaster(host) ? 'master' : 'node'}`,
@@ -88,10 +99,12 @@ function assertCompatible(before: ClusterState, spec: ClusterSpec, image: Instal
   if (before.image.digest !== image.digest) {
     fail(`runs ${before.image.name} (${before.image.digest}), which is another image`, reset);
   }
-  const missing = before.hosts.filter(({ address }) => !spec.hosts.some((host) => host.address === address));
-  if (missing.length > 0) {
-    const list = missing.map(({ address }) => address).join(', ');
-    fail(`has more hosts: ${list}`, `give them too: "run" takes no host out of a cluster; or ${reset}`);
+  if (gone.length > 0 && !allowed.removal) {
+    const list = gone.map(({ address }) => address).join(', ');
+    fail(
+      `has more hosts: ${list}`,
+      `give them too, for "run" takes no host out of a cluster ("slipway delete" and "slipway apply" do); or ${reset}`,
+    );
   }
 }
 
@@ -104,6 +117,8 @@ function hostState(host: HostSpec, known: HostState | undefined, index: number):
     machineId: known?.machineId ?? '',
     ssh: { user, port, ...(privateKey === undefined ? {} : { privateKey }) },
     env: keepableEnv(host.env).env,
+    ...(host.labels === undefined ? {} : { labels: host.labels }),
+    ...(host.taints === undefined ? {} : { taints: host.taints }),
     index,
   };
 }

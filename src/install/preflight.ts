@@ -77,9 +77,6 @@ export function preflight(findings: readonly HostFinding[], rules: PreflightRule
       ...(masters % 2 === 0 && masters > 0
         ? [`${masters} masters: an even number of etcd members survives no more failures than ${masters - 1} would`]
         : []),
-      ...(masters > 1
-        ? ['the workers reach the API server of the first master only; when it is down they cannot reach the others']
-        : []),
     ],
     notes: found
       .filter(({ traces }) => !traces.mayLowerOomScore)

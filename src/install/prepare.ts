@@ -11,6 +11,7 @@ import { applicationVariables, clusterVariables, hostVariables } from './host-en
 import { type InstallImage, imageDocuments } from './install-image.js';
 import { registryCertificates } from './registry-certificates.js';
 import { mirrorFiles } from './registry-mirrors.js';
+import type { Removal } from './removal.js';
 import { entriesDigest, hostRootfs, isInside, renderTemplates, totalBytes } from './rootfs.js';
 import { registryScript } from './script-names.js';
 import { inputsDigest } from './step.js';
@@ -24,7 +25,7 @@ export interface Prepared {
   readonly spec: ClusterSpec;
   readonly image: InstallImage;
   readonly driver: InstallWork['driver'];
-  readonly documents: ClusterContext['configDocuments'];
+  readonly documents: ClusterSpec['configDocuments'];
   readonly networks: ReturnType<InstallWork['driver']['networks']>;
   /** Env of image and cluster with the variables that sealer's scripts know. */
   readonly env: Readonly<Record<string, string>>;
@@ -91,6 +92,10 @@ export interface WorkOptions {
   readonly state: StatePaths;
   readonly clusterState: ClusterState;
   readonly begun: boolean;
+  /** Address of the master that is asked; undefined: the first one. */
+  readonly entry: string | undefined;
+  /** Takes hosts out that are wanted no more. */
+  readonly removal: ((context: ClusterContext) => Removal) | undefined;
   /** Every host of the specification. */
   readonly hosts: ReadonlyMap<string, Host>;
   /** Hosts of the cluster that nothing is done on: they do not answer. */
@@ -141,6 +146,7 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
   const workers = hosts.filter(({ master }) => !master);
   const [first] = masters;
   if (first === undefined) throw new SlipwayError('E_CLUSTER_STATE', `cluster ${spec.name} has no master`);
+  const entry = masters.find(({ address }) => address === options.entry) ?? first;
   const registry = servesImages
     ? await registryCertificates(state.pki, spec.name, [
         spec.registry.domain,
@@ -150,27 +156,30 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
     : undefined;
   const own = `${spec.registry.domain}:${spec.registry.port}`;
   const caFile = mirrorFiles(spec.registry, [], '').find(({ path }) => path.endsWith(`${own}/ca.crt`))?.path;
+  const cluster: ClusterContext = {
+    name: spec.name,
+    rootfs: paths.rootfs,
+    version: image.version,
+    masters: [entry, ...masters.filter((one) => one !== entry)].map(({ host }) => host),
+    workers: workers.map(({ host }) => host),
+    registry: { domain: spec.registry.domain, port: spec.registry.port, caFile: registry && caFile },
+    env: prepared.env,
+    configDocuments: prepared.documents,
+    certSANs: spec.certSANs,
+  };
   return {
     spec,
     image,
     driver,
-    cluster: {
-      name: spec.name,
-      rootfs: paths.rootfs,
-      version: image.version,
-      masters: masters.map(({ host }) => host),
-      workers: workers.map(({ host }) => host),
-      registry: { domain: spec.registry.domain, port: spec.registry.port, caFile: registry && caFile },
-      env: prepared.env,
-      configDocuments: prepared.documents,
-      certSANs: spec.certSANs,
-    },
+    cluster,
     owner: { cluster: spec.name, id: clusterState.id },
     begun: options.begun,
     hosts: hosts.filter(({ address }) => !options.leftOut.has(address)),
-    first,
+    entry,
+    removal: options.removal?.(cluster),
     paths,
     state,
+    registryAddress: first.address,
     registry,
     concurrentUploads,
     readyTimeoutMs,

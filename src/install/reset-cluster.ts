@@ -3,8 +3,6 @@ import { rm } from 'node:fs/promises';
 import { fileSystemError, messageOf, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
 import { tryOnHosts } from '../hosts/host-group.js';
-import { CLUSTER_RUNTIMES } from '../image/metadata.js';
-import { chooseClusterRuntime } from '../runtime/choose.js';
 import { withLock } from '../store/locks.js';
 import { hostPaths, type StatePaths, statePaths } from './cluster-paths.js';
 import { clusterNameSchema, DEFAULTS, type HostSpec, isMaster } from './cluster-spec.js';
@@ -15,10 +13,11 @@ import { findTraces } from './host-owner.js';
 import { Journal } from './journal.js';
 import { lockHosts } from './lock-hosts.js';
 import { makePlan } from './plan.js';
+import { driverOf } from './removal.js';
 import { hostsToReset, type ResetFlags } from './reset-hosts.js';
 import { RESET_PHASES } from './reset-phases.js';
 import type { ResetWork } from './reset-work.js';
-import type { InstallDeps } from './run-cluster.js';
+import type { InstallDeps } from './survey.js';
 
 export interface ResetOptions extends ResetFlags {
   /** The name of the cluster. */
@@ -181,10 +180,9 @@ function resetWork(
   before: ClusterState | undefined,
   hosts: HostSet,
 ): ResetWork {
-  const runtime = CLUSTER_RUNTIMES.find((known) => known === before?.runtime);
   return {
     cluster,
-    driver: chooseClusterRuntime(runtime === undefined ? {} : { ClusterRuntime: runtime }),
+    driver: driverOf({ runtime: before?.runtime ?? '' }),
     paths: hostPaths(before?.dataRoot ?? DEFAULTS.dataRoot, cluster),
     registry: before?.registry ?? DEFAULTS.registry,
     hosts: ours.flatMap(({ address, env }) => {

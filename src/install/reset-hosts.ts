@@ -1,8 +1,9 @@
 import { SlipwayError } from '../base/errors.js';
-import { DEFAULTS, type HostSpec, MASTER, NODE } from './cluster-spec.js';
+import { type HostSpec, MASTER, NODE } from './cluster-spec.js';
 import type { ClusterState } from './cluster-state.js';
 import { parseIpList } from './ip-list.js';
-import { type SshFlags, sshSpec } from './spec-from-flags.js';
+import type { SshFlags } from './spec-from-flags.js';
+import { hostFromState, mergedSsh } from './spec-from-state.js';
 
 /** The flags of `reset`. Without lists the hosts are those of the state. */
 export interface ResetFlags extends SshFlags {
@@ -35,15 +36,5 @@ export function hostsToReset(name: string, flags: ResetFlags, state: ClusterStat
       hint: `give the hosts: slipway reset --cluster ${name} --masters 10.0.0.2 --nodes 10.0.0.3`,
     });
   }
-  return state.hosts.map(({ address, roles, ssh, env }) => ({ address, roles, ssh: mergedSsh(flags, ssh), env }));
-}
-
-function mergedSsh(flags: SshFlags, kept: { user: string; port: number; privateKey?: string | undefined } | undefined) {
-  return sshSpec({
-    ...flags,
-    user: flags.user ?? kept?.user ?? DEFAULTS.sshUser,
-    port: flags.port ?? kept?.port ?? DEFAULTS.sshPort,
-    // A password that is given stands for the key that was used before.
-    privateKey: flags.privateKey ?? (flags.password === undefined ? kept?.privateKey : undefined),
-  });
+  return state.hosts.map((host) => hostFromState(host, flags));
 }

@@ -1,6 +1,7 @@
 import { aliasesPhase } from './phases/aliases.js';
 import { claimPhase } from './phases/claim.js';
 import { distributePhase } from './phases/distribute.js';
+import { followSteps } from './phases/follow.js';
 import { initPhase } from './phases/init.js';
 import { joinMastersPhase } from './phases/join-masters.js';
 import { joinWorkersPhase } from './phases/join-workers.js';
@@ -10,11 +11,36 @@ import { marksPhase } from './phases/marks.js';
 import { mirrorsPhase } from './phases/mirrors.js';
 import { readyPhase } from './phases/ready.js';
 import { registryPhase } from './phases/registry.js';
+import { removeFilesPhase } from './phases/remove-files.js';
+import { removeKubernetesPhase } from './phases/remove-kubernetes.js';
+import { removeDeadPhase, removeNodesPhase } from './phases/remove-nodes.js';
+import { removeSetupPhase } from './phases/remove-setup.js';
 import { setupPhase } from './phases/setup.js';
+import type { Removal } from './removal.js';
 import type { Phase } from './step.js';
 import type { InstallWork } from './work.js';
 
-/** What `run` does once the hosts have passed the preflight. Later operations are other lists of the same phases. */
+/** Lets the hosts of a cluster follow its masters. */
+const followPhase: Phase<InstallWork> = {
+  name: 'follow',
+  title: 'Let the hosts find the API servers of all masters',
+  steps: ({ driver, cluster, hosts }) =>
+    followSteps(
+      driver,
+      cluster,
+      hosts.map(({ host }) => host),
+    ),
+};
+
+/** What is done with hosts that leave, when the others are as they should be. */
+const REMOVAL_PHASES: readonly Phase<Removal>[] = [
+  removeNodesPhase,
+  removeKubernetesPhase,
+  removeSetupPhase,
+  removeFilesPhase,
+];
+
+/** What is done once the hosts have passed the preflight, whether a cluster begins, grows, or changes. */
 export const RUN_PHASES: readonly Phase<InstallWork>[] = [
   claimPhase,
   aliasesPhase,
@@ -22,11 +48,34 @@ export const RUN_PHASES: readonly Phase<InstallWork>[] = [
   setupPhase,
   registryPhase,
   mirrorsPhase,
+  onRemoval(removeDeadPhase),
   initPhase,
   joinMastersPhase,
   joinWorkersPhase,
+  followPhase,
   marksPhase,
   kubeconfigPhase,
   launchPhase,
   readyPhase,
+  ...REMOVAL_PHASES.map(onRemoval),
 ];
+
+/** What `delete` does: hosts leave, the others follow the masters that stay. */
+export const DELETE_PHASES: readonly Phase<Removal>[] = [
+  {
+    name: 'follow',
+    title: 'Let the hosts that stay follow the masters that stay',
+    steps: ({ driver, context }) => followSteps(driver, context, [...context.masters, ...context.workers]),
+  },
+  removeDeadPhase,
+  ...REMOVAL_PHASES,
+];
+
+function onRemoval({ name, title, serial, steps }: Phase<Removal>): Phase<InstallWork> {
+  return {
+    name,
+    title,
+    ...(serial === undefined ? {} : { serial }),
+    steps: ({ removal }) => (removal === undefined ? [] : steps(removal)),
+  };
+}

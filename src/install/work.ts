@@ -6,6 +6,7 @@ import type { ClusterSpec, HostSpec } from './cluster-spec.js';
 import type { HostOwner } from './host-owner.js';
 import type { InstallImage } from './install-image.js';
 import type { RegistryCertificates } from './registry-certificates.js';
+import type { Removal } from './removal.js';
 import type { WantedEntry, WantedFile } from './rootfs.js';
 
 /** A host of the cluster that is worked on. */
@@ -38,11 +39,16 @@ export interface InstallWork {
   readonly owner: HostOwner;
   /** An earlier command has begun the cluster. */
   readonly begun: boolean;
-  /** In the order of the specification; the first master begins. */
+  /** In the order of the specification. */
   readonly hosts: readonly WorkHost[];
-  readonly first: WorkHost;
+  /** The master through which the cluster is asked: the first one, which begins it, and later the first that answers. */
+  readonly entry: WorkHost;
+  /** Hosts that are taken out of the cluster; undefined when none is. */
+  readonly removal: Removal | undefined;
   readonly paths: HostPaths;
   readonly state: StatePaths;
+  /** Address of the host that serves the registry. */
+  readonly registryAddress: string;
   /** Undefined when the image carries no container images: then hosts pull from where the names say. */
   readonly registry: RegistryCertificates | undefined;
   readonly concurrentUploads: number;

@@ -1,4 +1,4 @@
-import type { Host } from '../hosts/host.js';
+import type { CommandResult, Host, RunOptions } from '../hosts/host.js';
 import type { ClusterRuntime } from '../image/metadata.js';
 
 /** What a driver is told about the cluster it works on. Drivers keep no state of their own. */
@@ -8,7 +8,7 @@ export interface ClusterContext {
   readonly rootfs: string;
   /** `v1.29.2`, from Metadata. */
   readonly version: string;
-  /** The first one is where the cluster begins. */
+  /** The first one is the one that is asked: where the cluster begins, later one that answers. */
   readonly masters: readonly Host[];
   readonly workers: readonly Host[];
   /** The in-cluster registry that hosts pull from: `sea.hub:5000`. */
@@ -55,6 +55,12 @@ export interface DriverStep {
   run(note: (line: string) => void, signal?: AbortSignal): Promise<void>;
 }
 
+/** How a host is taken out of a cluster. */
+export interface RemoveOptions {
+  /** How long its pods may take to go elsewhere; when they do not, it stays. 0: it goes at once, with them. */
+  readonly drainTimeoutMs: number;
+}
+
 /** Installs one kind of Kubernetes. Talks to hosts only through {@link Host}. */
 export interface RuntimeDriver {
   readonly name: ClusterRuntime;
@@ -69,12 +75,27 @@ export interface RuntimeDriver {
   joinWorker(host: Host, cluster: ClusterContext): DriverStep;
   /** Gives the nodes of hosts (by address) labels and taints, and takes away what it gave them earlier and is not wanted any more. */
   mark(first: Host, cluster: ClusterContext, marks: ReadonlyMap<string, NodeMarks>): DriverStep;
-  /** Takes the host out of the cluster (drain, delete) through a live master; the host itself may be down. */
-  remove(host: Host, cluster: ClusterContext): DriverStep;
+  /** Lets a host find the API servers of all masters, also when masters come and go. */
+  follow(host: Host, cluster: ClusterContext): DriverStep;
+  /** Takes the host out of the cluster (drain, delete) through the master that is asked; the host itself may be down. */
+  remove(host: Host, cluster: ClusterContext, options: RemoveOptions): DriverStep;
+  /** Why these hosts cannot be taken out (the cluster would lose its quorum); undefined when they can. Changes nothing. */
+  removalProblem(hosts: readonly Host[], cluster: ClusterContext): Promise<string | undefined>;
   /** Takes everything the driver put on a host away. Works on a host that is half installed, and again, and without the image. */
   reset(host: Host, rootfs: string): DriverStep;
   /** The admin kubeconfig, as YAML text, with the server address that this machine can reach. */
   kubeconfig(first: Host, cluster: ClusterContext): Promise<string>;
+  /** The first of these masters that is set up to its end and answers; undefined when none does. */
+  liveMaster(masters: readonly Host[], rootfs: string): Promise<Host | undefined>;
+  /** Runs kubectl with the administrator's rights on a master. */
+  kubectl(
+    master: Host,
+    rootfs: string,
+    args: readonly string[],
+    options?: Pick<RunOptions, 'stdin' | 'timeoutMs' | 'allowFailure' | 'title'> & {
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<CommandResult>;
   nodes(first: Host, cluster: Pick<ClusterContext, 'rootfs'>): Promise<readonly ClusterNode[]>;
   /** Where the admin kubeconfig is on a master. */
   readonly adminKubeconfig: string;

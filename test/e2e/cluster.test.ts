@@ -229,8 +229,8 @@ spec: { path: statics/notice/text, data: "mind the gap" }
       `distribute@${worker.ip}`,
       'marks',
       // Launch commands are for the files that they are launched with.
-      `launch-1@${master.ip}`,
-      `launch-2@${master.ip}`,
+      'launch-1',
+      'launch-2',
     ]);
     expect(await kubectl(`get ${node} -o jsonpath='{.metadata.labels.zone}'`)).toBe('');
     await kubectl('delete cm launched');

@@ -9,7 +9,7 @@ PACKAGES=(
   # peers that write, read and run images
   skopeo buildah umoci podman runc containerd docker-registry apache2-utils
   # what clusters are made of
-  containernetworking-plugins etcd-server busybox-static
+  containernetworking-plugins etcd-server etcd-client busybox-static
   # tools of the tests
   bubblewrap fuse-overlayfs fuse3 uidmap shellcheck zstd attr procps util-linux git curl openssl perl python3 time
   gcc libc6-dev strace libarchive-tools

@@ -8,7 +8,8 @@ export const HOST_SNAPSHOT = `
   ls -A /run/lock /run/slipway 2>/dev/null
   cat /etc/hosts /etc/fstab 2>/dev/null; ls -A /root
   ip -o link | awk '{print $2}' | sed 's/@.*//' | sort
-  iptables-save 2>/dev/null | grep -E 'KUBE|CNI|FLANNEL' | sort
+  iptables-save 2>/dev/null | grep -E 'KUBE|CNI|FLANNEL|SLIPWAY' | sort
+  ip -4 route | sort
   systemctl list-unit-files --no-legend --no-pager | awk '{print $1, $2}' | sort
   grep -E ' /(var/lib/kubelet|run/containerd|run/netns)' /proc/mounts
   ps -eo comm | grep -E '^(kube|etcd|containerd|registry|pause|coredns)' | sort

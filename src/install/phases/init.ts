@@ -6,7 +6,7 @@ import { driverStep } from './driver-step.js';
 export const initPhase: Phase<InstallWork> = {
   name: 'init',
   title: 'Begin the cluster on the first master',
-  steps: ({ first, driver, cluster }) => [
-    driverStep('init', first, 'the first master', driver.init(first.host, cluster)),
+  steps: ({ entry, driver, cluster }) => [
+    driverStep('init', entry, 'the first master', driver.init(entry.host, cluster)),
   ],
 };

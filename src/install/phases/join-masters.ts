@@ -7,8 +7,8 @@ export const joinMastersPhase: Phase<InstallWork> = {
   name: 'join-masters',
   title: 'Join the other masters',
   serial: true,
-  steps: ({ hosts, first, driver, cluster }) =>
+  steps: ({ hosts, entry, driver, cluster }) =>
     hosts
-      .filter((one) => one.master && one.address !== first.address)
+      .filter((one) => one.master && one.address !== entry.address)
       .map((one) => driverStep('join', one, 'a master', driver.joinMaster(one.host, cluster))),
 };

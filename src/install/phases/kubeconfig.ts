@@ -8,19 +8,19 @@ import type { InstallWork } from '../work.js';
 export const kubeconfigPhase: Phase<InstallWork> = {
   name: 'kubeconfig',
   title: 'Fetch the kubeconfig',
-  steps: ({ first, driver, cluster, state }) => [
+  steps: ({ entry, driver, cluster, state }) => [
     {
       id: stepId('kubeconfig'),
       host: undefined,
       title: `write ${state.kubeconfig}`,
       why: 'kubectl on this machine',
-      inputs: inputsDigest('kubeconfig', first.address),
+      inputs: inputsDigest('kubeconfig', entry.address),
       proof: 'check',
       check: async () => ({
-        holds: (await readText(state.kubeconfig)) === (await driver.kubeconfig(first.host, cluster)),
+        holds: (await readText(state.kubeconfig)) === (await driver.kubeconfig(entry.host, cluster)),
       }),
       run: async () => {
-        const text = await driver.kubeconfig(first.host, cluster);
+        const text = await driver.kubeconfig(entry.host, cluster);
         try {
           await replaceFile(state.kubeconfig, `${state.kubeconfig}.new`, text, 0o600);
         } catch (error) {

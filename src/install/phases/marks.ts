@@ -5,14 +5,14 @@ import type { InstallWork } from '../work.js';
 export const marksPhase: Phase<InstallWork> = {
   name: 'marks',
   title: 'Label and taint the nodes',
-  steps: ({ hosts, first, driver, cluster, begun }) => {
+  steps: ({ hosts, entry, driver, cluster, begun }) => {
     const marks = new Map(
       hosts.map(({ address, spec: { labels = {}, taints = [] } }) => [address, { labels, taints }]),
     );
     const wanted = [...marks.values()].some(({ labels, taints }) => Object.keys(labels).length + taints.length > 0);
     // On a cluster that was begun, labels of an earlier time may have to go.
     if (!wanted && !begun) return [];
-    const { title, done, run } = driver.mark(first.host, cluster, marks);
+    const { title, done, run } = driver.mark(entry.host, cluster, marks);
     return [
       {
         id: stepId('marks'),

@@ -11,10 +11,10 @@ export const REGISTRY_HOSTS_BLOCK = 'registry';
 export const mirrorsPhase: Phase<InstallWork> = {
   name: 'mirrors',
   title: 'Let the hosts pull from the registry',
-  steps: ({ hosts, first, image, spec, registry }) => {
+  steps: ({ hosts, registryAddress, image, spec, registry }) => {
     if (registry === undefined) return [];
     const files = mirrorFiles(spec.registry, image.upstreams, registry.ca);
-    const lines = [{ address: first.address, names: [spec.registry.domain] }];
+    const lines = [{ address: registryAddress, names: [spec.registry.domain] }];
     return hosts.map(({ address, host }) => ({
       id: stepId('mirrors', address),
       host: address,

@@ -10,9 +10,9 @@ const LOG_LINES = 8;
 export const readyPhase: Phase<InstallWork> = {
   name: 'ready',
   title: 'Wait until the nodes are Ready',
-  steps: ({ hosts, first, driver, cluster, readyTimeoutMs }) => {
+  steps: ({ hosts, entry, driver, cluster, readyTimeoutMs }) => {
     const notReady = async (among: readonly WorkHost[]): Promise<readonly Waiting[]> => {
-      const nodes = await driver.nodes(first.host, cluster);
+      const nodes = await driver.nodes(entry.host, cluster);
       return among.flatMap((host) => {
         const node = nodes.find(({ addresses }) => addresses.includes(host.address));
         return node?.ready === true ? [] : [{ host, node }];

@@ -1,5 +1,5 @@
 import { shellQuote } from '../../hosts/shell-script.js';
-import { keepableEnv } from '../cluster-state.js';
+import { keepableEnv } from '../kept-spec.js';
 import { setupScripts } from '../script-names.js';
 import { inputsDigest, type Phase, stepId } from '../step.js';
 import { type InstallWork, programPath } from '../work.js';

@@ -1,13 +1,16 @@
 import { SlipwayError } from '../../base/errors.js';
 import type { RuntimeDriver } from '../driver.js';
+import { followStep } from './balancer.js';
+import { kubectl } from './commands.js';
 import { API_SERVER_PORT, networksOf } from './config.js';
+import { findLiveMaster } from './entry.js';
 import { initStep } from './init.js';
 import { joinMasterStep, joinWorkerStep } from './join.js';
 import { withServer } from './kubeconfig.js';
 import { markStep } from './marks.js';
 import { listNodes } from './nodes.js';
 import { PATHS } from './paths.js';
-import { removeStep } from './remove.js';
+import { removalProblem, removeStep } from './remove.js';
 import { resetStep } from './reset.js';
 
 /** kubelet, and kube-proxy's health port. */
@@ -25,7 +28,9 @@ export const kubeadmDriver: RuntimeDriver = {
   joinMaster: joinMasterStep,
   joinWorker: joinWorkerStep,
   mark: markStep,
+  follow: followStep,
   remove: removeStep,
+  removalProblem,
   reset: resetStep,
   async kubeconfig(first) {
     const text = await first.readFile(PATHS.admin);
@@ -36,6 +41,8 @@ export const kubeadmDriver: RuntimeDriver = {
     }
     return withServer(text.toString('utf8'), first.address, `${PATHS.admin} of ${first.address}`);
   },
+  liveMaster: findLiveMaster,
+  kubectl,
   nodes: (first, { rootfs }) => listNodes(first, rootfs),
   adminKubeconfig: PATHS.admin,
 };

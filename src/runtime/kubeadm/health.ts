@@ -43,8 +43,8 @@ export async function kubeletLog(host: Host, lines = 10): Promise<string> {
 
 /** What there is of Kubernetes on a host. */
 export interface HostRemains {
-  /** `kubeadm init` ran to its end here. */
-  readonly initialised: boolean;
+  /** `kubeadm init`, or a join as control plane, ran to its end here. */
+  readonly complete: boolean;
   /** kubelet has its identity in a cluster. */
   readonly kubeletConfigured: boolean;
   readonly kubeletActive: boolean;
@@ -55,7 +55,7 @@ export interface HostRemains {
 /** Looks, in one round trip. */
 export async function findRemains(host: Host): Promise<HostRemains> {
   const { stdout } = await host.run(
-    `[ -e ${PATHS.initialised} ] && echo initialised
+    `[ -e ${PATHS.complete} ] && echo complete
 [ -s ${PATHS.kubelet} ] && echo kubelet-configured
 systemctl is-active -q kubelet.service && echo kubelet-active
 for f in /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /etc/kubernetes/pki/ca.crt /var/lib/etcd/member; do
@@ -66,9 +66,14 @@ true`,
   );
   const words = new Set(stdout.split('\n'));
   return {
-    initialised: words.has('initialised'),
+    complete: words.has('complete'),
     kubeletConfigured: words.has('kubelet-configured'),
     kubeletActive: words.has('kubelet-active'),
     leftovers: words.has('leftovers'),
   };
+}
+
+/** Notes on a master that its control plane was set up to the end. */
+export async function markComplete(master: Host, cluster: string): Promise<void> {
+  await master.writeFile(PATHS.complete, `${cluster}\n`, { mode: 0o644 });
 }

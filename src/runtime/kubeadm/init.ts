@@ -1,11 +1,11 @@
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
-import { pointApiServerName } from './api-server-name.js';
+import { leadTo } from './balancer.js';
 import { onHost } from './commands.js';
 import { initConfig } from './config.js';
 import { hostAbilities, kubeadmFacts } from './facts.js';
-import { apiServerReady, findRemains, reviveApiServer } from './health.js';
+import { apiServerReady, findRemains, markComplete, reviveApiServer } from './health.js';
 import { listNodes, nodeOf } from './nodes.js';
 import { PATHS } from './paths.js';
 import { kubeadmReset } from './reset.js';
@@ -24,14 +24,14 @@ export function initStep(first: Host, cluster: ClusterContext): DriverStep {
   return {
     title: 'kubeadm init',
     async done() {
-      if (!(await findRemains(first)).initialised) return false;
+      if (!(await findRemains(first)).complete) return false;
       if (!(await apiServerReady(first, rootfs))) return false;
       return nodeOf(await listNodes(first, rootfs), first) !== undefined;
     },
     async run(note, signal) {
-      await pointApiServerName(first, first.address, cluster);
+      await leadTo(first, [first.address], cluster);
       const remains = await findRemains(first);
-      if (remains.initialised) {
+      if (remains.complete) {
         await reviveApiServer(first, rootfs, signal);
         return;
       }
@@ -47,7 +47,7 @@ export function initStep(first: Host, cluster: ClusterContext): DriverStep {
       });
       await onHost(first, rootfs, 'systemctl enable -q kubelet.service', { timeoutMs: 60_000 });
       await writeRootKubeconfig(first, note);
-      await first.writeFile(PATHS.initialised, `${cluster.name}\n`, { mode: 0o644 });
+      await markComplete(first, cluster.name);
     },
   };
 }

@@ -1,13 +1,14 @@
-import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
 import { waitFor } from '../wait.js';
-import { pointApiServerName } from './api-server-name.js';
+import { leadTo, preferredServers } from './balancer.js';
 import { kubectl, onHost } from './commands.js';
 import { joinConfig, uploadCertsConfig } from './config.js';
+import { entryMaster } from './entry.js';
+import { hasOwnEtcd, removeMember } from './etcd.js';
 import { kubeadmFacts } from './facts.js';
-import { apiServerReady, findRemains, kubeletLog, reviveApiServer } from './health.js';
+import { apiServerReady, findRemains, kubeletLog, markComplete, reviveApiServer } from './health.js';
 import { listNodes, nodeOf } from './nodes.js';
 import { PATHS } from './paths.js';
 import { kubeadmReset } from './reset.js';
@@ -23,8 +24,7 @@ export function joinWorkerStep(host: Host, cluster: ClusterContext): DriverStep 
     title: 'kubeadm join',
     done: () => hasJoined(host, cluster),
     async run(_note, signal) {
-      const first = firstMaster(cluster);
-      await pointApiServerName(host, first.address, cluster);
+      await leadTo(host, preferredServers(host, cluster), cluster);
       if (!(await makeRoom(host, cluster, false, signal))) await join(host, cluster, undefined, signal);
       await waitUntilRegistered(host, cluster, signal);
     },
@@ -40,32 +40,34 @@ export function joinMasterStep(host: Host, cluster: ClusterContext): DriverStep 
   return {
     title: 'kubeadm join as control plane',
     async done() {
+      if (!(await findRemains(host)).complete) return false;
       return (await hasJoined(host, cluster, true)) && (await apiServerReady(host, rootfs));
     },
     async run(note, signal) {
-      const first = firstMaster(cluster);
-      if (await hasJoined(host, cluster, true)) {
-        await reviveApiServer(host, rootfs, signal);
-        return;
+      const entry = entryMaster(cluster);
+      const joined = await hasJoined(host, cluster, true);
+      if (!joined) {
+        // Its own API server is asked when it is a whole one, not while it comes up.
+        await leadTo(host, [entry.address], cluster);
+        if (!(await makeRoom(host, cluster, true, signal))) {
+          await join(host, cluster, await uploadCertificates(entry, cluster, signal), signal);
+        }
+        await waitUntilRegistered(host, cluster, signal);
       }
-      await pointApiServerName(host, first.address, cluster);
-      if (!(await makeRoom(host, cluster, true, signal))) {
-        await join(host, cluster, await uploadCertificates(first, cluster, signal), signal);
-      }
-      await waitUntilRegistered(host, cluster, signal);
-      // From now on it uses its own API server, so that it lives when the first master does not.
-      await pointApiServerName(host, host.address, cluster);
+      await reviveApiServer(host, rootfs, signal);
       await writeRootKubeconfig(host, note);
+      await markComplete(host, cluster.name);
+      await leadTo(host, preferredServers(host, cluster), cluster);
     },
   };
 }
 
 async function hasJoined(host: Host, cluster: ClusterContext, asMaster = false): Promise<boolean> {
-  const first = firstMaster(cluster);
+  const entry = entryMaster(cluster);
   const remains = await findRemains(host);
   if (!remains.kubeletConfigured || !remains.kubeletActive) return false;
-  if (!(await first.exists(PATHS.admin))) return false;
-  const node = nodeOf(await listNodes(first, cluster.rootfs), host);
+  if (!(await entry.exists(PATHS.admin))) return false;
+  const node = nodeOf(await listNodes(entry, cluster.rootfs), host);
   return node !== undefined && (!asMaster || node.controlPlane);
 }
 
@@ -80,9 +82,9 @@ async function makeRoom(
   signal?: AbortSignal,
 ): Promise<boolean> {
   const { rootfs } = cluster;
-  const first = firstMaster(cluster);
+  const entry = entryMaster(cluster);
   const remains = await findRemains(host);
-  const node = nodeOf(await listNodes(first, rootfs), host);
+  const node = nodeOf(await listNodes(entry, rootfs), host);
   // A master is marked as one at the very end of its join; without the mark it broke off on the way.
   if (node !== undefined && remains.kubeletConfigured && (!asMaster || node.controlPlane)) {
     await onHost(host, rootfs, 'systemctl enable -q kubelet.service && systemctl start kubelet.service', {
@@ -91,8 +93,17 @@ async function makeRoom(
     return true;
   }
   if (remains.leftovers) await kubeadmReset(host, rootfs, signal);
-  if (node !== undefined) await kubectl(first, rootfs, ['delete', 'node', node.name], { signal });
+  if (asMaster) await forgetMember(host, cluster, signal);
+  if (node !== undefined) await kubectl(entry, rootfs, ['delete', 'node', node.name], { signal });
   return false;
+}
+
+/** An attempt that broke may have left a member of etcd that never comes: with two of them the next one would lose the quorum. */
+async function forgetMember(host: Host, { rootfs, ...cluster }: ClusterContext, signal?: AbortSignal): Promise<void> {
+  const entry = entryMaster({ rootfs, ...cluster });
+  const node = nodeOf(await listNodes(entry, rootfs), entry)?.name;
+  if (node === undefined || !(await hasOwnEtcd(entry))) return;
+  await removeMember({ host: entry, rootfs, node }, host.address, signal);
 }
 
 async function join(
@@ -102,9 +113,9 @@ async function join(
   signal?: AbortSignal,
 ): Promise<void> {
   const { rootfs } = cluster;
-  const first = firstMaster(cluster);
-  const caHash = await readCaCertHash(first);
-  await withJoinToken(first, rootfs, { signal }, async (token) => {
+  const entry = entryMaster(cluster);
+  const caHash = await readCaCertHash(entry);
+  await withJoinToken(entry, rootfs, { signal }, async (token) => {
     const { file, flags } = joinConfig(kubeadmFacts(cluster), host.address, {
       token,
       caCertHash: caHash,
@@ -137,8 +148,8 @@ async function uploadCertificates(first: Host, cluster: ClusterContext, signal?:
 }
 
 async function waitUntilRegistered(host: Host, cluster: ClusterContext, signal?: AbortSignal): Promise<void> {
-  const first = firstMaster(cluster);
-  await waitFor(async () => nodeOf(await listNodes(first, cluster.rootfs), host), {
+  const entry = entryMaster(cluster);
+  await waitFor(async () => nodeOf(await listNodes(entry, cluster.rootfs), host), {
     what: `${host.address} to be registered as a node`,
     timeoutMs: REGISTER_TIMEOUT_MS,
     signal,
@@ -159,10 +170,4 @@ async function withSecretFile<T>(host: Host, path: string, content: string, work
       })
       .catch(() => undefined);
   }
-}
-
-function firstMaster(cluster: ClusterContext): Host {
-  const [first] = cluster.masters;
-  if (first === undefined) throw new SlipwayError('E_CLUSTER_STATE', `cluster ${cluster.name} has no master`);
-  return first;
 }

@@ -5,8 +5,8 @@ export const PATHS = {
   caCertificate: '/etc/kubernetes/pki/ca.crt',
   /** What `kubeadm init` was given. No secret is in it; kept so that a person can see it. */
   initConfig: '/etc/kubernetes/kubeadm.yaml',
-  /** Says that `kubeadm init` ran to its end here: what is found beside it is a cluster, not the remains of a broken start. */
-  initialised: '/etc/kubernetes/slipway-initialised',
+  /** Says that this is a whole master: what is found beside it is a cluster, not the remains of a broken start. */
+  complete: '/etc/kubernetes/slipway-complete',
   /** Holds a join token; in memory (tmpfs), and removed as soon as kubeadm has ended. */
   joinConfig: '/run/slipway/kubeadm-join.yaml',
   uploadCertsConfig: '/run/slipway/kubeadm-upload-certs.yaml',

@@ -1,47 +1,41 @@
+import { isMap, parseDocument } from 'yaml';
+import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
-import type { ClusterContext, DriverStep } from '../driver.js';
+import type { ClusterContext, ClusterNode, DriverStep, RemoveOptions } from '../driver.js';
 import { isAtLeast } from './api-version.js';
 import { kubectl } from './commands.js';
+import { entryMaster } from './entry.js';
+import { type EtcdPlace, etcdMembers, hasOwnEtcd, healthyMembers, quorumProblem, removeMember } from './etcd.js';
 import { listNodes, nodeOf } from './nodes.js';
 
-const DRAIN_SECONDS = 300;
-
 /**
- * Takes a worker out of the cluster: drained, as far as disruption budgets let it within five minutes, then deleted. Goes through
- * the first master that answers; the host itself may be down (then there is nothing to drain).
+ * Takes a host out of the cluster: drained, as far as disruption budgets let it in time, its etcd member removed, then the node deleted.
+ * Goes through the master that is asked, which must be another one; the host itself may be down (then there is nothing to drain).
  */
-export function removeStep(host: Host, cluster: ClusterContext): DriverStep {
+export function removeStep(host: Host, cluster: ClusterContext, { drainTimeoutMs }: RemoveOptions): DriverStep {
+  const entry = entryMaster(cluster);
   const { rootfs } = cluster;
   return {
-    title: 'removing the node',
+    title: 'take it out of the cluster',
     async done() {
-      const { nodes } = await liveMaster(host, cluster);
-      return nodeOf(nodes, host) === undefined;
+      const nodes = await listNodes(entry, rootfs);
+      if (nodeOf(nodes, host) !== undefined) return false;
+      const etcd = await etcdPlace(entry, cluster, nodes);
+      return etcd === undefined || (await etcdMembers(etcd)).every(({ address }) => address !== host.address);
     },
     async run(_note, signal) {
-      const { master, nodes } = await liveMaster(host, cluster);
+      const nodes = await listNodes(entry, rootfs);
       const node = nodeOf(nodes, host);
+      const etcd = await etcdPlace(entry, cluster, nodes);
+      // Asked again, now that it is its turn: another member may have died meanwhile.
+      const problem = etcd === undefined ? undefined : await quorumOf(etcd, [host.address]);
+      if (problem !== undefined) throw new SlipwayError('E_CLUSTER_STATE', `${host.address} stays: ${problem}`);
+      if (node?.ready && drainTimeoutMs > 0) await drain(entry, cluster, node, drainTimeoutMs, signal);
+      if (etcd !== undefined) await removeMember(etcd, host.address, signal);
       if (node === undefined) return;
-      if (node.controlPlane) {
-        throw new SlipwayError(
-          'E_UNSUPPORTED',
-          `${host.address} is a control-plane node; only workers can be removed`,
-          {
-            hint: 'to take the whole cluster away use "slipway reset"',
-          },
-        );
-      }
-      if (node.ready) {
-        const emptyDirFlag = isAtLeast(cluster.version, '1.20') ? '--delete-emptydir-data' : '--delete-local-data';
-        await kubectl(
-          master,
-          rootfs,
-          ['drain', node.name, '--ignore-daemonsets', '--force', emptyDirFlag, `--timeout=${DRAIN_SECONDS}s`],
-          { signal, timeoutMs: (DRAIN_SECONDS + 60) * 1000, title: `draining ${node.name}` },
-        );
-      }
-      await kubectl(master, rootfs, ['delete', 'node', node.name], {
+      if (node.controlPlane) await forgetEndpoint(entry, cluster, node.name, signal);
+      await kubectl(entry, rootfs, ['delete', 'node', node.name, '--ignore-not-found'], {
         signal,
         title: `deleting node ${node.name}`,
       });
@@ -49,15 +43,97 @@ export function removeStep(host: Host, cluster: ClusterContext): DriverStep {
   };
 }
 
-async function liveMaster(host: Host, cluster: ClusterContext) {
-  let failure: unknown;
-  for (const master of cluster.masters) {
-    if (master.address === host.address) continue;
-    try {
-      return { master, nodes: await listNodes(master, cluster.rootfs) };
-    } catch (error) {
-      failure = error;
-    }
-  }
-  throw new SlipwayError('E_CLUSTER_STATE', `no other master of cluster ${cluster.name} answers`, { cause: failure });
+/** Why these hosts cannot be taken out; undefined when they can. Asks the cluster, changes nothing. */
+export async function removalProblem(hosts: readonly Host[], cluster: ClusterContext): Promise<string | undefined> {
+  const entry = entryMaster(cluster);
+  const etcd = await etcdPlace(entry, cluster, await listNodes(entry, cluster.rootfs));
+  return etcd === undefined
+    ? undefined
+    : quorumOf(
+        etcd,
+        hosts.map(({ address }) => address),
+      );
+}
+
+async function quorumOf(etcd: EtcdPlace, leaving: readonly string[]): Promise<string | undefined> {
+  const members = await etcdMembers(etcd);
+  // Asking a dead member for its health takes its time, and a worker is none.
+  if (!members.some(({ address }) => leaving.includes(address))) return undefined;
+  return quorumProblem(members, await healthyMembers(etcd), leaving);
+}
+
+/** Where etcd can be asked; undefined when it does not run on the masters. */
+async function etcdPlace(
+  entry: Host,
+  { rootfs }: ClusterContext,
+  nodes: readonly ClusterNode[],
+): Promise<EtcdPlace | undefined> {
+  const node = nodeOf(nodes, entry)?.name;
+  if (node === undefined) throw new SlipwayError('E_CLUSTER_STATE', `${entry.address} is no node of the cluster`);
+  return (await hasOwnEtcd(entry)) ? { host: entry, rootfs, node } : undefined;
+}
+
+async function drain(
+  entry: Host,
+  { rootfs, version }: ClusterContext,
+  { name }: ClusterNode,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  const seconds = Math.round(timeoutMs / 1000);
+  const emptyDir = isAtLeast(version, '1.20') ? '--delete-emptydir-data' : '--delete-local-data';
+  const args = ['drain', name, '--ignore-daemonsets', '--force', emptyDir, `--timeout=${seconds}s`];
+  const { code, stderr } = await kubectl(entry, rootfs, args, {
+    signal,
+    timeoutMs: timeoutMs + 60_000,
+    title: `draining ${name}`,
+    allowFailure: true,
+  });
+  if (code === 0) return;
+  throw new SlipwayError(
+    'E_HOST_COMMAND',
+    `node ${name} could not be drained within ${seconds} s\n${lastLines(stderr)}`,
+    {
+      hint: `a disruption budget may hold its pods: give them room elsewhere, or more time with --drain-timeout; 0 takes the node out with them. Meanwhile it takes no new pods ("kubectl uncordon ${name}" changes that)`,
+    },
+  );
+}
+
+const configMapSchema = z.looseObject({ data: z.record(z.string(), z.string()) });
+
+/** kubeadm before 1.22 keeps a list of the masters, and later joins would look for the one that is gone. */
+async function forgetEndpoint(
+  entry: Host,
+  { rootfs }: ClusterContext,
+  node: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { stdout, code } = await kubectl(
+    entry,
+    rootfs,
+    ['-n', 'kube-system', 'get', 'configmap', 'kubeadm-config', '-o', 'json'],
+    { allowFailure: true, title: 'reading kubeadm-config', signal },
+  );
+  if (code !== 0) return;
+  const config = configMapSchema.parse(JSON.parse(stdout));
+  const status = withoutEndpoint(config.data.ClusterStatus ?? '', node);
+  if (status === undefined) return;
+  await kubectl(entry, rootfs, ['replace', '-f', '-'], {
+    stdin: JSON.stringify({ ...config, data: { ...config.data, ClusterStatus: status } }),
+    title: 'taking the master out of kubeadm-config',
+    signal,
+  });
+}
+
+/** A ClusterStatus without this node's endpoint; undefined when it has none. Pure. */
+export function withoutEndpoint(clusterStatus: string, node: string): string | undefined {
+  const document = parseDocument(clusterStatus);
+  const endpoints = document.get('apiEndpoints');
+  if (!isMap(endpoints) || !endpoints.has(node)) return undefined;
+  endpoints.delete(node);
+  return document.toString();
+}
+
+function lastLines(text: string): string {
+  return text.trim().split('\n').slice(-8).join('\n');
 }

@@ -1,4 +1,6 @@
-import { HOSTS_BLOCK } from './api-server-name.js';
+import { dirname } from 'node:path/posix';
+import { HOSTS_BLOCK } from './balancer.js';
+import { BALANCER } from './balancer-script.js';
 import { API_SERVER_NAME } from './config.js';
 import { PATHS } from './paths.js';
 
@@ -34,6 +36,7 @@ for t in iptables ip6tables; do
 done
 [ -e ${PATHS.rootKubeconfig} ] && grep -q 'server: https://${API_SERVER_NAME}:' ${PATHS.rootKubeconfig} && echo ${PATHS.rootKubeconfig}
 grep -q '^# BEGIN slipway ${HOSTS_BLOCK}$' /etc/hosts && echo '/etc/hosts: ${API_SERVER_NAME}'
+for f in ${BALANCER.unit} ${BALANCER.script} ${BALANCER.config}; do [ -e "$f" ] && echo "$f"; done
 true
 `;
 
@@ -87,6 +90,14 @@ rm -rf --one-file-system /etc/kubernetes /var/lib/etcd /var/lib/kubelet /var/lib
 for f in ${NETWORK_FILES.join(' ')}; do rm -f "/etc/cni/net.d/$f"; done
 rm -f ${PATHS.joinConfig} ${PATHS.uploadCertsConfig}
 rmdir /run/slipway 2>/dev/null
+if [ -e ${BALANCER.unit} ]; then
+  systemctl disable -q --now ${BALANCER.service} 2>/dev/null
+  rm -f ${BALANCER.unit}
+  systemctl daemon-reload
+fi
+[ ! -x ${BALANCER.script} ] || ${BALANCER.script} stop
+rm -f ${BALANCER.script} ${BALANCER.config}
+rmdir ${dirname(BALANCER.script)} ${dirname(BALANCER.config)} 2>/dev/null
 if [ -e ${PATHS.rootKubeconfig} ] && grep -q 'server: https://${API_SERVER_NAME}:' ${PATHS.rootKubeconfig}; then
   rm -rf ${PATHS.rootKubeconfig} "$(dirname ${PATHS.rootKubeconfig})/cache"
   rmdir "$(dirname ${PATHS.rootKubeconfig})" 2>/dev/null

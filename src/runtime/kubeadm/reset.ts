@@ -2,7 +2,7 @@ import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { DriverStep } from '../driver.js';
 import { setHostsBlock } from '../etc-hosts.js';
-import { HOSTS_BLOCK } from './api-server-name.js';
+import { HOSTS_BLOCK } from './balancer.js';
 import { onHost } from './commands.js';
 import { LEFTOVERS_SCRIPT, REMOVE_REMAINS_SCRIPT } from './reset-script.js';
 

@@ -8,14 +8,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 DEST=${1:?usage: images.sh DEST}
 [ ! -e "$DEST" ] || die "$DEST exists already"
-need etcd busybox xtables-nft-multi
+need etcd etcdctl busybox xtables-nft-multi
 need_kubernetes
 
 mkdir -p "$DEST"
 cp -R images/. "$DEST/"
 for component in kube-apiserver kube-controller-manager kube-scheduler kube-proxy; do cp "$KUBERNETES/$component" "$DEST/$component/"; done
 for image in pause coredns web; do cp "$(command -v busybox)" "$DEST/$image/busybox"; done
-copy_with_libraries "$DEST/etcd/rootfs" /usr/bin/etcd
+copy_with_libraries "$DEST/etcd/rootfs" /usr/bin/etcd /usr/bin/etcdctl
 
 # kube-proxy calls iptables, which loads its extensions as it needs them; the hosts have the nft flavour too, and both must write the
 # same tables

@@ -13,12 +13,12 @@ die() {
   exit 1
 }
 
-# need PROGRAM…: Debian packages: containerd runc docker-registry containernetworking-plugins etcd-server busybox-static iptables
+# need PROGRAM…: Debian packages: containerd runc docker-registry containernetworking-plugins etcd-server etcd-client busybox-static iptables
 need() {
   local program
   for program; do
     command -v "$program" >/dev/null ||
-      die "$program is missing: apt install containerd runc docker-registry containernetworking-plugins etcd-server busybox-static iptables"
+      die "$program is missing: apt install containerd runc docker-registry containernetworking-plugins etcd-server etcd-client busybox-static iptables"
   done
 }
 

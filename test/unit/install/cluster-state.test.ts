@@ -2,18 +2,18 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { registerSecret } from '../../../src/base/redact.js';
 import { digestOf } from '../../../src/image/digest.js';
 import { hostPaths, statePaths } from '../../../src/install/cluster-paths.js';
-import {
-  type ClusterState,
-  keepableEnv,
-  readClusterState,
-  writeClusterState,
-} from '../../../src/install/cluster-state.js';
+import type { ClusterSpec } from '../../../src/install/cluster-spec.js';
+import { type ClusterState, readClusterState, writeClusterState } from '../../../src/install/cluster-state.js';
+import { markLeaving } from '../../../src/install/delete-hosts.js';
 import type { InstallImage } from '../../../src/install/install-image.js';
+import { keepableEnv } from '../../../src/install/kept-spec.js';
 import { nextState } from '../../../src/install/next-state.js';
 import { hostsToReset } from '../../../src/install/reset-hosts.js';
 import { specFromFlags } from '../../../src/install/spec-from-flags.js';
+import { addressesToDelete, joinSpec, specFromState } from '../../../src/install/spec-from-state.js';
 
 let dir: string;
 beforeEach(async () => {
@@ -38,13 +38,15 @@ const image = (digest = 'one'): InstallImage => ({
 });
 const spec = (masters: string, nodes: string, password = 'correct horse') =>
   specFromFlags({ image: 'k8s:v1.20.2', masters, nodes, password, env: ['A=1', 'DB_PASSWORD=x'], cluster: 'prod' });
+const next = (before: ClusterState | undefined, wanted: ClusterSpec, from = image()): ClusterState =>
+  nextState(before, { spec: wanted, image: from, driver: { name: 'k8s' }, documents: [], servesImages: true });
 const running = (state: ClusterState): ClusterState => ({ ...state, phase: 'running' });
 
 describe('the state of a cluster', () => {
   it('is read as it was written, without secrets, for its owner alone', async () => {
     const paths = statePaths(dir, 'prod');
     expect(await readClusterState(paths)).toBeUndefined();
-    const state = nextState(undefined, spec('10.0.0.2', '10.0.0.3'), image(), 'k8s');
+    const state = next(undefined, spec('10.0.0.2', '10.0.0.3'));
     await writeClusterState(paths, state);
     const read = await readClusterState(paths);
     expect(read).toEqual({ ...state, updated: read?.updated });
@@ -56,7 +58,7 @@ describe('the state of a cluster', () => {
 
   it('that is damaged is never guessed', async () => {
     const paths = statePaths(dir, 'prod');
-    await writeClusterState(paths, nextState(undefined, spec('10.0.0.2', ''), image(), 'k8s'));
+    await writeClusterState(paths, next(undefined, spec('10.0.0.2', '')));
     const text = await readFile(paths.state, 'utf8');
     await writeFile(paths.state, text.slice(0, 100));
     await expect(readClusterState(paths)).rejects.toThrow(/cluster\.json cannot be read: it is not valid JSON/);
@@ -65,16 +67,16 @@ describe('the state of a cluster', () => {
   });
 
   it('keeps the cluster’s identity and each host’s number, also when hosts come and go', () => {
-    const first = nextState(undefined, spec('10.0.0.2', '10.0.0.3,10.0.0.4'), image(), 'k8s');
+    const first = next(undefined, spec('10.0.0.2', '10.0.0.3,10.0.0.4'));
     expect(first.hosts.map(({ address, index }) => `${address} ${index}`)).toEqual([
       '10.0.0.2 0',
       '10.0.0.3 1',
       '10.0.0.4 2',
     ]);
-    const next = nextState(first, spec('10.0.0.2', '10.0.0.5,10.0.0.4'), image(), 'k8s');
-    expect(next.id).toBe(first.id);
+    const after = next(first, spec('10.0.0.2', '10.0.0.5,10.0.0.4'));
+    expect(after.id).toBe(first.id);
     // 10.0.0.3 is no longer wanted, and stays known so that it can be cleaned
-    expect(next.hosts.map(({ address, index }) => `${address} ${index}`)).toEqual([
+    expect(after.hosts.map(({ address, index }) => `${address} ${index}`)).toEqual([
       '10.0.0.2 0',
       '10.0.0.5 3',
       '10.0.0.4 2',
@@ -83,11 +85,11 @@ describe('the state of a cluster', () => {
   });
 
   it('of a cluster that is up takes more workers, and nothing that needs more than `run`', () => {
-    const up = running(nextState(undefined, spec('10.0.0.2', '10.0.0.3'), image(), 'k8s'));
-    expect(nextState(up, spec('10.0.0.2', '10.0.0.3,10.0.0.4'), image(), 'k8s')).toMatchObject({ phase: 'running' });
+    const up = running(next(undefined, spec('10.0.0.2', '10.0.0.3')));
+    expect(next(up, spec('10.0.0.2', '10.0.0.3,10.0.0.4'))).toMatchObject({ phase: 'running' });
     const refused = (masters: string, nodes: string, other = 'one'): string => {
       try {
-        nextState(up, spec(masters, nodes), image(other), 'k8s');
+        next(up, spec(masters, nodes), image(other));
       } catch (error) {
         return (error as Error).message;
       }
@@ -97,14 +99,102 @@ describe('the state of a cluster', () => {
     expect(refused('10.0.0.2', '10.0.0.4')).toMatch(/has more hosts: 10\.0\.0\.3/);
     expect(refused('10.0.0.9', '10.0.0.3')).toMatch(/begins on 10\.0\.0\.2, not on 10\.0\.0\.9/);
     expect(refused('10.0.0.2,10.0.0.3', '')).toMatch(/has 10\.0\.0\.3 as a node, not as a master/);
-    expect(() => nextState({ ...up, phase: 'resetting' }, spec('10.0.0.2', '10.0.0.3'), image(), 'k8s')).toThrow(
-      /half taken away/,
+    expect(() => next({ ...up, phase: 'resetting' }, spec('10.0.0.2', '10.0.0.3'))).toThrow(/half taken away/);
+  });
+});
+
+describe('hosts that leave', () => {
+  const up = running(next(undefined, spec('10.0.0.2,10.0.0.3', '10.0.0.4'), image()));
+  const gone = (wanted: ClusterSpec): string[] =>
+    nextState(
+      up,
+      { spec: wanted, image: image(), driver: { name: 'k8s' }, documents: [], servesImages: true },
+      { removal: true },
+    ).hosts.flatMap(({ address, leaving }) => (leaving ? address : []));
+
+  it('stay known until they are clean, where taking out is allowed', () => {
+    expect(gone(spec('10.0.0.2', '10.0.0.4'))).toEqual(['10.0.0.3']);
+    expect(gone(spec('10.0.0.3', '10.0.0.4'))).toEqual(['10.0.0.2']);
+    expect(() => next(up, spec('10.0.0.2', '10.0.0.4'))).toThrow(/has more hosts: 10\.0\.0\.3/);
+  });
+
+  it('may come back, with the number that they had', () => {
+    const left = markLeaving(up, ['10.0.0.4']);
+    expect(next(left, spec('10.0.0.2,10.0.0.3', '10.0.0.4')).hosts).toMatchObject([
+      { index: 0 },
+      { index: 1 },
+      { address: '10.0.0.4', index: 2 },
+    ]);
+    expect(specFromState(left, { ssh: {}, env: { DB_PASSWORD: 'x' } }).hosts.map(({ address }) => address)).toEqual([
+      '10.0.0.2',
+      '10.0.0.3',
+    ]);
+  });
+
+  it('are refused when the cluster needs them', () => {
+    expect(() => markLeaving(up, ['10.0.0.2'])).toThrow(/10\.0\.0\.2 serves the registry of cluster prod/);
+    expect(() => markLeaving(up, ['10.0.0.2', '10.0.0.3'])).toThrow(/no master of cluster prod would be left/);
+    expect(() => markLeaving(up, ['10.0.0.9'])).toThrow(/10\.0\.0\.9: no host of cluster prod/);
+    expect(markLeaving(up, ['10.0.0.3']).hosts.filter(({ leaving }) => leaving)).toHaveLength(1);
+    expect(() => addressesToDelete(up, { nodes: '10.0.0.3' })).toThrow(/10\.0\.0\.3 is a master of prod/);
+    expect(() => addressesToDelete(up, {})).toThrow(/no hosts are given/);
+  });
+});
+
+describe('hosts that join', () => {
+  const up = running(next(undefined, spec('10.0.0.2', '10.0.0.4'), image()));
+  const join_ = (masters?: string, nodes?: string, env: Record<string, string> = { DB_PASSWORD: 'x' }): string =>
+    joinSpec(up, { ssh: {}, env, masters, nodes })
+      .hosts.map(({ address, roles }) => `${address} ${roles}`)
+      .join(', ');
+
+  it('are added to those that there are; the same again changes nothing', () => {
+    expect(join_('10.0.0.3', '10.0.0.5')).toBe('10.0.0.2 master, 10.0.0.4 node, 10.0.0.3 master, 10.0.0.5 node');
+    expect(join_('10.0.0.2', '10.0.0.4')).toBe('10.0.0.2 master, 10.0.0.4 node');
+  });
+
+  it('have one role, and secrets that are not kept must be given again', () => {
+    expect(() => join_(undefined, '10.0.0.2')).toThrow(/10\.0\.0\.2 is a master of prod already/);
+    expect(() => join_('10.0.0.7', '10.0.0.7')).toThrow(/10\.0\.0\.7 is given as master and as node/);
+    expect(() => join_()).toThrow(/no hosts are given/);
+    expect(() => join_('10.0.0.7', undefined, {})).toThrow(
+      /secrets of cluster prod are needed.*the variable DB_PASSWORD/,
     );
   });
 });
 
+it('what is kept of a specification gives it again, without its secrets', () => {
+  registerSecret('hunter2hunter2');
+  const whole: ClusterSpec = {
+    ...spec('10.0.0.2', '10.0.0.3'),
+    registry: { domain: 'sea.hub', port: 5000, names: ['hub.plant'] },
+    containerRuntime: 'containerd',
+    certSANs: ['api.plant'],
+    hostAliases: [{ address: '10.0.0.9', names: ['nas'] }],
+    configs: [{ path: 'etc/a', data: 'plain', strategy: 'overwrite' }],
+    configDocuments: [{ kind: 'ClusterConfiguration', networking: { podSubnet: '10.1.0.0/16' } }],
+    cmds: ['true'],
+  };
+  const again = specFromState(next(undefined, whole), {
+    ssh: { password: 'correct horse' },
+    env: { DB_PASSWORD: 'x' },
+  });
+  expect(again).toEqual({ ...whole, env: { A: '1', DB_PASSWORD: 'x' } });
+  const secret = next(undefined, {
+    ...whole,
+    configs: [{ path: 'etc/b', data: 'key: hunter2hunter2', strategy: 'overwrite' }],
+    configDocuments: [{ kind: 'InitConfiguration', token: 'hunter2hunter2' }],
+    registry: { ...whole.registry, username: 'u', password: 'hunter2hunter2' },
+  });
+  expect(JSON.stringify(secret)).not.toContain('hunter2hunter2');
+  expect(secret.notKept).toEqual(['the password of the registry', 'Config etc/b', 'document InitConfiguration']);
+  expect(() => specFromState(secret, { ssh: {}, env: { DB_PASSWORD: 'x' } })).toThrow(
+    /the password of the registry, Config etc\/b/,
+  );
+});
+
 describe('the hosts of a reset', () => {
-  const state = nextState(undefined, spec('10.0.0.2', '10.0.0.3'), image(), 'k8s');
+  const state = next(undefined, spec('10.0.0.2', '10.0.0.3'));
 
   it('are those of the state, or those that are given; what is known of SSH is used', () => {
     const hosts = hostsToReset(

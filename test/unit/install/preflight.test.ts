@@ -143,7 +143,6 @@ describe('preflight', () => {
       RULES,
     );
     expect(report.warnings.join()).toContain('2 masters: an even number');
-    expect(report.warnings.join()).toContain('API server of the first master only');
     expect(report.notes).toEqual(['10.0.0.2: no CAP_SYS_RESOURCE; containers keep the oom scores they are given']);
   });
 });

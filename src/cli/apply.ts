@@ -1,0 +1,49 @@
+import type { Command } from 'commander';
+import { statePaths } from '../install/cluster-paths.js';
+import type { ClusterSpec } from '../install/cluster-spec.js';
+import { readClusterState } from '../install/cluster-state.js';
+import { runCluster } from '../install/run-cluster.js';
+import { action, examples } from './action.js';
+import { addLaunchFlags, type LaunchFlags, launchRequest, printPlan } from './launch-flags.js';
+import { addRemovalFlags, confirmRemoval, drainTimeoutMs, type RemovalFlags } from './removal-flags.js';
+import { printResult } from './run-result.js';
+import { sshFlags } from './ssh-flags.js';
+
+interface Flags extends LaunchFlags, RemovalFlags {
+  readonly dryRun?: boolean;
+}
+
+export function define(program: Command): void {
+  const command = program
+    .command('apply')
+    .description(
+      'Make a cluster what a Clusterfile says: hosts that are new join, hosts that are not there any more are taken out and cleaned, what was changed is changed. A cluster that does not exist is launched.',
+    )
+    .option('--dry-run', 'look at the hosts and print what would be done, and why; change nothing on them');
+  addLaunchFlags(addRemovalFlags(command, '--force'))
+    .addHelpText(
+      'after',
+      examples(
+        ['slipway apply -f Clusterfile', 'the cluster becomes what the file says; asks before hosts are taken out'],
+        ['slipway apply -f Clusterfile --dry-run', 'what would be done'],
+      ),
+    )
+    .action(
+      action<[string | undefined], Flags>(async (context, flags, image) => {
+        const { spec, options, deps } = await launchRequest(context, flags, image);
+        const removal = { drainTimeoutMs: drainTimeoutMs(flags), ssh: await sshFlags(flags) };
+        const request = { spec, options: { ...options, removal }, deps };
+        if (flags.dryRun) return printPlan(context, request);
+        await confirmRemoval(spec.name, await goneHosts(context.root, spec), flags);
+        printResult(context, await runCluster(spec, request.options, deps), spec.hosts.length);
+      }),
+    );
+}
+
+/** Hosts of the cluster that are not wanted any more. */
+async function goneHosts(root: string, spec: ClusterSpec): Promise<readonly string[]> {
+  const state = await readClusterState(statePaths(root, spec.name));
+  return (state?.hosts ?? [])
+    .filter(({ address, leaving }) => leaving !== true && !spec.hosts.some((host) => host.address === address))
+    .map(({ address }) => address);
+}

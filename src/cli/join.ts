@@ -1,0 +1,62 @@
+import type { Command } from 'commander';
+import { runCluster } from '../install/run-cluster.js';
+import { envFromFlags } from '../install/spec-from-flags.js';
+import { joinSpec } from '../install/spec-from-state.js';
+import { action, addGlobalFlags, examples, repeatable } from './action.js';
+import { printPlan, runOptions } from './launch-flags.js';
+import { printResult } from './run-result.js';
+import { addHostFlags, type HostFlags, hostConnector, sshFlags } from './ssh-flags.js';
+
+interface Flags extends HostFlags {
+  readonly cluster?: string;
+  readonly masters?: string;
+  readonly nodes?: string;
+  readonly env?: readonly string[];
+  readonly dryRun?: boolean;
+  readonly concurrency?: string;
+  readonly concurrentUploads?: string;
+  readonly readyTimeout?: string;
+}
+
+export function define(program: Command): void {
+  const command = program
+    .command('join')
+    .alias('scale-up')
+    .description(
+      'Add hosts to a cluster, from the image that it runs. The other hosts are looked at too, and mended where they are not as they should be.',
+    )
+    .option('--cluster <name>', 'the cluster; may be left out when there is one only')
+    .option('--masters <ips>', 'hosts that become masters: 10.0.0.3,10.0.0.4')
+    .option('--nodes <ips>', 'hosts that become workers, in the same form')
+    .option('-e, --env <name=value>', 'secret variables of the cluster, which are not kept', repeatable)
+    .option('--dry-run', 'look at the hosts and print what would be done, and why; change nothing on them')
+    .option('--concurrency <n>', 'hosts worked on at once (default: 10)')
+    .option('--concurrent-uploads <n>', 'hosts that receive files at once (default: 5)')
+    .option('--ready-timeout <seconds>', 'how long nodes may take to become Ready (default: 300)');
+  addGlobalFlags(addHostFlags(command))
+    .addHelpText(
+      'after',
+      examples(
+        ['slipway join --nodes 10.0.0.7', 'one more worker; reached as the other hosts are'],
+        ['slipway join --masters 10.0.0.3,10.0.0.4 -i ~/.ssh/id_ed25519', 'three masters instead of one'],
+        ['slipway join --nodes 10.0.0.7 --dry-run', 'what would be done'],
+      ),
+    )
+    .action(
+      action<[], Flags>(async (context, flags) => {
+        const { chooseCluster } = await import('../install/choose-cluster.js');
+        const { reporter, signal } = context;
+        const state = await chooseCluster(context.root, flags.cluster);
+        const spec = joinSpec(state, {
+          ssh: await sshFlags(flags),
+          env: envFromFlags(flags.env ?? []),
+          masters: flags.masters,
+          nodes: flags.nodes,
+        });
+        const options = runOptions(flags);
+        const deps = { store: await context.store(), reporter, signal, connect: hostConnector(context, flags) };
+        if (flags.dryRun) return printPlan(context, { spec, options, deps });
+        printResult(context, await runCluster(spec, options, deps), spec.hosts.length);
+      }),
+    );
+}

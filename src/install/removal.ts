@@ -1,0 +1,102 @@
+import type { Reporter } from '../base/reporter.js';
+import type { Host } from '../hosts/host.js';
+import { CLUSTER_RUNTIMES } from '../image/metadata.js';
+import { chooseClusterRuntime } from '../runtime/choose.js';
+import type { ClusterContext, RemoveOptions, RuntimeDriver } from '../runtime/driver.js';
+import { hostPaths } from './cluster-paths.js';
+import type { ClusterState } from './cluster-state.js';
+import type { ClusterTraces } from './host-owner.js';
+import type { ResetWork } from './reset-work.js';
+
+/** A host that leaves a cluster. */
+export interface LeavingHost {
+  readonly address: string;
+  readonly host: Host;
+  /** What is on it; undefined when it does not answer. */
+  readonly traces: ClusterTraces | undefined;
+}
+
+/** What the phases work with that take hosts out of a cluster that goes on without them: no image is needed. */
+export interface Removal extends ResetWork {
+  /** The cluster without them; a master that answers is its first. */
+  readonly context: ClusterContext;
+  readonly leaving: readonly LeavingHost[];
+  /** Whether the cluster is up already, so that hosts can be taken out of it before others join. */
+  readonly up: boolean;
+  readonly options: RemoveOptions;
+}
+
+export interface RemovalFacts {
+  readonly state: ClusterState;
+  readonly context: ClusterContext;
+  readonly leaving: readonly LeavingHost[];
+  readonly up: boolean;
+  readonly options: RemoveOptions;
+}
+
+/** The driver of a cluster that is known by its state alone. */
+export function driverOf({ runtime }: Pick<ClusterState, 'runtime'>): RuntimeDriver {
+  const known = CLUSTER_RUNTIMES.find((one) => one === runtime);
+  return chooseClusterRuntime(known === undefined ? {} : { ClusterRuntime: known });
+}
+
+/** A cluster as a driver is told of it, from its state. */
+export function contextOfState(
+  state: ClusterState,
+  masters: readonly Host[],
+  workers: readonly Host[],
+): ClusterContext {
+  return {
+    name: state.name,
+    rootfs: hostPaths(state.dataRoot, state.name).rootfs,
+    version: state.version,
+    masters,
+    workers,
+    registry: { domain: state.registry.domain, port: state.registry.port, caFile: undefined },
+    env: state.env,
+    configDocuments: state.documents,
+    certSANs: state.certSANs,
+  };
+}
+
+/** Puts together what is needed to take hosts out. Those that answer and carry our mark are cleaned as well. */
+export function makeRemoval({ state, context, leaving, up, options }: RemovalFacts): Removal {
+  return {
+    cluster: state.name,
+    driver: driverOf(state),
+    paths: hostPaths(state.dataRoot, state.name),
+    registry: state.registry,
+    hosts: leaving
+      .filter((one) => isOurs(one, state))
+      .map(({ address, host }) => ({
+        address,
+        host,
+        env: { ...state.env, ...state.hosts.find((known) => known.address === address)?.env, HostIP: address },
+      })),
+    context,
+    leaving,
+    up,
+    options,
+  };
+}
+
+/** Of the hosts that left: those on which nothing of the cluster is any more, and those that could not be cleaned. */
+export function partition(
+  { leaving }: Pick<Removal, 'leaving'>,
+  state: ClusterState,
+  failed: ReadonlySet<string>,
+  reporter: Reporter,
+): { readonly clean: readonly string[]; readonly left: readonly string[] } {
+  const isLeft = ({ address, traces }: LeavingHost): boolean => traces === undefined || failed.has(address);
+  for (const one of leaving) {
+    if (!isLeft(one) && !isOurs(one, state)) reporter.info(`${one.address}: nothing of ${state.name} was on it`);
+  }
+  return {
+    clean: leaving.filter((one) => !isLeft(one)).map(({ address }) => address),
+    left: leaving.filter(isLeft).map(({ address }) => address),
+  };
+}
+
+function isOurs({ traces }: LeavingHost, { id }: ClusterState): boolean {
+  return traces?.owners.some((owner) => owner.id === id) === true;
+}

@@ -1,0 +1,185 @@
+import { messageOf, type SlipwayError } from '../base/errors.js';
+import type { Reporter } from '../base/reporter.js';
+import type { Platform } from '../image/platform.js';
+import type { RemoveOptions } from '../runtime/driver.js';
+import type { Store } from '../store/store.js';
+import { applicationFindings, launchCommands } from './applications.js';
+import { hostPaths, type StatePaths } from './cluster-paths.js';
+import { type ClusterSpec, isMaster } from './cluster-spec.js';
+import { type ClusterState, readClusterState } from './cluster-state.js';
+import { type Connect, type HostSet, lookAtHosts, openHosts, sshConnect } from './connect-hosts.js';
+import { loadInstallImage } from './install-image.js';
+import { nextState, withFacts } from './next-state.js';
+import { makePlan, type Plan } from './plan.js';
+import { type HostFinding, type PreflightReport, type PreflightRules, preflight } from './preflight.js';
+import { makeWork, neededBytes, type Prepared, prepare, registryHost } from './prepare.js';
+import { type LeavingHost, makeRemoval } from './removal.js';
+import { RUN_PHASES } from './run-phases.js';
+import type { SshFlags } from './spec-from-flags.js';
+import { hostFromState } from './spec-from-state.js';
+import type { InstallWork } from './work.js';
+
+/** What the installer is given by whoever calls it. */
+export interface InstallDeps {
+  readonly store: Store;
+  readonly reporter: Reporter;
+  /** The first Ctrl-C: running steps finish, no other begins. */
+  readonly signal: AbortSignal;
+  /** Default: SSH, host keys trusted on first use. */
+  readonly connect?: Connect;
+}
+
+/** What decides how hosts are looked at and what the plan has in it. */
+export interface SurveyOptions {
+  /** Hosts worked on at once; default 10. */
+  readonly concurrency?: number;
+  /** Hosts that receive files at once; default 5. */
+  readonly concurrentUploads?: number;
+  /** How long nodes may take to be Ready; default 5 minutes. */
+  readonly readyTimeoutMs?: number;
+  /** The platform of the hosts, when the image is for several. */
+  readonly platform?: Platform;
+  /** Hosts that are wanted no more are taken out of the cluster; undefined: that is refused. */
+  readonly removal?: RemoveOptions & {
+    /** How hosts are reached of which only the state knows. */
+    readonly ssh: SshFlags;
+  };
+}
+
+export const DEFAULT_CONCURRENCY = 10;
+const DEFAULT_UPLOADS = 5;
+const DEFAULT_READY_MS = 5 * 60_000;
+
+/** Everything that is known before anything is done. */
+export interface Survey {
+  readonly plan: Plan;
+  readonly work: InstallWork;
+  readonly report: PreflightReport;
+  readonly hosts: HostSet;
+  readonly clusterState: ClusterState;
+  /** Workers that do not answer, of a cluster that was begun already. */
+  readonly leftOut: readonly SlipwayError[];
+  /** Every host that does not answer. */
+  readonly silent: ReadonlySet<string>;
+}
+
+/**
+ * Reads the image, looks at the hosts, and makes the plan; `use` gets it all, problems too, while the connections are open.
+ */
+export async function withSurvey<T>(
+  spec: ClusterSpec,
+  state: StatePaths,
+  options: SurveyOptions,
+  { store, reporter, signal, connect = sshConnect() }: InstallDeps,
+  use: (survey: Survey) => Promise<T>,
+): Promise<T> {
+  const image = await loadInstallImage(store, spec.image, options.platform);
+  if (image.rootfs.skipped.length > 0) {
+    reporter.warn(`devices and FIFOs of the image are not sent to hosts: ${image.rootfs.skipped.join(', ')}`);
+  }
+  const prepared = await prepare(spec, image);
+  const before = await readClusterState(state);
+  const { removal } = options;
+  const wanted = nextState(before, prepared, { removal: removal !== undefined });
+  const leavingSpecs =
+    removal === undefined
+      ? []
+      : wanted.hosts.filter(({ leaving }) => leaving === true).map((host) => hostFromState(host, removal.ssh));
+  const hosts = await openHosts([...spec.hosts, ...leavingSpecs], state.logs, connect);
+  try {
+    const concurrency = options.concurrency ?? DEFAULT_CONCURRENCY;
+    const all = await lookAtHosts([...spec.hosts, ...leavingSpecs], hosts, spec.dataRoot, { concurrency, signal });
+    signal.throwIfAborted();
+    const findings = all.slice(0, spec.hosts.length);
+    const absent = before === undefined ? [] : findings.filter(isAbsentWorker);
+    const present = findings.filter((finding) => !absent.some(({ host }) => host === finding.host));
+    const leaving = all.slice(spec.hosts.length).flatMap((finding): LeavingHost[] => {
+      const { address } = finding.host;
+      const host = hosts.hosts.get(address);
+      return host === undefined ? [] : [{ address, host, traces: 'traces' in finding ? finding.traces : undefined }];
+    });
+    const entry = before === undefined ? undefined : await findEntry(prepared, present, hosts);
+    const work = await makeWork(prepared, {
+      state,
+      clusterState: wanted,
+      begun: before !== undefined,
+      entry,
+      removal:
+        removal === undefined || leaving.length === 0
+          ? undefined
+          : (context) => makeRemoval({ state: wanted, context, leaving, up: entry !== undefined, options: removal }),
+      hosts: hosts.hosts,
+      leftOut: new Set(absent.map(({ host }) => host.address)),
+      concurrentUploads: options.concurrentUploads ?? DEFAULT_UPLOADS,
+      readyTimeoutMs: options.readyTimeoutMs ?? DEFAULT_READY_MS,
+      reporter,
+    });
+    const report = preflight(present, rulesOf(prepared, wanted));
+    return await use({
+      plan: makePlan(RUN_PHASES, work),
+      work,
+      report: { ...report, problems: [...report.problems, ...(await removalProblems(work, before))] },
+      hosts,
+      clusterState: withFacts(wanted, findings),
+      leftOut: absent.map(({ failure }) => failure),
+      silent: new Set(all.flatMap((finding) => ('failure' in finding ? [finding.host.address] : []))),
+    });
+  } finally {
+    for (const problem of await hosts.close()) reporter.warn(`the log is not complete: ${problem}`);
+  }
+}
+
+/** The first master that is a whole one and answers, of those that shall stay; undefined when the cluster is not so far. */
+async function findEntry(
+  { spec, driver }: Prepared,
+  present: readonly HostFinding[],
+  { hosts }: HostSet,
+): Promise<string | undefined> {
+  const masters = present
+    .filter((finding) => 'facts' in finding && isMaster(finding.host))
+    .flatMap(({ host }) => hosts.get(host.address) ?? []);
+  return (await driver.liveMaster(masters, hostPaths(spec.dataRoot, spec.name).rootfs))?.address;
+}
+
+/** Why the hosts that are wanted no more cannot be taken out. */
+async function removalProblems(
+  { removal, driver }: InstallWork,
+  before: ClusterState | undefined,
+): Promise<PreflightReport['problems']> {
+  if (removal === undefined || before?.phase !== 'running') return [];
+  const leaving = removal.leaving.map(({ host }) => host);
+  const problem = removal.up
+    ? await driver.removalProblem(leaving, removal.context).catch((error: unknown) => messageOf(error))
+    : 'no master that is to stay answers';
+  if (problem === undefined) return [];
+  const list = leaving.map(({ address }) => address).join(', ');
+  return [
+    {
+      host: undefined,
+      problem: `${list} cannot be taken out of the cluster: ${problem}`,
+      hint: 'bring the other masters up first; a master that is to be replaced goes when its replacement has joined',
+    },
+  ];
+}
+
+function rulesOf(prepared: Prepared, { id, name }: ClusterState): PreflightRules {
+  const { spec, image, driver, networks } = prepared;
+  return {
+    clusterId: id,
+    clusterName: name,
+    architecture: image.platform.architecture,
+    image: applicationFindings(image, launchCommands(spec, image)),
+    missingPrograms: driver.programs.filter((path) => !image.rootfs.entries.some((entry) => entry.path === path)),
+    ports: (host) => [
+      ...driver.ports(isMaster(host) ? 'master' : 'worker'),
+      ...(registryHost(prepared) === host.address ? [spec.registry.port] : []),
+    ],
+    diskBytes: (host) => neededBytes(prepared, host),
+    ...networks,
+  };
+}
+
+/** A worker that does not answer is no reason not to go on with a cluster that was begun: it may be why the last run failed. */
+function isAbsentWorker(finding: HostFinding): finding is Extract<HostFinding, { readonly failure: SlipwayError }> {
+  return 'failure' in finding && finding.failure.code === 'E_HOST_UNREACHABLE' && !isMaster(finding.host);
+}

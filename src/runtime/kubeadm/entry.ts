@@ -1,0 +1,23 @@
+import { SlipwayError } from '../../base/errors.js';
+import type { Host } from '../../hosts/host.js';
+import type { ClusterContext } from '../driver.js';
+import { apiServerReady, findRemains } from './health.js';
+
+/** The master through which the cluster is asked: the first of the context. */
+export function entryMaster(cluster: ClusterContext): Host {
+  const [first] = cluster.masters;
+  if (first === undefined) throw new SlipwayError('E_CLUSTER_STATE', `cluster ${cluster.name} has no master`);
+  return first;
+}
+
+/** The first of these masters that is a whole one, and whose own API server is ready. Hosts that do not answer are passed over. */
+export async function findLiveMaster(masters: readonly Host[], rootfs: string): Promise<Host | undefined> {
+  for (const master of masters) {
+    try {
+      if ((await findRemains(master)).complete && (await apiServerReady(master, rootfs))) return master;
+    } catch (error) {
+      if (!(error instanceof SlipwayError)) throw error;
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,121 @@
+import { SlipwayError } from '../../base/errors.js';
+import type { CommandResult, Host } from '../../hosts/host.js';
+import { type CommandOptions, kubectl } from './commands.js';
+
+/** One member of the etcd that runs on the masters. */
+export interface EtcdMember {
+  /** As etcd writes it, hexadecimal. */
+  readonly id: string;
+  /** The address in its peer URL: that of its host. */
+  readonly address: string;
+  /** False of one that was added and has never come. */
+  readonly started: boolean;
+}
+
+/** A master that answers, and how the cluster calls it. */
+export interface EtcdPlace {
+  readonly host: Host;
+  readonly rootfs: string;
+  /** Name of its node. */
+  readonly node: string;
+}
+
+const PKI = '/etc/kubernetes/pki/etcd';
+
+/** Whether etcd runs on the masters, and not somewhere else where it is not ours to touch. */
+export function hasOwnEtcd(host: Host): Promise<boolean> {
+  return host.exists('/etc/kubernetes/manifests/etcd.yaml');
+}
+
+/** The members, asked of the one on this master. @throws SlipwayError E_HOST_COMMAND when etcd has no quorum. */
+export async function etcdMembers(place: EtcdPlace): Promise<readonly EtcdMember[]> {
+  const { stdout } = await etcdctl(place, ['member', 'list'], { title: 'etcdctl member list' });
+  return parseMembers(stdout);
+}
+
+/** The addresses of members that take part at the moment. One that is dead is waited for for some seconds. */
+export async function healthyMembers(place: EtcdPlace): Promise<ReadonlySet<string>> {
+  const { stdout, stderr } = await etcdctl(place, ['endpoint', 'health', '--cluster'], {
+    title: 'etcdctl endpoint health',
+    allowFailure: true,
+  });
+  return new Set(parseHealth(`${stdout}\n${stderr}`));
+}
+
+/** Takes a member out, and sees that it is out. */
+export async function removeMember(place: EtcdPlace, address: string, signal?: AbortSignal): Promise<void> {
+  for (const { id } of (await etcdMembers(place)).filter((member) => member.address === address)) {
+    await etcdctl(place, ['member', 'remove', id], { title: 'etcdctl member remove', signal });
+  }
+  if ((await etcdMembers(place)).some((member) => member.address === address)) {
+    throw new SlipwayError('E_CLUSTER_STATE', `etcd on ${place.host.address} still has ${address} as a member`);
+  }
+}
+
+/**
+ * Why these masters cannot be taken out one after the other, without etcd losing its quorum on the way; undefined when they can.
+ * Source: etcd, "Runtime reconfiguration" and FAQ: a change needs a majority of the members before it, and the cluster one after it.
+ */
+export function quorumProblem(
+  members: readonly EtcdMember[],
+  healthy: ReadonlySet<string>,
+  leaving: readonly string[],
+): string | undefined {
+  let now = members.map(({ address }) => address);
+  const out = leaving.filter((address) => now.includes(address));
+  if (out.length === 0) return undefined;
+  if (out.length === now.length) return 'no master would be left';
+  // Dead ones first: that only ever makes it better.
+  for (const address of [...out].sort((a, b) => Number(healthy.has(a)) - Number(healthy.has(b)))) {
+    const up = now.filter((one) => healthy.has(one)).length;
+    if (up < majority(now.length)) return `only ${up} of ${now.length} members of etcd are up: it cannot be changed`;
+    now = now.filter((one) => one !== address);
+    const left = now.filter((one) => healthy.has(one)).length;
+    if (left < majority(now.length)) {
+      return `without ${address} only ${left} of ${now.length} members of etcd would be up, and ${majority(now.length)} must be`;
+    }
+  }
+  return undefined;
+}
+
+/** Reads etcdctl's simple list: `ID, started, NAME, PEER URLS, CLIENT URLS[, LEARNER]`. Pure. */
+export function parseMembers(text: string): readonly EtcdMember[] {
+  return text.split('\n').flatMap((line) => {
+    const [id, status, , peers] = line.split(',').map((field) => field.trim());
+    const address = addressOf(peers);
+    return id === undefined || address === undefined ? [] : [{ id, address, started: status === 'started' }];
+  });
+}
+
+/** Addresses of the endpoints that are healthy in what `etcdctl endpoint health` prints. Pure. */
+export function parseHealth(text: string): readonly string[] {
+  return text.split('\n').flatMap((line) => {
+    const [, url] = /^(\S+) is healthy/.exec(line) ?? [];
+    return addressOf(url) ?? [];
+  });
+}
+
+function addressOf(url: string | undefined): string | undefined {
+  return /^https?:\/\/\[?([0-9a-f.:]+?)\]?:\d+$/i.exec(url ?? '')?.[1];
+}
+
+function majority(members: number): number {
+  return Math.floor(members / 2) + 1;
+}
+
+function etcdctl(
+  { host, rootfs, node }: EtcdPlace,
+  args: readonly string[],
+  options: CommandOptions,
+): Promise<CommandResult> {
+  const login = [
+    '--endpoints=https://127.0.0.1:2379',
+    `--cacert=${PKI}/ca.crt`,
+    `--cert=${PKI}/healthcheck-client.crt`,
+    `--key=${PKI}/healthcheck-client.key`,
+  ];
+  return kubectl(host, rootfs, ['-n', 'kube-system', 'exec', `etcd-${node}`, '--', 'etcdctl', ...login, ...args], {
+    timeoutMs: 120_000,
+    ...options,
+  });
+}
