@@ -108,7 +108,7 @@ export function leftOutError({ cluster, failures, leaving }: RunResult, hosts: n
     'E_HOST_UNREACHABLE',
     `out of cluster ${cluster}, but not clean, for they do not answer: ${leaving.join(', ')}`,
     {
-      hint: `when they answer again run the same command; of hosts that are gone for good: slipway delete --cluster ${cluster} --forget ${leaving.join(',')}`,
+      hint: 'when they answer again run the same command; those that are gone for good: "slipway delete" with --forget',
     },
   );
 }

@@ -122,7 +122,7 @@ export async function withSurvey<T>(
       hosts,
       clusterState: withFacts(wanted, findings),
       leftOut: absent.map(({ failure }) => failure),
-      silent: new Set(all.flatMap((finding) => ('failure' in finding ? [finding.host.address] : []))),
+      silent: new Set(findings.flatMap((finding) => ('failure' in finding ? [finding.host.address] : []))),
     });
   } finally {
     for (const problem of await hosts.close()) reporter.warn(`the log is not complete: ${problem}`);

@@ -32,17 +32,19 @@ export function resetStep(host: Host, rootfs: string): DriverStep {
 }
 
 /**
- * `kubeadm reset -f`, where there is a kubeadm and something to reset: it takes the host's etcd member out of the cluster. What it
- * cannot do is no failure, the rest is removed without it.
+ * The part of `kubeadm reset` that cleans the host, where there is a kubeadm and something to clean. The other part asks the cluster to
+ * forget the host's member of etcd, with long patience when it does not answer; who takes a host out of a cluster that goes on has
+ * seen to that before. What cannot be cleaned is no failure, the rest is removed without it.
  */
 export async function kubeadmReset(host: Host, rootfs: string, signal?: AbortSignal): Promise<void> {
   await onHost(
     host,
     rootfs,
-    `command -v kubeadm >/dev/null 2>&1 || exit 0
-[ -n "$(ls /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /var/lib/etcd/member /etc/kubernetes/pki/ca.crt 2>/dev/null)" ] || exit 0
-kubeadm reset -f --cri-socket /run/containerd/containerd.sock`,
-    { signal, allowFailure: true, timeoutMs: RESET_TIMEOUT_MS, title: 'kubeadm reset -f' },
+    `[ -n "$(ls /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /var/lib/etcd/member /etc/kubernetes/pki/ca.crt 2>/dev/null)" ] || exit 0
+etcd=$(sed -n 's/^ *- --data-dir=//p' /etc/kubernetes/manifests/etcd.yaml 2>/dev/null)
+! command -v kubeadm >/dev/null 2>&1 || kubeadm reset phase cleanup-node --cri-socket /run/containerd/containerd.sock
+rm -rf --one-file-system "\${etcd:-/var/lib/etcd}"`,
+    { signal, allowFailure: true, timeoutMs: RESET_TIMEOUT_MS, title: 'kubeadm reset' },
   );
 }
 
