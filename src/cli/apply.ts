@@ -8,8 +8,10 @@ import { addLaunchFlags, type LaunchFlags, launchRequest, printPlan } from './la
 import { addRemovalFlags, confirmRemoval, drainTimeoutMs, type RemovalFlags } from './removal-flags.js';
 import { printResult } from './run-result.js';
 import { sshFlags } from './ssh-flags.js';
+import { addBatchFlag, batchOf } from './upgrade-flags.js';
 
 interface Flags extends LaunchFlags, RemovalFlags {
+  readonly batch?: string;
   readonly dryRun?: boolean;
 }
 
@@ -17,10 +19,10 @@ export function define(program: Command): void {
   const command = program
     .command('apply')
     .description(
-      'Make a cluster what a Clusterfile says: hosts that are new join, hosts that are not there any more are taken out and cleaned, what was changed is changed. A cluster that does not exist is launched.',
+      'Make a cluster what a Clusterfile says: hosts that are new join, hosts that are not there any more are taken out and cleaned, another image is upgraded to, what was changed is changed. A cluster that does not exist is launched.',
     )
     .option('--dry-run', 'look at the hosts and print what would be done, and why; change nothing on them');
-  addLaunchFlags(addRemovalFlags(command, '--force'))
+  addLaunchFlags(addBatchFlag(addRemovalFlags(command, '--force')))
     .addHelpText(
       'after',
       examples(
@@ -31,8 +33,13 @@ export function define(program: Command): void {
     .action(
       action<[string | undefined], Flags>(async (context, flags, image) => {
         const { spec, options, deps } = await launchRequest(context, flags, image);
-        const removal = { drainTimeoutMs: drainTimeoutMs(flags), ssh: await sshFlags(flags) };
-        const request = { spec, options: { ...options, removal }, deps };
+        const drain = { drainTimeoutMs: drainTimeoutMs(flags) };
+        const removal = { ...drain, ssh: await sshFlags(flags) };
+        const request = {
+          spec,
+          options: { ...options, ...drain, removal, upgrade: { change: 'upgrade' as const, batch: batchOf(flags) } },
+          deps,
+        };
         if (flags.dryRun) return printPlan(context, request);
         await confirmRemoval(spec.name, await goneHosts(context.root, spec), flags);
         printResult(context, await runCluster(spec, request.options, deps), spec.hosts.length);

@@ -46,6 +46,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   { names: ['apply'], summary: 'make a cluster what a Clusterfile says', load: () => import('./apply.js') },
   { names: ['join', 'scale-up'], summary: 'add hosts to a cluster', load: () => import('./join.js') },
   { names: ['delete', 'scale-down'], summary: 'take hosts out of a cluster', load: () => import('./delete.js') },
+  { names: ['upgrade'], summary: 'take a cluster to another image', load: () => import('./upgrade.js') },
+  {
+    names: ['rollback'],
+    summary: 'take a cluster back to the image before',
+    load: () => import('./rollback.js'),
+  },
   { names: ['reset'], summary: 'take a cluster away again', load: () => import('./reset.js') },
   { names: ['gen'], summary: 'print the schema of a Clusterfile', load: () => import('./gen.js') },
   { names: ['completion'], summary: 'print shell completion', load: () => import('./completion.js') },

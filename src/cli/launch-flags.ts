@@ -156,7 +156,7 @@ async function fromFile(path: string, flags: LaunchFlags, image: string | undefi
 }
 
 /** As docker does: an image that is not here is asked for at its registry. A site without internet has it here before. */
-async function pullIfMissing(context: CliContext, image: string, platform: Platform | undefined): Promise<void> {
+export async function pullIfMissing(context: CliContext, image: string, platform: Platform | undefined): Promise<void> {
   const store = await context.store();
   try {
     await findImage(store, image);

@@ -12,16 +12,20 @@ export interface RemovalFlags {
 
 /** @param force its short form too where `-f` is free. */
 export function addRemovalFlags(command: Command, force: '--force' | '-f, --force'): Command {
-  return command
-    .option(
-      '--drain-timeout <seconds>',
-      'how long the pods of a node may take to go elsewhere before it is taken out; 0: it goes at once, with them (default: 300)',
-    )
-    .option(force, 'do not ask before hosts are taken out');
+  return addDrainFlag(command).option(force, 'do not ask before hosts are taken out');
+}
+
+export function addDrainFlag(command: Command): Command {
+  return command.option(
+    '--drain-timeout <seconds>',
+    'how long the pods of a node may take to go elsewhere before it is stopped; 0: they are not waited for (default: 300)',
+  );
 }
 
 /** How long nodes are drained, in milliseconds. @throws SlipwayError E_USAGE */
-export function drainTimeoutMs({ drainTimeout = String(DEFAULT_DRAIN_SECONDS) }: RemovalFlags): number {
+export function drainTimeoutMs({
+  drainTimeout = String(DEFAULT_DRAIN_SECONDS),
+}: Pick<RemovalFlags, 'drainTimeout'>): number {
   if (!/^\d{1,6}$/.test(drainTimeout)) {
     throw new SlipwayError('E_USAGE', `--drain-timeout ${drainTimeout} is not a number of seconds`);
   }

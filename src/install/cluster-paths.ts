@@ -10,6 +10,8 @@ export interface HostPaths {
   readonly toc: string;
   /** Where files arrive before they are moved into rootfs: on the same file system. */
   readonly incoming: string;
+  /** How the host was set up; written when that was done. */
+  readonly setup: string;
   /** Says to which cluster this host belongs. */
   readonly owner: string;
 }
@@ -21,6 +23,7 @@ export function hostPaths(dataRoot: string, cluster: string): HostPaths {
     rootfs: `${base}/rootfs`,
     toc: `${base}/.toc.gz`,
     incoming: `${base}/.incoming`,
+    setup: `${base}/.setup.json`,
     owner: `${base}/.owner.json`,
   };
 }

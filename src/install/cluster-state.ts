@@ -31,6 +31,10 @@ const stateSchema = z.object({
   name: z.string(),
   phase: z.enum(['installing', 'running', 'resetting']),
   image: z.object({ name: z.string(), digest: z.string() }),
+  /** What it ran before the last upgrade. */
+  previous: z.object({ name: z.string(), digest: z.string(), version: z.string() }).optional(),
+  /** On the way to its image, and not there yet: which command began it. */
+  changing: z.enum(['upgrade', 'rollback']).optional(),
   runtime: z.string(),
   version: z.string(),
   dataRoot: z.string(),

@@ -61,7 +61,7 @@ export async function execute(plan: Plan, options: ExecuteOptions): Promise<Exec
           else skipped++;
         } catch (error) {
           const failure = { step, error };
-          if (step.host === undefined || options.critical.has(step.host)) stopped ??= failure;
+          if (phase.stopsAtFailure || step.host === undefined || options.critical.has(step.host)) stopped ??= failure;
           else {
             failedHosts.add(step.host);
             failures.push(failure);

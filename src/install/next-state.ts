@@ -11,6 +11,8 @@ import type { Prepared } from './prepare.js';
 export interface Allowed {
   /** Take hosts out of it. */
   readonly removal: boolean;
+  /** Take it to another image, forward or back. */
+  readonly change: ClusterState['changing'] | undefined;
 }
 
 /** What is wanted of a cluster. */
@@ -28,7 +30,7 @@ export type Wanted = Pick<Prepared, 'spec' | 'documents' | 'servesImages'> & {
 export function nextState(
   before: ClusterState | undefined,
   { spec, image, driver, documents, servesImages }: Wanted,
-  allowed: Allowed = { removal: false },
+  allowed: Allowed = { removal: false, change: undefined },
 ): ClusterState {
   if (before !== undefined) assertCompatible(before, spec, image, allowed);
   const settings = keptSettings(spec);
@@ -48,6 +50,7 @@ export function nextState(
     name: spec.name,
     phase: before?.phase === 'running' ? 'running' : 'installing',
     image: { name: image.name, digest: image.digest },
+    ...previousImage(before, image, allowed),
     runtime: driver.name,
     version: image.version,
     ...settings,
@@ -56,6 +59,22 @@ export function nextState(
     hosts: [...wanted, ...leaving],
     created: before?.created ?? now,
     updated: now,
+  };
+}
+
+/** What the cluster ran before, so that it can go back there. */
+function previousImage(
+  before: ClusterState | undefined,
+  { digest }: Wanted['image'],
+  { change }: Allowed,
+): Pick<ClusterState, 'previous' | 'changing'> {
+  if (before?.phase !== 'running' || before.image.digest === digest) {
+    const { previous, changing } = before ?? {};
+    return { ...(previous === undefined ? {} : { previous }), ...(changing === undefined ? {} : { changing }) };
+  }
+  return {
+    previous: { ...before.image, version: before.version },
+    ...(change === undefined ? {} : { changing: change }),
   };
 }
 
@@ -96,8 +115,11 @@ function assertCompatible(before: ClusterState, spec: ClusterSpec, image: Wanted
     }
   }
   if (before.phase !== 'running') return;
-  if (before.image.digest !== image.digest) {
-    fail(`runs ${before.image.name} (${before.image.digest}), which is another image`, reset);
+  if (before.image.digest !== image.digest && allowed.change === undefined) {
+    fail(
+      `runs ${before.image.name} (${before.image.digest}), and ${image.name} is another image`,
+      `"slipway upgrade ${image.name} --cluster ${before.name}" or "slipway apply" take it there; or ${reset}`,
+    );
   }
   if (gone.length > 0 && !allowed.removal) {
     const list = gone.map(({ address }) => address).join(', ');

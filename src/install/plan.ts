@@ -7,6 +7,7 @@ export interface PlannedPhase {
   readonly name: string;
   readonly title: string;
   readonly serial: boolean;
+  readonly stopsAtFailure: boolean;
   readonly limit: number | undefined;
   readonly steps: readonly Step[];
 }
@@ -17,10 +18,11 @@ export type Plan = readonly PlannedPhase[];
 /** Makes a plan of a list of phases. Phases without steps are left out. Asks nobody anything. */
 export function makePlan<C>(phases: readonly Phase<C>[], context: C): Plan {
   return phases
-    .map(({ name, title, serial = false, limit, steps }) => ({
+    .map(({ name, title, serial = false, stopsAtFailure = false, limit, steps }) => ({
       name,
       title,
       serial,
+      stopsAtFailure,
       limit: limit?.(context),
       steps: steps(context),
     }))

@@ -94,6 +94,9 @@ export interface WorkOptions {
   readonly begun: boolean;
   /** Address of the master that is asked; undefined: the first one. */
   readonly entry: string | undefined;
+  readonly setups: InstallWork['setups'];
+  readonly upgradeBatch: number;
+  readonly drainTimeoutMs: number;
   /** Takes hosts out that are wanted no more. */
   readonly removal: ((context: ClusterContext) => Removal) | undefined;
   /** Every host of the specification. */
@@ -177,6 +180,9 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
     hosts: hosts.filter(({ address }) => !options.leftOut.has(address)),
     entry,
     removal: options.removal?.(cluster),
+    setups: options.setups,
+    upgradeBatch: options.upgradeBatch,
+    drainTimeoutMs: options.drainTimeoutMs,
     paths,
     state,
     registryAddress: first.address,

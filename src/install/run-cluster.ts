@@ -150,8 +150,13 @@ async function run(
       ];
       const { clean, left } = leavers(survey, outcome, deps);
       const remaining = clusterState.hosts.filter(({ address }) => !clean.includes(address));
-      const phase = failures.length === 0 ? 'running' : clusterState.phase;
-      await writeClusterState(state, { ...clusterState, phase, hosts: remaining });
+      const whole = failures.length === 0;
+      const { changing, ...settled } = clusterState;
+      await writeClusterState(state, {
+        ...(whole || changing === undefined ? settled : { ...settled, changing }),
+        phase: whole ? 'running' : clusterState.phase,
+        hosts: remaining,
+      });
       return {
         cluster: spec.name,
         version: work.image.version,

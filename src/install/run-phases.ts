@@ -16,6 +16,7 @@ import { removeKubernetesPhase } from './phases/remove-kubernetes.js';
 import { removeDeadPhase, removeNodesPhase } from './phases/remove-nodes.js';
 import { removeSetupPhase } from './phases/remove-setup.js';
 import { setupPhase } from './phases/setup.js';
+import { preloadPhase, upgradeMastersPhase, upgradeWorkersPhase } from './phases/upgrade.js';
 import type { Removal } from './removal.js';
 import type { Phase } from './step.js';
 import type { InstallWork } from './work.js';
@@ -50,9 +51,12 @@ export const RUN_PHASES: readonly Phase<InstallWork>[] = [
   mirrorsPhase,
   onRemoval(removeDeadPhase),
   initPhase,
+  preloadPhase,
+  upgradeMastersPhase,
   joinMastersPhase,
   joinWorkersPhase,
   followPhase,
+  upgradeWorkersPhase,
   marksPhase,
   kubeconfigPhase,
   launchPhase,

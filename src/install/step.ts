@@ -49,6 +49,8 @@ export interface Phase<C> {
   readonly title: string;
   /** Its steps run one after the other. */
   readonly serial?: boolean;
+  /** When one of its steps fails, nothing more is begun, also when its host could be left behind. */
+  readonly stopsAtFailure?: boolean;
   /** Its steps share this bound instead of the one for hosts. */
   readonly limit?: (context: C) => number;
   steps(context: C): readonly Step[];

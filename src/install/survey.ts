@@ -1,5 +1,6 @@
 import { messageOf, type SlipwayError } from '../base/errors.js';
 import type { Reporter } from '../base/reporter.js';
+import { tryOnHosts } from '../hosts/host-group.js';
 import type { Platform } from '../image/platform.js';
 import type { RemoveOptions } from '../runtime/driver.js';
 import type { Store } from '../store/store.js';
@@ -8,6 +9,7 @@ import { hostPaths, type StatePaths } from './cluster-paths.js';
 import { type ClusterSpec, isMaster } from './cluster-spec.js';
 import { type ClusterState, readClusterState } from './cluster-state.js';
 import { type Connect, type HostSet, lookAtHosts, openHosts, sshConnect } from './connect-hosts.js';
+import { readSetup } from './host-setup.js';
 import { loadInstallImage } from './install-image.js';
 import { nextState, withFacts } from './next-state.js';
 import { makePlan, type Plan } from './plan.js';
@@ -39,6 +41,10 @@ export interface SurveyOptions {
   readonly readyTimeoutMs?: number;
   /** The platform of the hosts, when the image is for several. */
   readonly platform?: Platform;
+  /** The cluster may be taken to another image, so many workers at once; undefined: that is refused. */
+  readonly upgrade?: { readonly batch: number; readonly change: NonNullable<ClusterState['changing']> };
+  /** How long the pods of a node may take to go elsewhere when it is upgraded; default 5 minutes. */
+  readonly drainTimeoutMs?: number;
   /** Hosts that are wanted no more are taken out of the cluster; undefined: that is refused. */
   readonly removal?: RemoveOptions & {
     /** How hosts are reached of which only the state knows. */
@@ -49,6 +55,7 @@ export interface SurveyOptions {
 export const DEFAULT_CONCURRENCY = 10;
 const DEFAULT_UPLOADS = 5;
 const DEFAULT_READY_MS = 5 * 60_000;
+const DEFAULT_DRAIN_MS = 5 * 60_000;
 
 /** Everything that is known before anything is done. */
 export interface Survey {
@@ -80,7 +87,10 @@ export async function withSurvey<T>(
   const prepared = await prepare(spec, image);
   const before = await readClusterState(state);
   const { removal } = options;
-  const wanted = nextState(before, prepared, { removal: removal !== undefined });
+  const wanted = nextState(before, prepared, {
+    removal: removal !== undefined,
+    change: options.upgrade?.change,
+  });
   const leavingSpecs =
     removal === undefined
       ? []
@@ -109,6 +119,9 @@ export async function withSurvey<T>(
           ? undefined
           : (context) => makeRemoval({ state: wanted, context, leaving, up: entry !== undefined, options: removal }),
       hosts: hosts.hosts,
+      setups: await findSetups(prepared, entry, present, hosts, concurrency),
+      upgradeBatch: options.upgrade?.batch ?? 1,
+      drainTimeoutMs: options.drainTimeoutMs ?? DEFAULT_DRAIN_MS,
       leftOut: new Set(absent.map(({ host }) => host.address)),
       concurrentUploads: options.concurrentUploads ?? DEFAULT_UPLOADS,
       readyTimeoutMs: options.readyTimeoutMs ?? DEFAULT_READY_MS,
@@ -118,7 +131,14 @@ export async function withSurvey<T>(
     return await use({
       plan: makePlan(RUN_PHASES, work),
       work,
-      report: { ...report, problems: [...report.problems, ...(await removalProblems(work, before))] },
+      report: {
+        ...report,
+        problems: [
+          ...report.problems,
+          ...(await removalProblems(work, before)),
+          ...(await upgradeProblems(work, before)),
+        ],
+      },
       hosts,
       clusterState: withFacts(wanted, findings),
       leftOut: absent.map(({ failure }) => failure),
@@ -139,6 +159,53 @@ async function findEntry(
     .filter((finding) => 'facts' in finding && isMaster(finding.host))
     .flatMap(({ host }) => hosts.get(host.address) ?? []);
   return (await driver.liveMaster(masters, hostPaths(spec.dataRoot, spec.name).rootfs))?.address;
+}
+
+/** How hosts were set up that are nodes already. */
+async function findSetups(
+  { spec, driver }: Prepared,
+  entry: string | undefined,
+  present: readonly HostFinding[],
+  { hosts }: HostSet,
+  concurrency: number,
+): Promise<InstallWork['setups']> {
+  const asked = entry === undefined ? undefined : hosts.get(entry);
+  if (asked === undefined) return new Map();
+  const paths = hostPaths(spec.dataRoot, spec.name);
+  const nodes = await driver.nodes(asked, { rootfs: paths.rootfs });
+  const members = present
+    .filter(({ host: { address } }) => nodes.some(({ addresses }) => addresses.includes(address)))
+    .flatMap(({ host }) => hosts.get(host.address) ?? []);
+  const { results } = await tryOnHosts(members, (host) => readSetup(host, paths), { concurrency });
+  return new Map([...results].flatMap(([address, setup]) => (setup === undefined ? [] : [[address, setup] as const])));
+}
+
+/** Why the cluster cannot be taken to the version of the image. */
+async function upgradeProblems(
+  { driver, image, entry, cluster, hosts, setups }: InstallWork,
+  before: ClusterState | undefined,
+): Promise<PreflightReport['problems']> {
+  if (before?.phase !== 'running' || ![...setups.values()].some((setup) => setup.image !== image.digest)) return [];
+  const problems = [...new Set([...setups.values()].map(({ version }) => version))].flatMap((version) => {
+    const problem = driver.upgradeProblem(version, image.version);
+    return problem === undefined
+      ? []
+      : [{ host: undefined, problem, hint: 'upgrade by way of the versions in between' }];
+  });
+  const nodes = await driver.nodes(entry.host, cluster);
+  // Not of those that are upgraded: one that an upgrade was at when it stopped becomes Ready by it.
+  const broken = hosts.filter(({ address }) => {
+    const node = nodes.find(({ addresses }) => addresses.includes(address));
+    return node?.ready === false && setups.get(address)?.image === image.digest;
+  });
+  return [
+    ...problems,
+    ...broken.map(({ address }) => ({
+      host: address,
+      problem: 'its node is not Ready, and an upgrade stops others',
+      hint: `mend it first ("journalctl -u kubelet" on ${address}), or take it out with "slipway delete"`,
+    })),
+  ];
 }
 
 /** Why the hosts that are wanted no more cannot be taken out. */

@@ -4,6 +4,7 @@ import type { ClusterContext, RuntimeDriver } from '../runtime/driver.js';
 import type { HostPaths, StatePaths } from './cluster-paths.js';
 import type { ClusterSpec, HostSpec } from './cluster-spec.js';
 import type { HostOwner } from './host-owner.js';
+import type { HostSetup } from './host-setup.js';
 import type { InstallImage } from './install-image.js';
 import type { RegistryCertificates } from './registry-certificates.js';
 import type { Removal } from './removal.js';
@@ -47,6 +48,10 @@ export interface InstallWork {
   readonly removal: Removal | undefined;
   readonly paths: HostPaths;
   readonly state: StatePaths;
+  /** How hosts were set up that are nodes of the cluster already; none while it begins. */
+  readonly setups: ReadonlyMap<string, HostSetup>;
+  readonly upgradeBatch: number;
+  readonly drainTimeoutMs: number;
   /** Address of the host that serves the registry. */
   readonly registryAddress: string;
   /** Undefined when the image carries no container images: then hosts pull from where the names say. */

@@ -29,6 +29,8 @@ export interface ClusterNode {
   readonly version: string;
   /** `Ready`, or why it is not: `KubeletNotReady: … cni plugin not initialized`. */
   readonly condition: string;
+  /** It takes no new pods: somebody cordoned it. */
+  readonly unschedulable: boolean;
 }
 
 /** What is wanted of a node's labels and taints. */
@@ -61,6 +63,18 @@ export interface RemoveOptions {
   readonly drainTimeoutMs: number;
 }
 
+/** How a node is taken to another version. */
+export interface UpgradeOptions {
+  /** The version that it has; empty when that is not known. */
+  readonly from: string;
+  /** How long its pods may take to go elsewhere; 0: they stay. */
+  readonly drainTimeoutMs: number;
+  /** How long the node may take to be Ready again. */
+  readonly readyTimeoutMs: number;
+  /** Sets the host up anew, by the scripts of the image. */
+  readonly setUp: (signal: AbortSignal | undefined) => Promise<void>;
+}
+
 /** Installs one kind of Kubernetes. Talks to hosts only through {@link Host}. */
 export interface RuntimeDriver {
   readonly name: ClusterRuntime;
@@ -79,6 +93,12 @@ export interface RuntimeDriver {
   follow(host: Host, cluster: ClusterContext): DriverStep;
   /** Takes the host out of the cluster (drain, delete) through the master that is asked; the host itself may be down. */
   remove(host: Host, cluster: ClusterContext, options: RemoveOptions): DriverStep;
+  /** Why a cluster of one version cannot become one of another; undefined when it can. */
+  upgradeProblem(from: string, to: string): string | undefined;
+  /** Lets a node fetch the images of the version in the context. */
+  preload(host: Host, cluster: ClusterContext): DriverStep;
+  /** Takes a node to the version in the context, and gives it back when it is Ready. */
+  upgrade(host: Host, cluster: ClusterContext, options: UpgradeOptions): DriverStep;
   /** Why these hosts cannot be taken out (the cluster would lose its quorum); undefined when they can. Changes nothing. */
   removalProblem(hosts: readonly Host[], cluster: ClusterContext): Promise<string | undefined>;
   /** Takes everything the driver put on a host away. Works on a host that is half installed, and again, and without the image. */

@@ -14,13 +14,14 @@ const LAB = fileURLToPath(new URL('./', import.meta.url));
  * Builds the base image of Kubernetes with all its container images, by slipway itself, into the store at `root` (half a minute). No
  * internet: the container images are built too, and taken from a registry on this machine that ends before this does.
  */
-export async function buildBaseImage(root: string, name: string): Promise<void> {
+export async function buildBaseImage(root: string, name: string, version = 'v1.20.2'): Promise<void> {
   const home = mkdtempSync(join(tmpdir(), 'slipway-base-image-'));
   const registry = await startDockerRegistry();
   try {
     await exec(join(LAB, 'kubernetes.sh'));
     const contexts = join(home, 'images');
-    await exec(join(LAB, 'basefs/images.sh'), [contexts]);
+    const options = { env: { ...process.env, LAB_KUBERNETES_VERSION: version } };
+    await exec(join(LAB, 'basefs/images.sh'), [contexts], options);
     for (const line of readFileSync(join(contexts, 'images.tsv'), 'utf8').trim().split('\n')) {
       const [directory = '', reference = ''] = line.split('\t');
       const image = `${registry.address}/${reference.slice(reference.indexOf('/') + 1)}`;
@@ -30,7 +31,7 @@ export async function buildBaseImage(root: string, name: string): Promise<void> 
     const mirrors = `{k8s.gcr.io: ["${registry.address}"], docker.io: ["${registry.address}"]}`;
     writeFileSync(join(root, 'config.yaml'), `registries: {mirrors: ${mirrors}}\n`);
     const base = join(home, 'base');
-    await exec(join(LAB, 'basefs/assemble.sh'), [base]);
+    await exec(join(LAB, 'basefs/assemble.sh'), [base], options);
     await mustSlipway(['build', '-t', name, base], { root });
     rmSync(join(root, 'config.yaml'));
   } finally {

@@ -19,10 +19,11 @@ export const removeFilesPhase: Phase<ResetWork> = {
       check: async () => ({ holds: !(await host.exists(paths.rootfs)) && !(await host.exists(paths.owner)) }),
       run: async ({ signal }) => {
         // By name, not the whole directory: on the machine that installs, the state of the cluster is in it too.
-        const things = [paths.rootfs, paths.incoming, paths.toc, `${paths.toc}.next`];
+        const things = [paths.rootfs, paths.incoming, paths.toc, `${paths.toc}.next`, paths.setup];
         const data = paths.base.slice(0, paths.base.lastIndexOf('/'));
         await host.run(
-          `rm -rf ${things.map(shellQuote).join(' ')} || exit 1
+          `rm -f ${shellQuote(paths.base)}/etcd-before-*.db
+rm -rf ${things.map(shellQuote).join(' ')} || exit 1
 rm -f ${shellQuote(paths.owner)} || exit 1
 rmdir ${shellQuote(paths.base)} ${shellQuote(data)} ${shellQuote(data.slice(0, data.lastIndexOf('/')))} 2>/dev/null
 true`,

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isSlipwayError } from '../../base/errors.js';
 import type { CommandResult, Host, RunOptions } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import { PATHS } from './paths.js';
@@ -22,8 +24,20 @@ export function onHost(
   });
 }
 
-/** `kubectl` with the administrator's rights, on a master. */
-export function kubectl(
+/**
+ * What an API server says while another one takes over: etcd elects a leader, its own etcd catches up, a balancer finds another one.
+ * The same request is answered some seconds later.
+ */
+export const PASSING =
+  /etcdserver: (?:leader changed|request timed out|no leader)|connection refused|connection reset|http2: client connection lost|TLS handshake timeout|i\/o timeout|unexpected EOF|apiserver is shutting down|currently unable to handle the request|context deadline exceeded/i;
+const TRIES = 6;
+const BETWEEN_MS = 3000;
+
+/**
+ * `kubectl` with the administrator's rights, on a master. What only a passing trouble keeps from being answered is asked again, unless
+ * a failure is an answer as well (`allowFailure`).
+ */
+export async function kubectl(
   host: Host,
   rootfs: string,
   args: readonly string[],
@@ -32,7 +46,15 @@ export function kubectl(
   const command = ['kubectl', `--kubeconfig=${PATHS.admin}`, '--request-timeout=30s', ...args]
     .map(shellQuote)
     .join(' ');
-  return onHost(host, rootfs, command, { timeoutMs: 60_000, title: `kubectl ${args[0] ?? ''}`.trim(), ...options });
+  const given = { timeoutMs: 60_000, title: `kubectl ${args[0] ?? ''}`.trim(), ...options };
+  for (let tries = 1; ; tries++) {
+    try {
+      return await onHost(host, rootfs, command, given);
+    } catch (error) {
+      if (tries === TRIES || !isSlipwayError(error, 'E_HOST_COMMAND') || !PASSING.test(error.message)) throw error;
+    }
+    await sleep(BETWEEN_MS, undefined, options.signal === undefined ? {} : { signal: options.signal });
+  }
 }
 
 function firstLine(script: string): string {

@@ -12,6 +12,7 @@ import { listNodes } from './nodes.js';
 import { PATHS } from './paths.js';
 import { removalProblem, removeStep } from './remove.js';
 import { resetStep } from './reset.js';
+import { preloadStep, upgradeProblem, upgradeStep } from './upgrade.js';
 
 /** kubelet, and kube-proxy's health port. */
 const NODE_PORTS = [10250, 10256];
@@ -31,6 +32,9 @@ export const kubeadmDriver: RuntimeDriver = {
   follow: followStep,
   remove: removeStep,
   removalProblem,
+  upgradeProblem,
+  preload: preloadStep,
+  upgrade: upgradeStep,
   reset: resetStep,
   async kubeconfig(first) {
     const text = await first.readFile(PATHS.admin);

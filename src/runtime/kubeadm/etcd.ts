@@ -1,6 +1,8 @@
 import { SlipwayError } from '../../base/errors.js';
 import type { CommandResult, Host } from '../../hosts/host.js';
-import { type CommandOptions, kubectl } from './commands.js';
+import { shellQuote } from '../../hosts/shell-script.js';
+import { waitFor } from '../wait.js';
+import { type CommandOptions, kubectl, PASSING } from './commands.js';
 
 /** One member of the etcd that runs on the masters. */
 export interface EtcdMember {
@@ -50,6 +52,20 @@ export async function removeMember(place: EtcdPlace, address: string, signal?: A
   if ((await etcdMembers(place)).some((member) => member.address === address)) {
     throw new SlipwayError('E_CLUSTER_STATE', `etcd on ${place.host.address} still has ${address} as a member`);
   }
+}
+
+/** Writes what etcd has into a file on its host, for root alone. */
+export async function saveSnapshot(place: EtcdPlace, file: string, signal?: AbortSignal): Promise<void> {
+  // The only directory that the host and etcd's container share for writing.
+  const inside = '/var/lib/etcd/slipway-snapshot.db';
+  await etcdctl(place, ['snapshot', 'save', inside], { title: 'etcdctl snapshot save', signal });
+  await place.host.run(
+    `umask 077 && mv -f ${shellQuote(inside)} ${shellQuote(file)} && chmod 600 ${shellQuote(file)}`,
+    {
+      title: 'keeping the snapshot of etcd',
+      timeoutMs: 300_000,
+    },
+  );
 }
 
 /**
@@ -103,10 +119,13 @@ function majority(members: number): number {
   return Math.floor(members / 2) + 1;
 }
 
-function etcdctl(
+/** Kubelet tells of its pods some time after they run: right after a start etcd is there and its pod is not known yet. */
+const NOT_YET = /pods "[^"]*" not found|container not found|unable to upgrade connection|does not have a host assigned/;
+
+async function etcdctl(
   { host, rootfs, node }: EtcdPlace,
   args: readonly string[],
-  options: CommandOptions,
+  { allowFailure = false, ...options }: CommandOptions & { readonly title: string },
 ): Promise<CommandResult> {
   const login = [
     '--endpoints=https://127.0.0.1:2379',
@@ -114,8 +133,19 @@ function etcdctl(
     `--cert=${PKI}/healthcheck-client.crt`,
     `--key=${PKI}/healthcheck-client.key`,
   ];
-  return kubectl(host, rootfs, ['-n', 'kube-system', 'exec', `etcd-${node}`, '--', 'etcdctl', ...login, ...args], {
-    timeoutMs: 120_000,
-    ...options,
-  });
+  const command = ['-n', 'kube-system', 'exec', `etcd-${node}`, '--', 'etcdctl', ...login, ...args];
+  const pod = `etcd on ${host.address} to answer`;
+  const result = await waitFor(
+    async () => {
+      const answer = await kubectl(host, rootfs, command, { timeoutMs: 120_000, ...options, allowFailure: true });
+      const passing = NOT_YET.test(answer.stderr) || (!allowFailure && PASSING.test(answer.stderr));
+      return answer.code !== 0 && passing ? undefined : answer;
+    },
+    { what: pod, timeoutMs: 120_000, intervalMs: 2000, signal: options.signal },
+  );
+  if (result.code === 0 || allowFailure) return result;
+  throw new SlipwayError(
+    'E_HOST_COMMAND',
+    `host ${host.address}: ${options.title} failed with exit code ${result.code}:\n${result.stderr.trim()}`,
+  );
 }

@@ -14,6 +14,7 @@ const TEMPLATE =
   '"labels":[{{range $k, $v := .metadata.labels}}{{printf "%q" $k}},{{end}}""],' +
   '"conditions":[{{range $i, $c := .status.conditions}}{{if $i}},{{end}}{"type":{{printf "%q" $c.type}},"status":{{printf "%q" $c.status}},' +
   '"reason":{{printf "%q" (or $c.reason "")}},"message":{{printf "%q" (or $c.message "")}}}{{end}}],' +
+  '"unschedulable":{{if .spec.unschedulable}}true{{else}}false{{end}},' +
   '"version":{{printf "%q" (or .status.nodeInfo.kubeletVersion "")}}}{{"\\n"}}{{end}}';
 
 const lineSchema = z.object({
@@ -21,6 +22,7 @@ const lineSchema = z.object({
   addresses: z.array(z.string()),
   labels: z.array(z.string()),
   conditions: z.array(z.object({ type: z.string(), status: z.string(), reason: z.string(), message: z.string() })),
+  unschedulable: z.boolean().default(false),
   version: z.string(),
 });
 
@@ -44,7 +46,7 @@ export function parseNodes(text: string, where: string): readonly ClusterNode[] 
     .split('\n')
     .filter((line) => line.trim() !== '')
     .map((line) => {
-      const { name, addresses, labels, conditions, version } = parseLine(line, where);
+      const { name, addresses, labels, conditions, unschedulable, version } = parseLine(line, where);
       const ready = conditions.find(({ type }) => type === 'Ready');
       return {
         name,
@@ -53,6 +55,7 @@ export function parseNodes(text: string, where: string): readonly ClusterNode[] 
         controlPlane: labels.some((label) => CONTROL_PLANE.includes(label)),
         version,
         condition: describe(ready),
+        unschedulable,
       };
     });
 }

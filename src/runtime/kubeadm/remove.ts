@@ -3,8 +3,8 @@ import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, ClusterNode, DriverStep, RemoveOptions } from '../driver.js';
-import { isAtLeast } from './api-version.js';
 import { kubectl } from './commands.js';
+import { drainNode } from './drain.js';
 import { entryMaster } from './entry.js';
 import { type EtcdPlace, etcdMembers, hasOwnEtcd, healthyMembers, quorumProblem, removeMember } from './etcd.js';
 import { listNodes, nodeOf } from './nodes.js';
@@ -31,7 +31,7 @@ export function removeStep(host: Host, cluster: ClusterContext, { drainTimeoutMs
       // Asked again, now that it is its turn: another member may have died meanwhile.
       const problem = etcd === undefined ? undefined : await quorumOf(etcd, [host.address]);
       if (problem !== undefined) throw new SlipwayError('E_CLUSTER_STATE', `${host.address} stays: ${problem}`);
-      if (node?.ready && drainTimeoutMs > 0) await drain(entry, cluster, node, drainTimeoutMs, signal);
+      if (node?.ready && drainTimeoutMs > 0) await drainNode(entry, cluster, node, drainTimeoutMs, signal);
       if (etcd !== undefined) await removeMember(etcd, host.address, signal);
       if (node === undefined) return;
       if (node.controlPlane) await forgetEndpoint(entry, cluster, node.name, signal);
@@ -73,32 +73,6 @@ async function etcdPlace(
   return (await hasOwnEtcd(entry)) ? { host: entry, rootfs, node } : undefined;
 }
 
-async function drain(
-  entry: Host,
-  { rootfs, version }: ClusterContext,
-  { name }: ClusterNode,
-  timeoutMs: number,
-  signal?: AbortSignal,
-): Promise<void> {
-  const seconds = Math.round(timeoutMs / 1000);
-  const emptyDir = isAtLeast(version, '1.20') ? '--delete-emptydir-data' : '--delete-local-data';
-  const args = ['drain', name, '--ignore-daemonsets', '--force', emptyDir, `--timeout=${seconds}s`];
-  const { code, stderr } = await kubectl(entry, rootfs, args, {
-    signal,
-    timeoutMs: timeoutMs + 60_000,
-    title: `draining ${name}`,
-    allowFailure: true,
-  });
-  if (code === 0) return;
-  throw new SlipwayError(
-    'E_HOST_COMMAND',
-    `node ${name} could not be drained within ${seconds} s\n${lastLines(stderr)}`,
-    {
-      hint: `a disruption budget may hold its pods: give them room elsewhere, or more time with --drain-timeout; 0 takes the node out with them. Meanwhile it takes no new pods ("kubectl uncordon ${name}" changes that)`,
-    },
-  );
-}
-
 const configMapSchema = z.looseObject({ data: z.record(z.string(), z.string()) });
 
 /** kubeadm before 1.22 keeps a list of the masters, and later joins would look for the one that is gone. */
@@ -132,8 +106,4 @@ export function withoutEndpoint(clusterStatus: string, node: string): string | u
   if (!isMap(endpoints) || !endpoints.has(node)) return undefined;
   endpoints.delete(node);
   return document.toString();
-}
-
-function lastLines(text: string): string {
-  return text.trim().split('\n').slice(-8).join('\n');
 }

@@ -43,7 +43,8 @@ export async function kubeadmReset(host: Host, rootfs: string, signal?: AbortSig
     `[ -n "$(ls /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /var/lib/etcd/member /etc/kubernetes/pki/ca.crt 2>/dev/null)" ] || exit 0
 etcd=$(sed -n 's/^ *- --data-dir=//p' /etc/kubernetes/manifests/etcd.yaml 2>/dev/null)
 ! command -v kubeadm >/dev/null 2>&1 || kubeadm reset phase cleanup-node --cri-socket /run/containerd/containerd.sock
-rm -rf --one-file-system "\${etcd:-/var/lib/etcd}"`,
+# it stops containers and unmounts; what they and kubelet had stays, also the certificates of a cluster that is gone
+rm -rf --one-file-system "\${etcd:-/var/lib/etcd}" /var/lib/kubelet/* /var/lib/cni /var/run/kubernetes`,
     { signal, allowFailure: true, timeoutMs: RESET_TIMEOUT_MS, title: 'kubeadm reset' },
   );
 }

@@ -21,7 +21,7 @@ cp -R "$BASE/Kubefile" "$BASE/rootfs" "$PART/"
 
 for program in containerd ctr containerd-shim-runc-v2 runc; do cp "$(command -v "$program")" "$PART/$ARCH/bin/"; done
 cp "$(command -v docker-registry)" "$PART/$ARCH/bin/registry"
-cp "$KUBERNETES"/{kubeadm,kubelet,kubectl} "$PART/$ARCH/bin/"
+kubernetes "$PART/$ARCH/bin" kubeadm kubelet kubectl
 cp crictl "$PART/$ARCH/bin/crictl"
 cp /usr/lib/cni/{bridge,host-local,loopback,portmap} "$PART/$ARCH/cni/"
 chmod 755 "$PART/$ARCH"/{bin,cni}/*

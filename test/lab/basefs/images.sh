@@ -13,7 +13,7 @@ need_kubernetes
 
 mkdir -p "$DEST"
 cp -R images/. "$DEST/"
-for component in kube-apiserver kube-controller-manager kube-scheduler kube-proxy; do cp "$KUBERNETES/$component" "$DEST/$component/"; done
+for component in kube-apiserver kube-controller-manager kube-scheduler kube-proxy; do kubernetes "$DEST/$component" "$component"; done
 for image in pause coredns web; do cp "$(command -v busybox)" "$DEST/$image/busybox"; done
 copy_with_libraries "$DEST/etcd/rootfs" /usr/bin/etcd /usr/bin/etcdctl
 

@@ -3,7 +3,9 @@
 # shellcheck disable=SC2034 # used there
 
 ARCH=$(dpkg --print-architecture)
-KUBERNETES_VERSION=v1.20.2
+KUBERNETES_BUILT=v1.20.2
+# Another patch version is the same programs, which only say another one of themselves.
+KUBERNETES_VERSION=${LAB_KUBERNETES_VERSION:-$KUBERNETES_BUILT}
 KUBERNETES=${SLIPWAY_LAB:-/var/tmp/slipway-lab}/kubernetes/bin
 # Libraries that the lab's hosts have (libc and libseccomp2 of the same Debian release).
 HOST_LIBRARIES='linux-vdso|ld-linux|libc\.so|libseccomp\.so|libpthread|libdl|libresolv'
@@ -23,6 +25,17 @@ need() {
 }
 
 need_kubernetes() { [ -x "$KUBERNETES/kubeadm" ] || die "$KUBERNETES/kubeadm is missing: run test/lab/kubernetes.sh"; }
+
+# kubernetes DEST PROGRAM…: programs of Kubernetes, of the version that is asked for.
+kubernetes() {
+  local dest=$1 program
+  shift
+  [ ${#KUBERNETES_VERSION} = ${#KUBERNETES_BUILT} ] || die "LAB_KUBERNETES_VERSION must be as long as $KUBERNETES_BUILT"
+  for program; do
+    LC_ALL=C sed "s/${KUBERNETES_BUILT//./\\.}/$KUBERNETES_VERSION/g" "$KUBERNETES/$program" >"$dest/$program"
+    chmod 755 "$dest/$program"
+  done
+}
 
 # image_list: what kubeadm wants of its version (`kubeadm config images list`), and the application of the tests.
 image_list() {

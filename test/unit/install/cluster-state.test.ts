@@ -95,7 +95,9 @@ describe('the state of a cluster', () => {
       }
       return 'taken';
     };
-    expect(refused('10.0.0.2', '10.0.0.3', 'two')).toMatch(/runs k8s:v1\.20\.2 \(sha256:.*\), which is another image/);
+    expect(refused('10.0.0.2', '10.0.0.3', 'two')).toMatch(
+      /runs k8s:v1\.20\.2 \(sha256:.*\), and k8s:v1\.20\.2 is another image/,
+    );
     expect(refused('10.0.0.2', '10.0.0.4')).toMatch(/has more hosts: 10\.0\.0\.3/);
     expect(refused('10.0.0.9', '10.0.0.3')).toMatch(/begins on 10\.0\.0\.2, not on 10\.0\.0\.9/);
     expect(refused('10.0.0.2,10.0.0.3', '')).toMatch(/has 10\.0\.0\.3 as a node, not as a master/);
@@ -109,7 +111,7 @@ describe('hosts that leave', () => {
     nextState(
       up,
       { spec: wanted, image: image(), driver: { name: 'k8s' }, documents: [], servesImages: true },
-      { removal: true },
+      { removal: true, change: undefined },
     ).hosts.flatMap(({ address, leaving }) => (leaving ? address : []));
 
   it('stay known until they are clean, where taking out is allowed', () => {
@@ -138,6 +140,35 @@ describe('hosts that leave', () => {
     expect(markLeaving(up, ['10.0.0.3']).hosts.filter(({ leaving }) => leaving)).toHaveLength(1);
     expect(() => addressesToDelete(up, { nodes: '10.0.0.3' })).toThrow(/10\.0\.0\.3 is a master of prod/);
     expect(() => addressesToDelete(up, {})).toThrow(/no hosts are given/);
+  });
+});
+
+describe('another image', () => {
+  const up = running(next(undefined, spec('10.0.0.2', '10.0.0.3'), image()));
+  const change = (from: ClusterState, to: string, how: 'upgrade' | 'rollback') =>
+    nextState(
+      from,
+      {
+        spec: spec('10.0.0.2', '10.0.0.3'),
+        image: image(to),
+        driver: { name: 'k8s' },
+        documents: [],
+        servesImages: true,
+      },
+      { removal: false, change: how },
+    );
+
+  it('is what the cluster is on its way to; the one before is kept, also when the way is gone in two goes', () => {
+    const half = change(up, 'two', 'upgrade');
+    expect(half).toMatchObject({ changing: 'upgrade', image: { digest: digestOf('two') } });
+    expect(half.previous?.digest).toBe(digestOf('one'));
+    expect(change(half, 'two', 'upgrade')).toMatchObject({ changing: 'upgrade', previous: half.previous });
+    const { changing: _, ...there } = half;
+    expect(change(there, 'one', 'rollback')).toMatchObject({
+      changing: 'rollback',
+      previous: { digest: digestOf('two') },
+    });
+    expect(next(there, spec('10.0.0.2', '10.0.0.3'), image('two'))).not.toHaveProperty('changing');
   });
 });
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { nodeOf, parseNodes } from '../../../src/runtime/kubeadm/nodes.js';
 
-const LINES = `{"name":"m1","addresses":["10.99.0.2","m1"],"labels":["kubernetes.io/os","node-role.kubernetes.io/master",""],"conditions":[{"type":"MemoryPressure","status":"False","reason":"x","message":"y"},{"type":"Ready","status":"True","reason":"KubeletReady","message":"ok"}],"version":"v1.20.2"}
+const LINES = `{"name":"m1","addresses":["10.99.0.2","m1"],"labels":["kubernetes.io/os","node-role.kubernetes.io/master",""],"conditions":[{"type":"MemoryPressure","status":"False","reason":"x","message":"y"},{"type":"Ready","status":"True","reason":"KubeletReady","message":"ok"}],"unschedulable":true,"version":"v1.20.2"}
 {"name":"n1","addresses":["10.99.0.3","n1"],"labels":[""],"conditions":[{"type":"Ready","status":"False","reason":"KubeletNotReady","message":"cni plugin \\"not\\" initialized"}],"version":"v1.20.2"}
 {"name":"n2","addresses":[],"labels":[""],"conditions":[],"version":""}
 `;
@@ -15,6 +15,7 @@ it('reads what kubectl prints for the nodes', () => {
       controlPlane: true,
       version: 'v1.20.2',
       condition: 'Ready',
+      unschedulable: true,
     },
     {
       name: 'n1',
@@ -23,6 +24,7 @@ it('reads what kubectl prints for the nodes', () => {
       controlPlane: false,
       version: 'v1.20.2',
       condition: 'KubeletNotReady: cni plugin "not" initialized',
+      unschedulable: false,
     },
     {
       name: 'n2',
@@ -31,6 +33,7 @@ it('reads what kubectl prints for the nodes', () => {
       controlPlane: false,
       version: '',
       condition: 'kubelet has not reported yet',
+      unschedulable: false,
     },
   ]);
 });

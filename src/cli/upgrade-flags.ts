@@ -1,0 +1,68 @@
+import type { Command } from 'commander';
+import { SlipwayError } from '../base/errors.js';
+import type { ClusterState } from '../install/cluster-state.js';
+import { runCluster } from '../install/run-cluster.js';
+import { envFromFlags } from '../install/spec-from-flags.js';
+import { specFromState } from '../install/spec-from-state.js';
+import { addGlobalFlags, repeatable } from './action.js';
+import type { CliContext } from './context.js';
+import { printPlan, runOptions } from './launch-flags.js';
+import { addDrainFlag, drainTimeoutMs } from './removal-flags.js';
+import { printResult } from './run-result.js';
+import { addHostFlags, type HostFlags, hostConnector, sshFlags } from './ssh-flags.js';
+
+/** The flags of commands that take a cluster to another image. */
+export interface UpgradeFlags extends HostFlags {
+  readonly cluster?: string;
+  readonly env?: readonly string[];
+  readonly batch?: string;
+  readonly drainTimeout?: string;
+  readonly dryRun?: boolean;
+  readonly concurrency?: string;
+  readonly concurrentUploads?: string;
+  readonly readyTimeout?: string;
+}
+
+export function addBatchFlag(command: Command): Command {
+  return command.option('--batch <n>', 'workers that are upgraded at once (default: 1)');
+}
+
+export function addUpgradeFlags(command: Command): Command {
+  command.option('--cluster <name>', 'the cluster; may be left out when there is one only');
+  addDrainFlag(addBatchFlag(command))
+    .option('-e, --env <name=value>', 'secret variables of the cluster, which are not kept', repeatable)
+    .option('--dry-run', 'look at the hosts and print what would be done, and why; change nothing on them')
+    .option('--concurrency <n>', 'hosts worked on at once (default: 10)')
+    .option('--concurrent-uploads <n>', 'hosts that receive files at once (default: 5)')
+    .option('--ready-timeout <seconds>', 'how long nodes may take to become Ready (default: 300)');
+  return addGlobalFlags(addHostFlags(command));
+}
+
+/** How many workers are upgraded at once. @throws SlipwayError E_USAGE */
+export function batchOf({ batch = '1' }: Pick<UpgradeFlags, 'batch'>): number {
+  if (!/^[1-9]\d{0,3}$/.test(batch)) throw new SlipwayError('E_USAGE', `--batch ${batch} is not a positive number`);
+  return Number(batch);
+}
+
+/** Takes a cluster to the image that `choose` names, and prints what has become of it. */
+export async function changeImage(
+  context: CliContext,
+  flags: UpgradeFlags,
+  change: NonNullable<ClusterState['changing']>,
+  choose: (state: ClusterState) => string,
+): Promise<void> {
+  const { chooseCluster } = await import('../install/choose-cluster.js');
+  const { reporter, signal } = context;
+  const state = await chooseCluster(context.root, flags.cluster);
+  const image = choose(state);
+  const given = { ssh: await sshFlags(flags), env: envFromFlags(flags.env ?? []) };
+  const spec = { ...specFromState(state, given), image };
+  const options = {
+    ...runOptions(flags),
+    upgrade: { change, batch: batchOf(flags) },
+    drainTimeoutMs: drainTimeoutMs(flags),
+  };
+  const deps = { store: await context.store(), reporter, signal, connect: hostConnector(context, flags) };
+  if (flags.dryRun) return printPlan(context, { spec, options, deps });
+  printResult(context, await runCluster(spec, options, deps), spec.hosts.length);
+}

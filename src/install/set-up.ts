@@ -1,0 +1,61 @@
+import { shellQuote } from '../hosts/shell-script.js';
+import type { Digest } from '../image/digest.js';
+import type { HostSetup } from './host-setup.js';
+import { keepableEnv } from './kept-spec.js';
+import { setupScripts } from './script-names.js';
+import { inputsDigest } from './step.js';
+import { type InstallWork, programPath, type WorkHost } from './work.js';
+
+const TIMEOUT_MS = 20 * 60_000;
+
+/** The image's own scripts that set a host up: container runtime, kubelet, kernel settings. */
+export interface SetupScripts {
+  /** `init.sh` */
+  readonly title: string;
+  /** Identifies what a host is set up with: another digest means that it must be done again. */
+  inputs(host: Pick<WorkHost, 'setupDigest' | 'env'>): Digest;
+  /** Runs them, and notes on the host that they have run to their end. */
+  run(host: WorkHost, signal: AbortSignal | undefined): Promise<void>;
+}
+
+/** Undefined when the image brings no such scripts. */
+export function setupOf({
+  image,
+  spec,
+  paths,
+}: Pick<InstallWork, 'image' | 'spec' | 'paths'>): SetupScripts | undefined {
+  const { domain, port } = spec.registry;
+  const calls = setupScripts(image.rootfs.entries, { containerRuntime: image.containerRuntime, domain, port });
+  if (calls.length === 0) return undefined;
+  const title = calls.map(({ name }) => name).join(', ');
+  const script = calls
+    .map(({ name, args }) => ['bash', name, ...args.map(shellQuote)].join(' '))
+    .map((command) => `${command} || exit $?`)
+    .join('\n');
+  const inputs: SetupScripts['inputs'] = ({ setupDigest, env }) => inputsDigest(setupDigest, script, keepableEnv(env));
+  return {
+    title,
+    inputs,
+    async run(one, signal) {
+      await one.host.run(programPath(paths.rootfs) + script, {
+        title,
+        cwd: `${paths.rootfs}/scripts`,
+        env: one.env,
+        timeoutMs: TIMEOUT_MS,
+        ...(signal === undefined ? {} : { signal }),
+      });
+      const setup: HostSetup = { inputs: inputs(one), image: image.digest, version: image.version };
+      await one.host.writeFile(paths.setup, `${JSON.stringify(setup)}\n`, { mode: 0o644 });
+    },
+  };
+}
+
+/** Whether a host is a node already and must be set up anew: one after the other, not all at once. */
+export function isRolling(
+  { setups }: Pick<InstallWork, 'setups'>,
+  scripts: SetupScripts,
+  host: Pick<WorkHost, 'address' | 'setupDigest' | 'env'>,
+): boolean {
+  const found = setups.get(host.address);
+  return found !== undefined && found.inputs !== scripts.inputs(host);
+}

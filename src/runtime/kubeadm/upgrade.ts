@@ -1,0 +1,191 @@
+import semver from 'semver';
+import { parse } from 'yaml';
+import * as z from 'zod';
+import { isSlipwayError, SlipwayError } from '../../base/errors.js';
+import type { Host } from '../../hosts/host.js';
+import { shellQuote } from '../../hosts/shell-script.js';
+import type { ClusterContext, ClusterNode, DriverStep, UpgradeOptions } from '../driver.js';
+import { waitFor } from '../wait.js';
+import { parseKubeVersion } from './api-version.js';
+import { kubectl, onHost } from './commands.js';
+import { drainNode } from './drain.js';
+import { entryMaster } from './entry.js';
+import { hasOwnEtcd, saveSnapshot } from './etcd.js';
+import { apiServerReady, kubeletLog } from './health.js';
+import { listNodes, nodeOf } from './nodes.js';
+
+const UPGRADE_TIMEOUT_MS = 20 * 60_000;
+
+/**
+ * Takes one node to the version of the image: `kubeadm upgrade apply` for the first master (after a snapshot of etcd), `kubeadm upgrade
+ * node` for the others; then drained, set up anew by the image's scripts, kubelet started, and given back when it is Ready.
+ * Each part may be done again, so that a killed upgrade goes on.
+ * Source: Kubernetes, "Upgrading kubeadm clusters".
+ */
+export function upgradeStep(host: Host, cluster: ClusterContext, options: UpgradeOptions): DriverStep {
+  const { rootfs, version } = cluster;
+  const entry = entryMaster(cluster);
+  const { from, setUp, drainTimeoutMs, readyTimeoutMs } = options;
+  return {
+    title: from === version ? `set up anew (${version})` : `upgrade from ${from || 'an unknown version'} to ${version}`,
+    async done() {
+      const node = nodeOf(await listNodes(entry, rootfs), host);
+      return node?.ready === true && node.version === version && !node.unschedulable;
+    },
+    async run(note, signal) {
+      const nodes = await listNodes(entry, rootfs);
+      const node = nodeOf(nodes, host);
+      if (node === undefined) throw new SlipwayError('E_CLUSTER_STATE', `${host.address} is no node of the cluster`);
+      await upgradeComponents(host, cluster, node, note, signal);
+      const others = nodes.some((other) => other.name !== node.name && other.ready && !other.unschedulable);
+      const drained = drainTimeoutMs > 0 && others;
+      if (drained) await drainNode(entry, cluster, node, drainTimeoutMs, signal);
+      else if (drainTimeoutMs > 0) note(`${node.name} is not drained: there is no other node for its pods`);
+      await setUp(signal);
+      await onHost(host, rootfs, 'systemctl daemon-reload && systemctl restart kubelet.service', {
+        signal,
+        timeoutMs: 60_000,
+      });
+      await waitUntilUpgraded(host, cluster, node, readyTimeoutMs, signal);
+      // Also when it is somebody else who cordoned it: an upgrade that was killed cannot be told from that.
+      if (drained || node.unschedulable) await kubectl(entry, rootfs, ['uncordon', node.name], { signal });
+    },
+  };
+}
+
+/** Lets a host fetch the images of the new version from the cluster's registry. */
+export function preloadStep(host: Host, { rootfs, version, masters }: ClusterContext): DriverStep {
+  const master = masters.some(({ address }) => address === host.address);
+  const list = `${shellQuote(`${rootfs}/bin/kubeadm`)} config images list --kubernetes-version ${shellQuote(version)}`;
+  const images = master ? list : `${list} | grep -E '/(kube-proxy|pause):'`;
+  return {
+    title: 'fetch images',
+    async done() {
+      const { code } = await onHost(
+        host,
+        rootfs,
+        `for image in $(${images}); do crictl inspecti "$image" >/dev/null 2>&1 || exit 1; done`,
+        { allowFailure: true, title: 'looking for the images', timeoutMs: 60_000 },
+      );
+      return code === 0;
+    },
+    async run(_note, signal) {
+      await onHost(host, rootfs, `for image in $(${images}); do crictl pull "$image" >/dev/null || exit 1; done`, {
+        signal,
+        timeoutMs: UPGRADE_TIMEOUT_MS,
+        title: 'crictl pull',
+      });
+    },
+  };
+}
+
+/**
+ * Why a cluster cannot go from one version to another; undefined when it can. Pure.
+ * Source: Kubernetes, "Version Skew Policy": no minor version may be skipped, and none can be gone back.
+ */
+export function upgradeProblem(from: string, to: string): string | undefined {
+  const [before, after] = [parseKubeVersion(from), parseKubeVersion(to)];
+  if (before.major !== after.major) return `${from} cannot become ${to}`;
+  if (after.minor > before.minor + 1) {
+    return `${from} cannot become ${to} at once: no minor version may be skipped, v${before.major}.${before.minor + 1} comes first`;
+  }
+  if (after.minor < before.minor) return `${from} cannot go back to ${to}: what it has written may not be read by that`;
+  return undefined;
+}
+
+/** What runs in pods: API server, controllers, etcd, add-ons; on workers only kubelet's configuration. Nothing when it is done. */
+async function upgradeComponents(
+  host: Host,
+  cluster: ClusterContext,
+  { controlPlane, version: kubelet }: ClusterNode,
+  note: (line: string) => void,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { rootfs, version } = cluster;
+  const kubeadm = shellQuote(`${rootfs}/bin/kubeadm`);
+  const current = await clusterVersion(entryMaster(cluster), rootfs, signal);
+  if (controlPlane && current !== version) {
+    await snapshot(host, cluster, current, note, signal);
+    const back = semver.lt(version, current) ? ' --force' : '';
+    await onHost(
+      host,
+      rootfs,
+      `${kubeadm} upgrade apply ${shellQuote(version)} --yes${back} --ignore-preflight-errors=CreateJob,SystemVerification`,
+      { signal, timeoutMs: UPGRADE_TIMEOUT_MS, title: 'kubeadm upgrade apply' },
+    );
+  } else if (kubelet !== version) {
+    await onHost(host, rootfs, `${kubeadm} upgrade node`, {
+      signal,
+      timeoutMs: UPGRADE_TIMEOUT_MS,
+      title: 'kubeadm upgrade node',
+    });
+  }
+}
+
+/** Before the first master changes anything: what etcd has now, beside the rootfs of that host. */
+async function snapshot(
+  host: Host,
+  { rootfs }: ClusterContext,
+  version: string,
+  note: (line: string) => void,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (!(await hasOwnEtcd(host))) return;
+  const node = nodeOf(await listNodes(host, rootfs), host)?.name;
+  if (node === undefined) return;
+  const file = `${rootfs.slice(0, rootfs.lastIndexOf('/'))}/etcd-before-${version}.db`;
+  await saveSnapshot({ host, rootfs, node }, file, signal);
+  note(`etcd as it was is in ${file}`);
+}
+
+const clusterConfigurationSchema = z.looseObject({ kubernetesVersion: z.string() });
+
+/** The version that the cluster was last taken to, as kubeadm keeps it. */
+async function clusterVersion(entry: Host, rootfs: string, signal?: AbortSignal): Promise<string> {
+  const { stdout } = await kubectl(
+    entry,
+    rootfs,
+    ['-n', 'kube-system', 'get', 'configmap', 'kubeadm-config', '-o', 'jsonpath={.data.ClusterConfiguration}'],
+    { title: 'reading kubeadm-config', signal },
+  );
+  const found = clusterConfigurationSchema.safeParse(parse(stdout));
+  if (!found.success) {
+    throw new SlipwayError(
+      'E_CLUSTER_STATE',
+      `${entry.address}: kubeadm-config does not say the version of the cluster`,
+    );
+  }
+  return found.data.kubernetesVersion;
+}
+
+async function waitUntilUpgraded(
+  host: Host,
+  cluster: ClusterContext,
+  { name, controlPlane }: ClusterNode,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { rootfs, version } = cluster;
+  const entry = entryMaster(cluster);
+  const ask = async (): Promise<true | undefined> => {
+    const node = (await listNodes(entry, rootfs)).find((one) => one.name === name);
+    if (node?.ready !== true || node.version !== version) return undefined;
+    return !controlPlane || (await apiServerReady(host, rootfs)) ? true : undefined;
+  };
+  await waitFor(
+    // The API server that is asked may be the one that is just being replaced.
+    () =>
+      ask().catch((error: unknown) => {
+        if (isSlipwayError(error, 'E_HOST_COMMAND')) return undefined;
+        throw error;
+      }),
+    {
+      what: `node ${name} to be Ready with ${version}`,
+      timeoutMs,
+      intervalMs: 2000,
+      signal,
+      explain: () => kubeletLog(host),
+      hint: `look at "journalctl -u kubelet" on ${host.address}; no other node is touched until it is mended`,
+    },
+  );
+}
