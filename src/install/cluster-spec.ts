@@ -12,13 +12,25 @@ const RESERVED_NAMES = new Set(['overlay2']);
 
 const address = z.string().refine((text) => normalizeIp(text) === text, 'not an IP address');
 
-const sshSchema = z.strictObject({
+const loginSchema = z.strictObject({
   user: z.string().min(1),
   port: z.number().int().min(1).max(65535),
   password: z.string().optional(),
   /** Path of a private key on this machine. */
   privateKey: z.string().optional(),
   passphrase: z.string().optional(),
+});
+
+/** A machine that hosts are reached through. What its login lacks in keys is taken from that of the host. */
+const bastionSchema = loginSchema.extend({ host: z.string().min(1) });
+export type BastionSpec = z.infer<typeof bastionSchema>;
+
+const sshSchema = loginSchema.extend({
+  /** For sudo; the login password when not given. */
+  sudoPassword: z.string().optional(),
+  /** A file of host keys, instead of the user's own. */
+  knownHosts: z.string().optional(),
+  bastion: bastionSchema.optional(),
 });
 /** How a host is reached. Passwords are only ever in memory. */
 export type SshSpec = z.infer<typeof sshSchema>;

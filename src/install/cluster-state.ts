@@ -6,6 +6,7 @@ import { zodProblems } from '../base/zod-error.js';
 import { replaceFile } from '../store/durable.js';
 import type { StatePaths } from './cluster-paths.js';
 import { configSchema, hostAliasSchema } from './cluster-spec.js';
+import { keptSshSchema } from './kept-ssh.js';
 
 const hostStateSchema = z.object({
   address: z.string(),
@@ -13,7 +14,7 @@ const hostStateSchema = z.object({
   hostname: z.string(),
   machineId: z.string(),
   /** How it was reached; a password is never kept. */
-  ssh: z.object({ user: z.string(), port: z.number(), privateKey: z.string().optional() }),
+  ssh: keptSshSchema,
   env: z.record(z.string(), z.string()),
   labels: z.record(z.string(), z.string()).optional(),
   taints: z.array(z.string()).optional(),

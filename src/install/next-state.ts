@@ -4,6 +4,7 @@ import { type ClusterSpec, type HostSpec, isMaster, mastersOf } from './cluster-
 import type { ClusterState, HostState } from './cluster-state.js';
 import type { InstallImage } from './install-image.js';
 import { keepableDocuments, keepableEnv, keptSettings } from './kept-spec.js';
+import { keptSsh } from './kept-ssh.js';
 import type { HostFinding } from './preflight.js';
 import type { Prepared } from './prepare.js';
 
@@ -131,13 +132,12 @@ function assertCompatible(before: ClusterState, spec: ClusterSpec, image: Wanted
 }
 
 function hostState(host: HostSpec, known: HostState | undefined, index: number): HostState {
-  const { user, port, privateKey } = host.ssh;
   return {
     address: host.address,
     roles: host.roles,
     hostname: known?.hostname ?? '',
     machineId: known?.machineId ?? '',
-    ssh: { user, port, ...(privateKey === undefined ? {} : { privateKey }) },
+    ssh: keptSsh(host.ssh),
     env: keepableEnv(host.env).env,
     ...(host.labels === undefined ? {} : { labels: host.labels }),
     ...(host.taints === undefined ? {} : { taints: host.taints }),

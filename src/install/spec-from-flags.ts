@@ -1,6 +1,7 @@
 import { SlipwayError } from '../base/errors.js';
 import { registerSecret } from '../base/redact.js';
 import {
+  type BastionSpec,
   type ClusterSpec,
   clusterNameSchema,
   DEFAULTS,
@@ -19,6 +20,11 @@ export interface SshFlags {
   readonly privateKey?: string | undefined;
   readonly passphrase?: string | undefined;
   readonly port?: number | undefined;
+  readonly sudoPassword?: string | undefined;
+  readonly knownHosts?: string | undefined;
+  readonly bastion?: BastionSpec | undefined;
+  /** Of the bastion, wherever that was named. */
+  readonly bastionPassword?: string | undefined;
 }
 
 /** The flags of `run` that say what is wanted. Lists as {@link parseIpList} reads them. */
@@ -84,13 +90,20 @@ export function specFromFlags(flags: RunFlags, ownAddress: () => string | undefi
 }
 
 /** How hosts are reached, defaults filled in. */
-export function sshSpec({ user, password, privateKey, passphrase, port }: SshFlags): SshSpec {
+export function sshSpec(flags: SshFlags): SshSpec {
+  const { user, password, privateKey, passphrase, port, sudoPassword, knownHosts, bastion, bastionPassword } = flags;
+  const ofBastion = bastion?.password ?? bastionPassword;
   return {
     user: user ?? DEFAULTS.sshUser,
     port: port ?? DEFAULTS.sshPort,
     ...(password === undefined ? {} : { password }),
     ...(privateKey === undefined ? {} : { privateKey }),
     ...(passphrase === undefined ? {} : { passphrase }),
+    ...(sudoPassword === undefined ? {} : { sudoPassword }),
+    ...(knownHosts === undefined ? {} : { knownHosts }),
+    ...(bastion === undefined
+      ? {}
+      : { bastion: { ...bastion, ...(ofBastion === undefined ? {} : { password: ofBastion }) } }),
   };
 }
 

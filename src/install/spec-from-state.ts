@@ -9,6 +9,7 @@ import {
   type SshSpec,
 } from './cluster-spec.js';
 import type { ClusterState, HostState } from './cluster-state.js';
+import type { KeptSsh } from './kept-ssh.js';
 import { readAddresses, type SshFlags, sshSpec } from './spec-from-flags.js';
 import { thisMachine } from './this-machine.js';
 
@@ -163,14 +164,13 @@ export function hostFromState({ address, roles, ssh, env, labels, taints }: Host
 }
 
 /** How a host is reached: flags first, then what was kept, then defaults. */
-export function mergedSsh(
-  flags: SshFlags,
-  kept: { readonly user: string; readonly port: number; readonly privateKey?: string | undefined } | undefined,
-): SshSpec {
+export function mergedSsh(flags: SshFlags, kept: KeptSsh | undefined): SshSpec {
   return sshSpec({
     ...flags,
     user: flags.user ?? kept?.user ?? DEFAULTS.sshUser,
     port: flags.port ?? kept?.port ?? DEFAULTS.sshPort,
+    knownHosts: flags.knownHosts ?? kept?.knownHosts,
+    bastion: flags.bastion ?? kept?.bastion,
     // A password that is given stands for the key that was used before.
     privateKey: flags.privateKey ?? (flags.password === undefined ? kept?.privateKey : undefined),
   });
