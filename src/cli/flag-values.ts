@@ -35,3 +35,10 @@ export function readEpoch(text: string | undefined): number | undefined {
     throw new SlipwayError('E_USAGE', `SOURCE_DATE_EPOCH=${text} is not a number of seconds`);
   return Number(text);
 }
+
+/** The value of a flag that counts something: undefined when it was not given. @throws SlipwayError E_USAGE */
+export function wholeNumber(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new SlipwayError('E_USAGE', `${flag} ${text} is not a positive number`);
+  return Number(text);
+}

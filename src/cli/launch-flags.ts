@@ -10,6 +10,7 @@ import type { InstallDeps } from '../install/survey.js';
 import { findImage } from '../store/local-image.js';
 import { addGlobalFlags, repeatable } from './action.js';
 import type { CliContext } from './context.js';
+import { wholeNumber } from './flag-values.js';
 import { addHostFlags, type HostFlags, hostConnector, sshFlags } from './ssh-flags.js';
 
 /** The flags of commands that launch a cluster, or plan to. */
@@ -81,9 +82,9 @@ export async function launchRequest(
 export function runOptions(
   flags: Pick<LaunchFlags, 'readyTimeout' | 'concurrency' | 'concurrentUploads' | 'platform' | 'fromScratch'>,
 ): RunClusterOptions {
-  const readyTimeout = number('--ready-timeout', flags.readyTimeout);
-  const concurrency = number('--concurrency', flags.concurrency);
-  const concurrentUploads = number('--concurrent-uploads', flags.concurrentUploads);
+  const readyTimeout = wholeNumber('--ready-timeout', flags.readyTimeout);
+  const concurrency = wholeNumber('--concurrency', flags.concurrency);
+  const concurrentUploads = wholeNumber('--concurrent-uploads', flags.concurrentUploads);
   return {
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(concurrentUploads === undefined ? {} : { concurrentUploads }),
@@ -134,7 +135,6 @@ async function fromFile(path: string, flags: LaunchFlags, image: string | undefi
     import('../install/clusterfile/spec-from-clusterfile.js'),
   ]);
   const { file, clusterfile } = await openClusterfile(path);
-  const { user, password, privateKey, passphrase, port } = await sshFlags(flags);
   return specFromClusterfile(
     clusterfile,
     {
@@ -143,13 +143,7 @@ async function fromFile(path: string, flags: LaunchFlags, image: string | undefi
       env: envFromFlags(flags.env ?? []),
       cmds: flags.cmd,
       apps: flags.app,
-      ssh: {
-        ...(user === undefined ? {} : { user }),
-        ...(password === undefined ? {} : { password }),
-        ...(privateKey === undefined ? {} : { privateKey }),
-        ...(passphrase === undefined ? {} : { passphrase }),
-        ...(port === undefined ? {} : { port }),
-      },
+      ssh: await sshFlags(flags),
     },
     { file, environment: process.env },
   );
@@ -172,10 +166,4 @@ export async function pullIfMissing(context: CliContext, image: string, platform
     ]);
     await pullImage(store, image, { ...(await registryOptions(context, {})), platform });
   }
-}
-
-function number(flag: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (!/^[1-9]\d{0,5}$/.test(text)) throw new SlipwayError('E_USAGE', `${flag} ${text} is not a positive number`);
-  return Number(text);
 }

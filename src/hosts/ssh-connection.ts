@@ -2,7 +2,7 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import type { Duplex, Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import ssh2, { type Client, type ClientChannel } from 'ssh2';
-import { messageOf, SlipwayError } from '../base/errors.js';
+import { isSlipwayError, messageOf, SlipwayError } from '../base/errors.js';
 import { type HostKeyPolicy, prepareHostKeyCheck } from './host-key-check.js';
 import { authHandler, prepareLogin, type SshCredentials } from './ssh-auth.js';
 import { ChannelRefused, type ExecChannel, type ExitStatus, exitStatus, type Transport } from './transport.js';
@@ -18,8 +18,11 @@ export interface SshSettings extends SshCredentials {
   readonly connectTimeoutMs?: number | undefined;
   /** A sign of life is asked for this often; three without an answer, and the connection is lost. Default 15 s. */
   readonly keepAliveMs?: number | undefined;
-  /** A bastion: the connection goes through this one, as `ssh -J` does it. Not closed with it. */
-  readonly via?: SshConnection | undefined;
+  /**
+   * A bastion: the connection goes through this one, as `ssh -J` does it. Not closed with it. A function is asked when a connection is
+   * made.
+   */
+  readonly via?: SshConnection | (() => Promise<SshConnection>) | undefined;
 }
 
 /** So many keep-alives in a row without a single byte from the host: the connection is dead. */
@@ -78,10 +81,11 @@ export class SshConnection implements Transport {
     const name = `host ${address}`;
     const check = await prepareHostKeyCheck(address, port, settings.hostKeys);
     const login = await prepareLogin(user, settings);
+    const bastion = typeof via === 'function' ? await bastionFor(name, via) : via;
     const socket =
-      via === undefined
+      bastion === undefined
         ? await openSocket(name, { address, port, timeoutMs: connectTimeoutMs })
-        : await via.forward(address, port, connectTimeoutMs);
+        : await bastion.forward(address, port, connectTimeoutMs);
     const client = new ssh2.Client();
     let refused: unknown;
     let shown: Buffer | undefined;
@@ -128,6 +132,11 @@ export class SshConnection implements Transport {
       throw error;
     }
     return new SshConnection(name, client, socket, keepAliveMs);
+  }
+
+  /** True when the connection is gone. */
+  get ended(): boolean {
+    return this.#lost !== undefined;
   }
 
   async exec(command: string): Promise<ExecChannel> {
@@ -219,6 +228,20 @@ export class SshConnection implements Transport {
         stderr.resume();
       },
     };
+  }
+}
+
+/** What is wrong with a bastion is wrong with the way to the host. */
+async function bastionFor(name: string, via: () => Promise<SshConnection>): Promise<SshConnection> {
+  try {
+    return await via();
+  } catch (error) {
+    if (!isSlipwayError(error)) throw error;
+    const { code, message, hint } = error;
+    throw new SlipwayError(code, `${name}: the bastion cannot be used: ${message}`, {
+      ...(hint === undefined ? {} : { hint }),
+      cause: error,
+    });
   }
 }
 

@@ -3,13 +3,19 @@ import { connectHost, isThisMachine } from '../hosts/connect.js';
 import type { Host } from '../hosts/host.js';
 import { tryOnHosts } from '../hosts/host-group.js';
 import type { HostKeyPolicy } from '../hosts/host-key-check.js';
-import type { HostSpec } from './cluster-spec.js';
+import { SharedBastions } from '../hosts/shared-bastions.js';
+import type { SshSettings } from '../hosts/ssh-connection.js';
+import type { BastionSpec, HostSpec, SshSpec } from './cluster-spec.js';
 import { HostLog, loggedHost } from './host-log.js';
 import { findTraces } from './host-owner.js';
 import { type HostFinding, NEEDED_PROGRAMS } from './preflight.js';
 
 /** Makes a host of its specification. Connects at the first use. */
-export type Connect = (spec: HostSpec) => Host;
+export interface Connect {
+  (spec: HostSpec): Host;
+  /** Ends what several hosts share, when they are done with: connections to bastions. */
+  close?(): Promise<void>;
+}
 
 /** Hosts that are connected, with a log each. */
 export interface HostSet {
@@ -23,14 +29,35 @@ export interface HostSet {
 }
 
 /** Reaches hosts over SSH; this machine, when nothing is said about how, without. */
-export function sshConnect(hostKeys?: HostKeyPolicy): Connect {
-  return ({ address, ssh }) => {
-    const { user, port, password, privateKey, passphrase } = ssh;
-    if (password === undefined && privateKey === undefined && isThisMachine(address)) return connectHost(address);
-    return connectHost(address, {
-      ssh: { user, port, password, passphrase, ...(privateKey === undefined ? {} : { keyFile: privateKey }), hostKeys },
-    });
+export function sshConnect(policy: HostKeyPolicy = {}): Connect {
+  const bastions = new SharedBastions();
+  const connect = ({ address, ssh }: HostSpec): Host => {
+    const { password, privateKey, sudoPassword, knownHosts, bastion } = ssh;
+    if (bastion === undefined && password === undefined && privateKey === undefined && isThisMachine(address))
+      return connectHost(address, { sudoPassword });
+    const hostKeys =
+      knownHosts === undefined ? policy : { ...policy, readFiles: [knownHosts, '/etc/ssh/ssh_known_hosts'] };
+    const settings = { ...loginOf(ssh), hostKeys };
+    if (bastion === undefined) return connectHost(address, { ssh: settings, sudoPassword });
+    const ofBastion = { ...loginOf(bastionLogin(ssh, bastion)), hostKeys };
+    const via = () => bastions.connect(bastion.host, ofBastion);
+    return connectHost(address, { ssh: { ...settings, via }, sudoPassword });
   };
+  return Object.assign(connect, { close: () => bastions.close() });
+}
+
+/** As `ssh -J` does it, a bastion is shown the key of the hosts when it has none of its own; never their password. */
+function bastionLogin({ privateKey, passphrase }: SshSpec, bastion: BastionSpec): BastionSpec {
+  if (bastion.privateKey !== undefined && bastion.privateKey !== privateKey) return bastion;
+  return {
+    ...bastion,
+    ...(privateKey === undefined ? {} : { privateKey }),
+    ...(bastion.passphrase !== undefined || passphrase === undefined ? {} : { passphrase }),
+  };
+}
+
+function loginOf({ user, port, password, privateKey, passphrase }: SshSpec | BastionSpec): SshSettings {
+  return { user, port, password, passphrase, ...(privateKey === undefined ? {} : { keyFile: privateKey }) };
 }
 
 /** Prepares hosts; every command that runs there is written to `LOGS/ADDRESS.log`. */
@@ -51,6 +78,7 @@ export async function openHosts(specs: readonly HostSpec[], logsDir: string, con
     logs,
     async close() {
       await Promise.all([...hosts.values()].map((host) => host.close().catch(() => {})));
+      await connect.close?.();
       const problems = await Promise.all([...logs.values()].map((log) => log.close()));
       return problems.filter((problem) => problem !== undefined);
     },

@@ -18,12 +18,30 @@ const env = z
   .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*=/, 'write it NAME=VALUE'))
   .describe('variables for scripts and templates, each NAME=VALUE; "${env:NAME}" stands for one of this machine');
 
+const bastion = z
+  .strictObject({
+    host: z.string().min(1).describe('its name or address'),
+    user: z.string().min(1).optional().describe('who logs in there; root when not given'),
+    port: port.optional(),
+    passwd: secret.optional(),
+    pk: z.string().min(1).optional().describe('private key, a path on this machine; that of the hosts when not given'),
+    pkPasswd: secret.optional().describe('passphrase of the private key'),
+  })
+  .describe('a machine that the hosts are reached through');
+
 const ssh = z.strictObject({
   user: z.string().min(1).optional().describe('who logs in; root when not given. Others use sudo'),
   passwd: secret.optional(),
   pk: z.string().min(1).optional().describe('private key, a path on this machine'),
   pkPasswd: secret.optional().describe('passphrase of the private key'),
   port: port.optional(),
+  sudoPasswd: secret.optional().describe('password for sudo; passwd when not given'),
+  knownHosts: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('a file of host keys, as ssh keeps them, instead of ~/.ssh/known_hosts; a path on this machine'),
+  bastion: bastion.optional(),
 });
 
 /** As Kubernetes has it: labels and selectors, syntax and character set. */
@@ -145,4 +163,6 @@ export type ClusterDocument = z.infer<typeof clusterSchema>;
 export type ClusterV1Document = z.infer<typeof clusterV1Schema>;
 export type ConfigDocument = z.infer<typeof configSchema>;
 export type SshDocument = z.infer<typeof ssh>;
+/** What hosts and bastions have in common. */
+export type LoginDocument = Pick<SshDocument, 'user' | 'port' | 'pk' | 'passwd' | 'pkPasswd'>;
 export type SecretDocument = z.infer<typeof secret>;

@@ -9,13 +9,12 @@ import {
   MASTER,
   NODE,
   parseClusterSpec,
-  type SshSpec,
 } from '../cluster-spec.js';
 import { normalizeIp } from '../ip-list.js';
-import { readAddresses, sshSpec } from '../spec-from-flags.js';
+import { readAddresses, type SshFlags, sshSpec } from '../spec-from-flags.js';
 import { thisMachine } from '../this-machine.js';
 import type { Clusterfile } from './read-clusterfile.js';
-import type { ClusterDocument, SshDocument } from './schema.js';
+import type { ClusterDocument, LoginDocument, SecretDocument, SshDocument } from './schema.js';
 import { fillVariables, type Resolved, resolvePath, resolveSecret, type ValueSources } from './secret-value.js';
 import { mistakesError } from './yaml-document.js';
 
@@ -28,7 +27,7 @@ export interface Overrides {
   readonly cmds?: readonly string[] | undefined;
   readonly apps?: readonly string[] | undefined;
   /** Takes the place of `spec.ssh`, field by field; what a host says of itself stays. */
-  readonly ssh?: Partial<SshSpec>;
+  readonly ssh?: SshFlags;
 }
 
 type Path = readonly PropertyKey[];
@@ -53,19 +52,34 @@ export async function specFromClusterfile(
     wrong(path, resolved.mistake);
     return undefined;
   };
-  const ssh = async (path: Path, document: SshDocument = {}): Promise<Partial<SshSpec>> => {
-    const { user, port, pk, passwd, pkPasswd } = document;
-    const secret = async (key: 'passwd' | 'pkPasswd'): Promise<string | undefined> => {
-      const given = key === 'passwd' ? passwd : pkPasswd;
-      return given === undefined ? undefined : accept([...path, key], await resolveSecret(given, sources));
-    };
-    return defined({
+  const secret = async (path: Path, given: SecretDocument | undefined): Promise<string | undefined> =>
+    given === undefined ? undefined : accept(path, await resolveSecret(given, sources));
+  const login = async (path: Path, { user, port, pk, passwd, pkPasswd }: LoginDocument) =>
+    defined({
       user,
       port,
       privateKey: pk === undefined ? undefined : resolvePath(pk, sources),
-      password: await secret('passwd'),
-      passphrase: await secret('pkPasswd'),
+      password: await secret([...path, 'passwd'], passwd),
+      passphrase: await secret([...path, 'pkPasswd'], pkPasswd),
     });
+  const ssh = async (path: Path, document: SshDocument = {}): Promise<SshFlags> => {
+    const { sudoPasswd, knownHosts, bastion } = document;
+    return {
+      ...(await login(path, document)),
+      ...defined({
+        sudoPassword: await secret([...path, 'sudoPasswd'], sudoPasswd),
+        knownHosts: knownHosts === undefined ? undefined : resolvePath(knownHosts, sources),
+        bastion:
+          bastion === undefined
+            ? undefined
+            : {
+                host: bastion.host,
+                user: DEFAULTS.sshUser,
+                port: DEFAULTS.sshPort,
+                ...(await login([...path, 'bastion'], bastion)),
+              },
+      }),
+    };
   };
   const env = (path: Path, lines: readonly string[] = []): Record<string, string> => {
     const read: Record<string, string> = {};
@@ -85,7 +99,7 @@ export async function specFromClusterfile(
   const image = overrides.image ?? spec.image;
   if (spec.image !== undefined && overrides.image === undefined) checkImage(spec.image, wrong);
   if (image === undefined) wrong(['spec'], 'image is missing: name it here, or on the command line');
-  const common = { ...(await ssh(['spec', 'ssh'], spec.ssh)), ...overrides.ssh };
+  const common = { ...(await ssh(['spec', 'ssh'], spec.ssh)), ...defined(overrides.ssh ?? {}) };
   const clusterEnv = { ...env(['spec', 'env'], spec.env), ...overrides.env };
 
   const hosts: ClusterSpec['hosts'] = [];
