@@ -52,6 +52,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'take a cluster back to the image before',
     load: () => import('./rollback.js'),
   },
+  { names: ['status'], summary: 'show clusters and how their hosts are', load: () => import('./status.js') },
   { names: ['reset'], summary: 'take a cluster away again', load: () => import('./reset.js') },
   { names: ['gen'], summary: 'print the schema of a Clusterfile', load: () => import('./gen.js') },
   { names: ['completion'], summary: 'print shell completion', load: () => import('./completion.js') },

@@ -35,7 +35,7 @@ export function define(program: Command): void {
     )
     .action(
       action<[], Flags>(async (context, flags) => {
-        const { chooseCluster } = await import('../install/choose-cluster.js');
+        const { chooseCluster } = await import('../install/known-clusters.js');
         const state = await chooseCluster(context.root, flags.cluster);
         const addresses = addressesToDelete(state, flags);
         await confirmRemoval(state.name, addresses, flags);

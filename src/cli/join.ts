@@ -44,7 +44,7 @@ export function define(program: Command): void {
     )
     .action(
       action<[], Flags>(async (context, flags) => {
-        const { chooseCluster } = await import('../install/choose-cluster.js');
+        const { chooseCluster } = await import('../install/known-clusters.js');
         const { reporter, signal } = context;
         const state = await chooseCluster(context.root, flags.cluster);
         const spec = joinSpec(state, {

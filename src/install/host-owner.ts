@@ -73,6 +73,16 @@ export async function isClaimed(host: Host, paths: HostPaths, { id }: HostOwner)
   return text !== undefined && parseOwner(text).id === id;
 }
 
+/** Whose a host says that it is; undefined when nothing of a cluster of this name is on it. One round trip. */
+export async function readOwner(host: Host, paths: HostPaths, signal?: AbortSignal): Promise<HostOwner | undefined> {
+  const { stdout } = await host.run(`f=${shellQuote(paths.owner)}; [ ! -e "$f" ] || { echo owner; cat "$f"; }`, {
+    title: 'looking whose the host is',
+    timeoutMs: 60_000,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  return stdout.startsWith('owner\n') ? parseOwner(stdout.slice('owner\n'.length)) : undefined;
+}
+
 /** A mark that cannot be read is somebody's all the same. */
 function parseOwner(text: string): HostOwner {
   try {
