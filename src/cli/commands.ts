@@ -53,6 +53,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./rollback.js'),
   },
   { names: ['status'], summary: 'show clusters and how their hosts are', load: () => import('./status.js') },
+  { names: ['exec'], summary: 'run a command on the hosts of a cluster', load: () => import('./exec.js') },
   { names: ['reset'], summary: 'take a cluster away again', load: () => import('./reset.js') },
   { names: ['gen'], summary: 'print the schema of a Clusterfile', load: () => import('./gen.js') },
   { names: ['completion'], summary: 'print shell completion', load: () => import('./completion.js') },
