@@ -3,6 +3,7 @@ import type { Host } from '../hosts/host.js';
 import { CLUSTER_RUNTIMES } from '../image/metadata.js';
 import { chooseClusterRuntime } from '../runtime/choose.js';
 import type { ClusterNode, RuntimeDriver } from '../runtime/driver.js';
+import { PODS_TEMPLATE } from './check/pods.js';
 import type { ClusterHost } from './cluster-hosts.js';
 import { hostPaths } from './cluster-paths.js';
 import { isMaster } from './cluster-spec.js';
@@ -42,6 +43,18 @@ export async function askCluster(
   }
   const silent = masters.length === 1 ? 'its master cannot be reached' : 'no master can be reached';
   return { master: undefined, why: reasons.length === 0 ? silent : `no API server answers: ${reasons.join('; ')}` };
+}
+
+/** What `kubectl get pods -A` prints with a template. @throws SlipwayError E_HOST_COMMAND */
+export async function askPods(
+  master: Host,
+  state: Pick<ClusterState, 'runtime' | 'dataRoot' | 'name'>,
+  signal: AbortSignal,
+): Promise<string> {
+  const { rootfs } = hostPaths(state.dataRoot, state.name);
+  const words = ['get', 'pods', '--all-namespaces', '-o', `go-template=${PODS_TEMPLATE}`];
+  const { stdout } = await driverOf(state).kubectl(master, rootfs, words, { title: 'kubectl get pods', signal });
+  return stdout;
 }
 
 /** The node of a host: the one that has its address. */

@@ -204,7 +204,8 @@ async function readToc(host: Host, { toc }: HostPaths): Promise<HostToc> {
   );
 }
 
-async function listRootfs(host: Host, { rootfs }: HostPaths, signal?: AbortSignal): Promise<HostListing> {
+/** What is in a host's rootfs. */
+export async function listRootfs(host: Host, { rootfs }: HostPaths, signal?: AbortSignal): Promise<HostListing> {
   const output = collect(MOST_LISTING_BYTES);
   await host.run(`[ -d ${shellQuote(rootfs)} ] || exit 0\nfind ${shellQuote(rootfs)} -printf '${LISTING_FORMAT}'`, {
     title: 'listing the rootfs',
@@ -215,10 +216,10 @@ async function listRootfs(host: Host, { rootfs }: HostPaths, signal?: AbortSigna
 }
 
 /** Those of `files` whose content on the host is what is wanted. */
-async function verifyFiles(
+export async function verifyFiles(
   host: Host,
   { rootfs }: HostPaths,
-  files: readonly WantedFile[],
+  files: readonly Pick<WantedFile, 'path' | 'digest'>[],
   signal?: AbortSignal,
 ): Promise<ReadonlySet<string>> {
   if (files.length === 0) return new Set();

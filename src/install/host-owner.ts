@@ -84,7 +84,7 @@ export async function readOwner(host: Host, paths: HostPaths, signal?: AbortSign
 }
 
 /** A mark that cannot be read is somebody's all the same. */
-function parseOwner(text: string): HostOwner {
+export function parseOwner(text: string): HostOwner {
   try {
     return ownerSchema.parse(JSON.parse(text));
   } catch {

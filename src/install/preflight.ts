@@ -46,7 +46,8 @@ export interface PreflightProblem {
 /** Programs of a host that nothing works without. */
 export const NEEDED_PROGRAMS = ['bash', 'tar', 'gzip', 'sha256sum', 'find', 'systemctl', 'awk', 'flock'] as const;
 
-const MAX_SKEW_MS = 30_000;
+/** Certificates, tokens and leases do not work with clocks that differ more. */
+export const MAX_SKEW_MS = 30_000;
 const HOSTNAME = /^[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?$/;
 
 type Found = Extract<HostFinding, { readonly facts: HostFacts }>;

@@ -1,0 +1,29 @@
+/** What is not as it should be. `warning`: it works, and will not for long, or is no business of the cluster. */
+export interface Finding {
+  readonly severity: 'problem' | 'warning';
+  /** Address; null when it is about the cluster. */
+  readonly host: string | null;
+  /** What found it: `drift`, `services` … */
+  readonly check: CheckName;
+  /** `kubelet.service is not active` */
+  readonly what: string;
+  readonly why: string;
+  /** The next step. */
+  readonly fix: string;
+  /** All of what `why` names only the beginning of. */
+  readonly items?: readonly string[];
+}
+
+export type CheckName =
+  | 'launch'
+  | 'reachable'
+  | 'owner'
+  | 'clock'
+  | 'disk'
+  | 'services'
+  | 'drift'
+  | 'registry'
+  | 'certificates'
+  | 'api-server'
+  | 'nodes'
+  | 'pods';

@@ -1,0 +1,177 @@
+import { isSlipwayError, messageOf } from '../../base/errors.js';
+import { formatBytes } from '../../base/format.js';
+import type { ClusterState, HostState } from '../cluster-state.js';
+import { MAX_SKEW_MS } from '../preflight.js';
+import { certificateFindings } from './certificates.js';
+import { driftFindings } from './drift.js';
+import type { CheckName, Finding } from './finding.js';
+import type { Disk, GatheredHost, UnitState } from './host-facts.js';
+
+const LEAST_FREE_BYTES = 1024 ** 3;
+const LEAST_FREE_SHARE = 0.1;
+
+/** A host that was asked. */
+export interface CheckedHost {
+  readonly known: HostState;
+  /** What was gathered, or why nothing could be. */
+  readonly answer: GatheredHost | { readonly failure: unknown };
+}
+
+/** Units of our own: where they are, they run. */
+const OWN_UNITS = ['slipway-apiserver.service', 'slipway-registry.service'];
+
+/** The units to ask for on a host of a cluster: those of the runtime, which it must have, and our own. */
+export function unitsOf(runtime: string, master: boolean): readonly string[] {
+  if (runtime === 'k0s') return [master ? 'k0scontroller.service' : 'k0sworker.service', ...OWN_UNITS];
+  if (runtime === 'k3s') return [master ? 'k3s.service' : 'k3s-agent.service', ...OWN_UNITS];
+  return ['containerd.service', 'kubelet.service', ...OWN_UNITS];
+}
+
+/** Everything that is wrong with a host, from what was gathered. Pure. */
+export function hostFindings({ known, answer }: CheckedHost, state: ClusterState, nowMs: number): Finding[] {
+  const { address } = known;
+  if ('failure' in answer) return [unreachable(address, answer.failure)];
+  const leaving = known.leaving === true ? leavingFindings(address, answer, state) : undefined;
+  const misplaced = leaving ?? ownerFindings(address, answer, state);
+  // Of a host that is not of this cluster nothing else is ours to judge.
+  if (misplaced !== undefined) return misplaced;
+  return [
+    ...clockFindings(address, answer.clockSkewMs),
+    ...diskFindings(address, answer.disks),
+    ...unitFindings(address, answer.units),
+    ...driftFindings(address, answer),
+    ...registryFindings(address, answer.registry, state.registry),
+    ...certificateFindings(address, answer.certificates, nowMs),
+  ];
+}
+
+function unreachable(address: string, failure: unknown): Finding {
+  const [line = ''] = messageOf(failure).split('\n', 1);
+  return problem(
+    address,
+    'reachable',
+    'the host does not answer',
+    line.replace(`host ${address}: `, '').replace(/, while running [^,]*$/, ''),
+    (isSlipwayError(failure) ? failure.hint : undefined) ?? 'mend the connection',
+  );
+}
+
+function leavingFindings(
+  address: string,
+  { owner }: GatheredHost,
+  { id, name }: Pick<ClusterState, 'id' | 'name'>,
+): Finding[] {
+  if (owner?.id !== id) return [];
+  return [
+    warning(
+      address,
+      'owner',
+      'the host is not clean',
+      `it was taken out of ${name}, and what Slipway put there is still on it`,
+      'run the command again that took it out',
+    ),
+  ];
+}
+
+/** Whether a host says that it is ours; undefined when it does. Pure. */
+export function ownerFindings(
+  address: string,
+  { owner }: Pick<GatheredHost, 'owner'>,
+  { id, name }: Pick<ClusterState, 'id' | 'name'>,
+): Finding[] | undefined {
+  if (owner === undefined) {
+    return [
+      problem(
+        address,
+        'owner',
+        `nothing of cluster ${name} is on the host`,
+        'it was never begun, was reset from elsewhere, or is a new machine with the old address',
+        'launch the cluster again with the same settings: what is missing is done',
+      ),
+    ];
+  }
+  if (owner.id === id) return undefined;
+  return [
+    problem(
+      address,
+      'owner',
+      'the host belongs to another cluster',
+      `it says that it is of ${owner.cluster} (${owner.id}), not of ${name} (${id})`,
+      'see who took it, and reset it there, or take it out here',
+    ),
+  ];
+}
+
+/** Pure. */
+export function clockFindings(address: string, skewMs: number): Finding[] {
+  if (Math.abs(skewMs) <= MAX_SKEW_MS) return [];
+  const seconds = Math.round(Math.abs(skewMs) / 1000);
+  return [
+    problem(
+      address,
+      'clock',
+      'the clock is wrong',
+      `it is ${seconds} s ${skewMs > 0 ? 'ahead of' : 'behind'} this machine's`,
+      'set the clocks (chrony, ntpd): certificates, tokens and leases depend on them',
+    ),
+  ];
+}
+
+/** Pure. */
+export function diskFindings(address: string, disks: readonly Disk[]): Finding[] {
+  return disks
+    .filter(({ freeBytes, totalBytes }) => freeBytes < LEAST_FREE_BYTES || freeBytes < totalBytes * LEAST_FREE_SHARE)
+    .map(({ mount, freeBytes, totalBytes }) =>
+      warning(
+        address,
+        'disk',
+        `the file system of ${mount} is nearly full`,
+        `${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} are free`,
+        'free some space or enlarge it: kubelet evicts pods from a full host',
+      ),
+    );
+}
+
+/** Pure. */
+export function unitFindings(address: string, units: readonly UnitState[]): Finding[] {
+  return units
+    .filter(({ active }) => active !== 'active')
+    .filter(({ unit, load }) => !OWN_UNITS.includes(unit) || load !== 'not-found')
+    .map(({ unit, load, active, sub }) =>
+      problem(
+        address,
+        'services',
+        `${unit} is not active`,
+        load === 'loaded' ? `it is ${active} (${sub})` : `systemd says of it: ${load}`,
+        load === 'loaded'
+          ? `start it with "systemctl start ${unit}"; "journalctl -u ${unit}" says why it ended`
+          : 'launch the cluster again with the same settings: what is missing is done',
+      ),
+    );
+}
+
+/** Pure. */
+export function registryFindings(
+  address: string,
+  answer: string | undefined,
+  { domain, port }: Pick<ClusterState['registry'], 'domain' | 'port'>,
+): Finding[] {
+  if (answer === undefined || answer === '') return [];
+  return [
+    problem(
+      address,
+      'registry',
+      `the registry ${domain}:${port} does not answer this host`,
+      answer,
+      'see on the first master that it runs ("systemctl status slipway-registry"), and here that /etc/hosts has its name',
+    ),
+  ];
+}
+
+function problem(host: string, check: CheckName, what: string, why: string, fix: string): Finding {
+  return { severity: 'problem', host, check, what, why, fix };
+}
+
+function warning(host: string, check: CheckName, what: string, why: string, fix: string): Finding {
+  return { severity: 'warning', host, check, what, why, fix };
+}
