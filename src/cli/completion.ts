@@ -6,6 +6,8 @@ import { createProgram } from './program.js';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
+/** Prints the names of the clusters that are known, each on a line. */
+const CLUSTERS = 'slipway status --list -q 2>/dev/null';
 const PLACES = ['docker://', 'oci:', 'oci-archive:', 'docker-archive:', 'store:'];
 
 export function define(program: Command, all: readonly CommandEntry[]): void {
@@ -85,6 +87,7 @@ ${cases.join('\n')}
   case "\${COMP_WORDS[1]} \${COMP_WORDS[COMP_CWORD-1]}" in
 ${values.join('\n')}
   esac
+  if [ "\${COMP_WORDS[COMP_CWORD-1]}" = --cluster ]; then COMPREPLY=($(compgen -W "$(${CLUSTERS})" -- "$word")); return; fi
   if [ -n "$words" ] && [[ $word != -* ]]; then COMPREPLY=($(compgen -W "$words" -- "$word")); return; fi
   if [[ $word == -* ]]; then COMPREPLY=($(compgen -W "$flags" -- "$word")); return; fi
   if [ -n "$places" ]; then
@@ -116,6 +119,7 @@ _slipway() {
 ${list.join('\n')}
   )
   if (( CURRENT == 2 )); then _describe command commands; return; fi
+  if [[ $words[CURRENT-1] == --cluster ]]; then compadd -- \${(f)"$(${CLUSTERS})"}; return; fi
   case $words[2] in
 ${cases.join('\n')}
   esac
@@ -127,6 +131,9 @@ function fishScript(commands: readonly CompletedCommand[]): string {
   const lines = commands.flatMap(({ name, summary, flags, takesImage, places }) => [
     `complete -c slipway -n __fish_use_subcommand -f -a ${name} -d '${summary.replaceAll("'", "\\'")}'`,
     ...flags.map((flag) => `complete -c slipway -n '__fish_seen_subcommand_from ${name}' -l ${flag.slice(2)}`),
+    ...(flags.includes('--cluster')
+      ? [`complete -c slipway -n '__fish_seen_subcommand_from ${name}' -l cluster -x -a "(${CLUSTERS})"`]
+      : []),
     ...(places.length > 0
       ? [`complete -c slipway -n '__fish_seen_subcommand_from ${name}' -a '${places.join(' ')}'`]
       : []),

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { statePaths } from '../install/cluster-paths.js';
 import type { ClusterState } from '../install/cluster-state.js';
 import { type ClusterStatus, clusterStatus } from '../install/cluster-status.js';
@@ -13,6 +13,7 @@ import { addHostFlags, type HostFlags, hostConnector, sshFlags } from './ssh-fla
 interface Flags extends HostFlags {
   readonly cluster?: string;
   readonly concurrency?: string;
+  readonly list?: boolean;
 }
 
 export function define(program: Command): void {
@@ -22,6 +23,11 @@ export function define(program: Command): void {
       'Show what is known of the clusters of this machine: of several all in a list, of one its hosts, each asked how it is. Changes nothing; works with hosts down and without the image.',
     )
     .option('--cluster <name>', 'this cluster (default: the only one)')
+    .addOption(
+      new Option('--list', 'list all clusters that are known, also when it is only one, and ask no host').conflicts(
+        'cluster',
+      ),
+    )
     .option('--concurrency <n>', 'hosts asked at once (default: 10)');
   addGlobalFlags(addHostFlags(command))
     .addHelpText(
@@ -34,8 +40,10 @@ export function define(program: Command): void {
     )
     .action(
       action<[], Flags>(async (context, flags) => {
-        const clusters = flags.cluster === undefined ? await knownClusters(context.root) : [];
-        if (flags.cluster === undefined && clusters.length !== 1) return printClusters(context, clusters);
+        if (flags.list === true || flags.cluster === undefined) {
+          const clusters = await knownClusters(context.root);
+          if (flags.list === true || clusters.length !== 1) return printClusters(context, clusters);
+        }
         const state = await chooseCluster(context.root, flags.cluster);
         const status = await clusterStatus(state, {
           ssh: await sshFlags(flags),

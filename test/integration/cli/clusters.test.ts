@@ -1,0 +1,109 @@
+// What the commands for clusters that are up say on this machine, before any host is asked.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { putClusterState } from '../../support/cluster-state.js';
+import { LAUNCHER, mustSlipway, slipway } from '../../support/slipway.js';
+import { tempDirectory } from '../../support/temp.js';
+import { listTree } from '../../support/tree.js';
+
+const home = tempDirectory('slipway-clusters-');
+const root = join(home, 'store');
+const one = join(home, 'one');
+const run = (...args: string[]) => slipway(args, { root });
+
+beforeAll(async () => {
+  await putClusterState(root, 'edge', { '10.99.0.250': 'master', '10.99.0.251': 'node' });
+  await putClusterState(root, 'dock', { '10.99.0.250': 'master' }, { phase: 'installing' });
+  await putClusterState(root, 'hurt', { '10.99.0.250': 'master' });
+  writeFileSync(join(root, 'data/hurt/cluster.json'), '{');
+  await putClusterState(one, 'edge', { '127.0.0.1': 'master' });
+});
+
+describe('several clusters', () => {
+  it('are listed, also one that cannot be read', async () => {
+    const { code, stdout } = await run('status');
+    expect(code).toBe(0);
+    expect(
+      stdout.split('\n').map((line) =>
+        line
+          .trim()
+          .split(/\s{2,}/)
+          .slice(0, 5),
+      ),
+    ).toEqual([
+      ['NAME', 'PHASE', 'IMAGE', 'VERSION', 'HOSTS'],
+      ['dock', 'installing', 'k8s:v1.20.2', 'v1.20.2', '1'],
+      ['edge', 'running', 'k8s:v1.20.2', 'v1.20.2', '2'],
+      ['hurt', 'unreadable'],
+      [''],
+    ]);
+    expect((await run('status', '-q')).stdout).toBe('dock\nedge\nhurt\n');
+    const document = JSON.parse((await run('status', '--json')).stdout) as { schema: number; clusters: object[] };
+    expect(document.schema).toBe(1);
+    expect(document.clusters[1]).toMatchObject({
+      name: 'edge',
+      kubeconfig: null,
+      master: null,
+      hosts: [{ address: '10.99.0.250', roles: ['master'], status: null }, { address: '10.99.0.251' }],
+    });
+    expect(document.clusters[2]).toMatchObject({ name: 'hurt', phase: 'unreadable', problem: expect.any(String) });
+  });
+
+  it.each(['exec', 'check'])('%s wants to know which', async (command) => {
+    const more = command === 'exec' ? ['--', 'true'] : [];
+    expect(await run(command, ...more)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('there are several clusters: dock, edge, hurt'),
+    });
+    expect(await run(command, '--cluster', 'eddge', ...more)).toMatchObject({ code: 1, stdout: '' });
+    expect(await run(command, '--cluster', 'hurt', ...more)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('cluster.json cannot be read'),
+    });
+  });
+
+  it('are completed by their names', async () => {
+    const programs = join(home, 'bin');
+    mkdirSync(programs);
+    symlinkSync(LAUNCHER, join(programs, 'slipway'));
+    const script = await mustSlipway(['completion', 'bash'], { root });
+    const { stdout } = spawnSync(
+      'bash',
+      ['-c', `${script}\nCOMP_WORDS=(slipway exec --cluster e); COMP_CWORD=3; _slipway; echo "\${COMPREPLY[@]}"`],
+      { encoding: 'utf8', env: { ...process.env, PATH: `${programs}:${process.env.PATH}`, SLIPWAY_ROOT: root } },
+    );
+    expect(stdout).toBe('edge\n');
+  });
+});
+
+it('the only cluster is the one that is meant; this machine is a host like others', async () => {
+  const before = await listTree(one);
+  expect((await slipway(['exec', '--', 'echo $((6 * 7)); exit 5'], { root: one })).stdout).toBe('127.0.0.1 | 42\n');
+  const status = await slipway(['status'], { root: one });
+  expect(status).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^127\.0\.0\.1 .*not joined .*nothing of edge is on it$/m),
+  });
+  expect((await slipway(['status', '--list'], { root: one })).stdout).toMatch(/^edge +running/m);
+  const check = await slipway(['check'], { root: one });
+  expect(check).toMatchObject({ code: 1, stdout: expect.stringContaining('nothing of cluster edge is on the host') });
+  // looking leaves nothing behind
+  expect(await listTree(one)).toEqual(before);
+});
+
+it('flags that exclude each other are refused', async () => {
+  for (const flags of [
+    ['--masters', '--nodes'],
+    ['--hosts', '10.99.0.250', '--roles', 'master'],
+  ])
+    expect(await run('exec', '--cluster', 'edge', ...flags, '--', 'true')).toMatchObject({ code: 2 });
+  expect(await run('exec', '--cluster', 'edge')).toMatchObject({ code: 2 });
+  expect(await run('status', '--list', '--cluster', 'edge')).toMatchObject({ code: 2 });
+  expect(await run('check', '--cluster', 'edge', '--concurrency', '0')).toMatchObject({ code: 2 });
+  expect(await run('check', '--cluster', 'edge', '--sudo-passwd')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('SLIPWAY_SUDO_PASSWD'),
+  });
+});
