@@ -1,6 +1,6 @@
 import { errnoOf, fileSystemError, isSlipwayError, messageOf, SlipwayError } from '../base/errors.js';
 import { redact } from '../base/redact.js';
-import { terminalSafe } from './output.js';
+import { printableJson, terminalSafe } from './output.js';
 import { style } from './progress.js';
 
 /**
@@ -21,7 +21,7 @@ export function reportFailure(error: unknown, argv: readonly string[]): number {
   if (wantsJson(argv)) {
     const details = known && failure.details !== undefined ? { details: failure.details } : {};
     process.stderr.write(
-      `${JSON.stringify({ error: { code, message: messageOf(failure), ...(hint === undefined ? {} : { hint }), ...details } }, redacted)}\n`,
+      `${printableJson(JSON.stringify({ error: { code, message: messageOf(failure), ...(hint === undefined ? {} : { hint }), ...details } }, redacted))}\n`,
     );
   } else {
     process.stderr.write(`${style(process.stderr, '31', 'error:')} ${terminalSafe(redact(messageOf(failure)))}\n`);

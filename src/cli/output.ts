@@ -13,7 +13,7 @@ export function outputTo(stream: Writable): Output {
   };
   return {
     line,
-    json: (value) => line(JSON.stringify(value, null, 2)),
+    json: (value) => line(printableJson(JSON.stringify(value, null, 2))),
     table: (rows) => {
       for (const row of formatTable(rows)) line(row);
     },
@@ -55,13 +55,29 @@ export function terminalSafe(text: string): string {
     .join('\n');
 }
 
+/**
+ * What a terminal does not show as it is: control characters (C0, C1), and those that change the direction or the form of what stands beside
+ * them, or are not seen at all, so that a name could look like another one.
+ */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
+
 /** Text from images, registries and hosts may hold control characters that would drive the terminal: they are shown as escapes. */
 export function printable(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\ud800-\udfff]/g, (character) => {
-    const code = character.charCodeAt(0);
+  return text.replace(UNSEEN, (character) => {
+    const code = character.codePointAt(0) ?? 0;
     // pathFromBytes keeps a byte that is not UTF-8 as U+DC00 + byte
     if (code >= 0xdc80 && code <= 0xdcff) return `\\x${(code - 0xdc00).toString(16)}`;
-    if (code >= 0xd800) return character;
+    if (code >= 0xd800 && code <= 0xdfff) return character;
+    if (code > 0xff) return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, '0')}`;
     return { 9: '\\t', 10: '\\n', 13: '\\r' }[code] ?? `\\x${code.toString(16).padStart(2, '0')}`;
   });
+}
+
+/** JSON that is shown on a terminal: the same value, with escapes for what {@link printable} escapes. */
+export function printableJson(json: string): string {
+  return json.replace(/[\u007f-\u009f\p{Cf}\u2028\u2029]/gu, (character) =>
+    [...Array(character.length).keys()]
+      .map((index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`)
+      .join(''),
+  );
 }

@@ -48,7 +48,7 @@ export function createReporter(
       if (debug) say(`debug: ${line}`);
     },
     task: (name, total) => {
-      if (display !== undefined) return display.task(redact(name), total);
+      if (display !== undefined) return display.task(terminalSafe(redact(name)), total);
       return plainTask(name, silent ? () => {} : say);
     },
     close: () => display?.close(),

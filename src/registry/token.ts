@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { SlipwayError } from '../base/errors.js';
-import { registerSecret } from '../base/redact.js';
+import { registerToken } from '../base/redact.js';
 import { readBounded } from './bounded.js';
 import type { Credential } from './credentials.js';
 import { isLoopback } from './host.js';
@@ -75,7 +75,7 @@ export async function fetchToken(
   if (text === undefined || text === '' || /[^\x21-\x7e]/.test(text)) {
     throw new SlipwayError('E_REGISTRY', `${registry}: ${what}: the answer holds no token`);
   }
-  registerSecret(text);
+  registerToken(text);
   const life = Math.max(answer?.expires_in ?? LEAST_LIFE, LEAST_LIFE) * 1000;
   return { text, expires: asked + life - MARGIN };
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { mapLimit } from '../../../src/base/concurrency.js';
 import { SlipwayError } from '../../../src/base/errors.js';
 import { formatBytes, formatDuration } from '../../../src/base/format.js';
-import { redact, registerSecret } from '../../../src/base/redact.js';
+import { redact, registerSecret, registerToken } from '../../../src/base/redact.js';
 import { suggest } from '../../../src/base/suggest.js';
 
 describe('redact', () => {
@@ -16,6 +16,26 @@ describe('redact', () => {
     });
     expect(redact('oci:dir and a@b stay')).toBe('oci:dir and a@b stay');
   });
+
+  it.each([
+    'sha256',
+    'registry.example.com/library/alpine',
+    'the-name-of-some-machine-1.example.com',
+    `sha256:${'0a'.repeat(32)}`,
+    '0a'.repeat(32),
+    'manifest unknown to the registry',
+  ])('lets no registry decide that %j is a secret', (token) => {
+    registerToken(token);
+    expect(redact(`${token} is not found`)).toBe(`${token} is not found`);
+  });
+
+  it.each(['eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2ln', 'ghp_16C7e42F292c6912E7710c838347Ae178B4a'])(
+    'takes out a token of a registry: %s',
+    (token) => {
+      registerToken(token);
+      expect(redact(`Bearer ${token}!`)).toBe('Bearer ***!');
+    },
+  );
 });
 
 describe('mapLimit', () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ago } from '../../../src/cli/ago.js';
 import { defaultRoot } from '../../../src/cli/context.js';
 import { registryHost } from '../../../src/cli/login.js';
-import { formatTable, printable } from '../../../src/cli/output.js';
+import { formatTable, printable, printableJson, terminalSafe } from '../../../src/cli/output.js';
 import { readCredential } from '../../../src/cli/registry-flags.js';
 
 describe('text on the terminal', () => {
@@ -20,7 +20,23 @@ describe('text on the terminal', () => {
     expect(printable('a\u001b[31mred\nb\tc\u0007')).toBe('a\\x1b[31mred\\nb\\tc\\x07');
     // a byte that is not UTF-8, as path-bytes.ts keeps it
     expect(printable('caf\udce9')).toBe('caf\\xe9');
-    expect(printable('日本 é')).toBe('日本 é');
+    expect(printable('日本 é 🐳 💀')).toBe('日本 é 🐳 💀');
+  });
+
+  it.each([
+    ['\u202egnp.exe', '\\u202egnp.exe'],
+    ['a\u2066b\u2069', 'a\\u2066b\\u2069'],
+    ['pay\u200bpal', 'pay\\u200bpal'],
+    ['\u009b31m', '\\x9b31m'],
+    ['a\u00adb\ufeff', 'a\\xadb\\ufeff'],
+    ['line\u2028end', 'line\\u2028end'],
+    ['tag\u{e0041}', 'tag\\u{e0041}'],
+  ])('shows what changes the look of a text, or is not seen: %j', (text, shown) => {
+    expect(printable(text)).toBe(shown);
+    expect(terminalSafe(`\u001b[31m${text}`)).toBe(`\u001b[31m${shown}`);
+    const json = printableJson(JSON.stringify({ text }));
+    expect(json).toMatch(/^[ -~]*$/);
+    expect(JSON.parse(json)).toEqual({ text });
   });
 
   it.each([

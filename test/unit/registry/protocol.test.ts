@@ -81,10 +81,22 @@ describe('Link', () => {
     ['<http://other.example/v2/x/tags/list?last=b>; rel="next"', 'https://r.example/v2/x/tags/list?last=b'],
     ['</first>; rel="first", </second>; rel="prev next"', 'https://r.example/second'],
     ['</first>; rel="nextish"', undefined],
+    ['</first>; rel="prev"; rel="next"', undefined],
+    ['</first>; title="<x>; rel=next", </second> ; REL = NEXT', 'https://r.example/second'],
     ['no link at all', undefined],
   ])('%s', (header, url) => {
     expect(nextPage(header, base)?.href).toBe(url);
   });
+});
+
+test.each([
+  ['one that is never closed', `</a>; ${'a; '.repeat(5000)}`],
+  ['many that are never closed', '<'.repeat(15_000)],
+  ['one with many parameters', `</a>${';rel'.repeat(4000)}`],
+  ['one in many blanks', `</a>;${' '.repeat(15_000)}x${' ;'.repeat(5000)}`],
+])('a long Link header is read once: %s', (_, header) => {
+  // The old pattern took minutes for some of these: the test would time out.
+  expect(nextPage(header.repeat(20), new URL('https://r.example/'))).toBeUndefined();
 });
 
 test('the next page is never one of another host', () => {
