@@ -63,7 +63,7 @@ export function define(program: Command): void {
         const toStandardOutput = ['-', '/dev/stdout'].includes(pathOf(to) ?? '');
         if (toStandardOutput && process.stdout.isTTY)
           throw new SlipwayError('E_USAGE', 'an archive is not written to a terminal', { hint: 'pipe it on' });
-        const { descriptor, copied, reused } = await copyBetween(from, to, {
+        const { descriptor, copied, resumed, reused } = await copyBetween(from, to, {
           platform: flags.platform === undefined ? undefined : parsePlatform(flags.platform),
           all: flags.all,
           preserveDigests: flags.preserveDigests,
@@ -83,12 +83,13 @@ export function define(program: Command): void {
             mediaType,
             digestKept: kept,
             copiedBytes: copied,
+            resumedBytes: resumed,
             reusedBytes: reused,
           });
         else if (context.quiet) context.out.line(digest);
         else
           context.out.line(
-            `Copied ${shown(from)} to ${shown(to)} (${digest}${kept ? '' : ', which a docker archive does not keep'}): ${formatBytes(copied)} copied, ${formatBytes(reused)} were there`,
+            `Copied ${shown(from)} to ${shown(to)} (${digest}${kept ? '' : ', which a docker archive does not keep'}): ${formatBytes(copied)} copied, ${resumed === 0 ? '' : `${formatBytes(resumed)} of a broken copy taken over, `}${formatBytes(reused)} were there`,
           );
       }),
     );

@@ -37,13 +37,20 @@ export function define(program: Command): void {
           platform: flags.platform === undefined ? undefined : parsePlatform(flags.platform),
           all: flags.all,
         });
-        const { name, descriptor, from, copied, reused } = pulled;
+        const { name, descriptor, from, copied, resumed, reused } = pulled;
         if (context.json)
-          context.out.json({ name, digest: descriptor.digest, from, downloadedBytes: copied, reusedBytes: reused });
+          context.out.json({
+            name,
+            digest: descriptor.digest,
+            from,
+            downloadedBytes: copied,
+            resumedBytes: resumed,
+            reusedBytes: reused,
+          });
         else if (context.quiet) context.out.line(descriptor.digest);
         else
           context.out.line(
-            `Pulled ${name} (${descriptor.digest}): ${formatBytes(copied)} downloaded, ${formatBytes(reused)} were here`,
+            `Pulled ${name} (${descriptor.digest}): ${formatBytes(copied)} downloaded, ${resumed === 0 ? '' : `${formatBytes(resumed)} of a broken download taken over, `}${formatBytes(reused)} were here`,
           );
       }),
     );

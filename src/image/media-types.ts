@@ -47,6 +47,11 @@ export function isIndexType(mediaType: string): boolean {
   return mediaType === MEDIA.index || mediaType === MEDIA.dockerIndex;
 }
 
+/** A manifest or an index: what names other content. */
+export function isDocumentType(mediaType: string): boolean {
+  return isManifestType(mediaType) || isIndexType(mediaType);
+}
+
 /** Layers that the image spec says must not be uploaded: they live elsewhere under licence. */
 export function isNondistributable(mediaType: string): boolean {
   return mediaType.includes('nondistributable') || mediaType === MEDIA.dockerForeignLayer;

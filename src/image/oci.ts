@@ -129,12 +129,25 @@ export function parseImageDocument(bytes: Uint8Array, mediaType: string | undefi
   if (isIndexType(type)) {
     const index = indexSchema.safeParse(value);
     if (!index.success) throw bad(`invalid index: ${zodProblems(index.error)}`);
+    const twice = twoTypes(index.data.manifests);
+    if (twice !== undefined) throw bad(twice, 'nobody can tell what it is meant to be: have the index made anew');
     return { kind: 'index', mediaType: type, index: index.data };
   }
   if (!isManifestType(type)) throw bad(`media type ${type} is neither a manifest nor an index`);
   const manifest = manifestSchema.safeParse(value);
   if (!manifest.success) throw bad(`invalid manifest: ${zodProblems(manifest.error)}`);
   return { kind: 'manifest', mediaType: type, manifest: manifest.data };
+}
+
+/** What is wrong with an index that calls the same content by two media types; undefined for others. */
+function twoTypes(manifests: readonly Descriptor[]): string | undefined {
+  const types = new Map<Digest, string>();
+  for (const { digest: each, mediaType } of manifests) {
+    const other = types.get(each);
+    if (other !== undefined && other !== mediaType) return `the index lists ${each} as ${other} and as ${mediaType}`;
+    types.set(each, mediaType);
+  }
+  return undefined;
 }
 
 /** Reads an image config. @throws SlipwayError E_INVALID_MANIFEST */

@@ -2,9 +2,9 @@ import { mapLimit } from '../base/concurrency.js';
 import { SlipwayError } from '../base/errors.js';
 import { formatBytes } from '../base/format.js';
 import { type Reporter, silentReporter } from '../base/reporter.js';
-import { type Digest, shortDigest } from '../image/digest.js';
-import { successors } from '../image/graph.js';
-import { isIndexType, isManifestType, isNondistributable } from '../image/media-types.js';
+import { shortDigest } from '../image/digest.js';
+import { successors, visited } from '../image/graph.js';
+import { isDocumentType, isNondistributable } from '../image/media-types.js';
 import type { Descriptor } from '../image/oci.js';
 import type { ContentDocument, ContentSource, ContentTarget, Placement } from './content.js';
 import { PassingBlob } from './passing-blob.js';
@@ -25,6 +25,8 @@ export interface CopyOptions {
 /** What a copy did, in bytes of blobs. */
 export interface CopyResult {
   readonly copied: number;
+  /** Of blobs that were copied: what an earlier try had brought already. */
+  readonly resumed: number;
   /** Not sent because it was there, or the registry had it in another repository. */
   readonly reused: number;
 }
@@ -42,20 +44,40 @@ export async function copyGraph(
   { reporter = silentReporter, signal: ending, onBlob = async () => {} }: CopyOptions = {},
 ): Promise<CopyResult> {
   const { documents, blobs } = await walk(source, root);
-  const total = { copied: 0, reused: 0 };
+  const total = { copied: 0, resumed: 0, reused: 0 };
   target.expect?.(blobs.filter(({ mediaType }) => !isNondistributable(mediaType)));
   await mapLimit(blobs, target.parallel ?? PARALLEL, async (blob, _, failing) => {
     // One for each blob: the requests of all would be too many listeners of one signal.
     const signal = AbortSignal.any(ending === undefined ? [failing] : [failing, ending]);
-    const placement = await copyBlob(source, target, blob, reporter, signal);
+    let read = 0;
+    const counting = counted(source, (bytes) => (read += bytes));
+    const placement = await copyBlob(counting, target, blob, reporter, signal);
     if (placement === undefined) return;
-    total[placement === 'copied' ? 'copied' : 'reused'] += blob.size;
+    // What had to be read twice counts once.
+    const fresh = Math.min(read, blob.size);
+    if (placement === 'copied') {
+      total.copied += fresh;
+      total.resumed += blob.size - fresh;
+    } else total.reused += blob.size;
     await onBlob(blob, placement);
   });
   for (const document of documents) {
     if (!(await target.has(document.descriptor))) await target.pushDocument(document);
   }
   return total;
+}
+
+/** A source that tells how many bytes of blobs were read from it. */
+function counted(source: ContentSource, onRead: (bytes: number) => void): ContentSource {
+  return {
+    ...source,
+    async *open(descriptor, start, end, signal) {
+      for await (const piece of source.open(descriptor, start, end, signal)) {
+        onRead(piece.byteLength);
+        yield piece;
+      }
+    },
+  };
 }
 
 /** Copies one blob, unless it is there. @returns undefined when it stays where it is. */
@@ -120,12 +142,12 @@ interface Graph {
 async function walk(source: ContentSource, root: Descriptor): Promise<Graph> {
   const documents: ContentDocument[] = [];
   const blobs: Descriptor[] = [];
-  const seen = new Set<Digest>();
+  const seen = new Set<string>();
   let held = 0;
   const visit = async (descriptor: Descriptor): Promise<void> => {
-    if (seen.has(descriptor.digest)) return;
-    seen.add(descriptor.digest);
-    if (!isIndexType(descriptor.mediaType) && !isManifestType(descriptor.mediaType)) {
+    if (seen.has(visited(descriptor))) return;
+    seen.add(visited(descriptor));
+    if (!isDocumentType(descriptor.mediaType)) {
       blobs.push(descriptor);
       return;
     }

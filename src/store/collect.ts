@@ -2,8 +2,8 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, isSlipwayError, SlipwayError } from '../base/errors.js';
 import { type Digest, hexOf, isDigest } from '../image/digest.js';
-import { successors } from '../image/graph.js';
-import { isIndexType, isManifestType } from '../image/media-types.js';
+import { successors, visited } from '../image/graph.js';
+import { isDocumentType } from '../image/media-types.js';
 import { CONFIG_LIMIT, type Descriptor, parseImageConfig } from '../image/oci.js';
 import { type CacheItem, cacheItems, removeCacheItem } from './cache-items.js';
 import { diskUsage } from './disk-usage.js';
@@ -48,6 +48,8 @@ export const DAMAGED_DIRECTORY = 'damaged';
 interface Reached {
   readonly blobs: Set<Digest>;
   readonly diffIds: Set<Digest>;
+  /** See {@link visited}. */
+  readonly visited: Set<string>;
 }
 
 /**
@@ -152,7 +154,7 @@ async function unreachedLayers(
 }
 
 async function reach(store: Store, images: readonly StoredImage[], items: readonly CacheItem[]): Promise<Reached> {
-  const reached: Reached = { blobs: new Set(), diffIds: new Set() };
+  const reached: Reached = { blobs: new Set(), diffIds: new Set(), visited: new Set() };
   for (const { name, descriptor } of images) await reachFrom(store, name, descriptor, reached);
   for (const { name, descriptor } of await imageMounts(store)) await reachFrom(store, name, descriptor, reached);
   for (const { descriptor, diffId } of items.flatMap(({ blobs }) => blobs)) {
@@ -169,9 +171,10 @@ async function reachFrom(
   reached: Reached,
   inIndex = false,
 ): Promise<void> {
-  if (reached.blobs.has(descriptor.digest)) return;
+  if (reached.visited.has(visited(descriptor))) return;
+  reached.visited.add(visited(descriptor));
   reached.blobs.add(descriptor.digest);
-  if (!isIndexType(descriptor.mediaType) && !isManifestType(descriptor.mediaType)) return;
+  if (!isDocumentType(descriptor.mediaType)) return;
   let document: Awaited<ReturnType<typeof readDocument>>;
   try {
     document = await readDocument(store, descriptor, descriptor.digest);

@@ -1,7 +1,7 @@
 import { isSlipwayError } from '../../base/errors.js';
 import type { Digest } from '../../image/digest.js';
-import { successors } from '../../image/graph.js';
-import { compressionOf, isIndexType, isManifestType, isNondistributable } from '../../image/media-types.js';
+import { successors, visited } from '../../image/graph.js';
+import { compressionOf, isDocumentType, isNondistributable } from '../../image/media-types.js';
 import {
   CONFIG_LIMIT,
   type Descriptor,
@@ -72,13 +72,15 @@ export async function reachAll(store: Store, roots: readonly Root[], cache: read
     }
   };
   for (const { name, descriptor } of roots) {
-    const seen = new Set<Digest>();
-    ofImage.set(name, seen);
+    const seen = new Set<string>();
+    const named = new Set<Digest>();
+    ofImage.set(name, named);
     const visit = async (at: Descriptor): Promise<void> => {
       note(at, name);
-      if (seen.has(at.digest)) return;
-      seen.add(at.digest);
-      if (!isIndexType(at.mediaType) && !isManifestType(at.mediaType)) return;
+      named.add(at.digest);
+      if (seen.has(visited(at))) return;
+      seen.add(visited(at));
+      if (!isDocumentType(at.mediaType)) return;
       const found = await read(at, name);
       if (found.problem !== undefined) malformed.set(name, found.problem);
       if (found.document === undefined) return;

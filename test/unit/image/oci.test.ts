@@ -23,6 +23,9 @@ describe('parseImageDocument', () => {
       mediaType: MEDIA.dockerIndex,
     });
     expect(parseImageDocument(bytes(untyped), 'application/json', 'x').kind).toBe('index');
+    // for two platforms
+    const twice = { ...index, manifests: [...index.manifests, ...index.manifests] };
+    expect(parseImageDocument(bytes(twice), MEDIA.index, 'x').kind).toBe('index');
   });
 
   it.each([
@@ -36,6 +39,12 @@ describe('parseImageDocument', () => {
       'config.digest',
     ],
     ['a negative size', { ...manifest, layers: [{ ...manifest.layers[0], size: -1 }] }, undefined, 'layers.0.size'],
+    [
+      'one thing under two media types',
+      { ...index, manifests: [descriptor('application/octet-stream'), descriptor(MEDIA.manifest)] },
+      MEDIA.index,
+      `as application/octet-stream and as ${MEDIA.manifest}`,
+    ],
     ['a list', [], undefined, 'not a JSON object'],
     ['a foreign media type', { ...manifest, mediaType: 'text/html' }, undefined, 'neither a manifest nor an index'],
   ])('refuses %s', (_what, value, mediaType, message) => {
