@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { SlipwayError } from '../base/errors.js';
 import { formatDuration } from '../base/format.js';
 import { startServer } from '../registry/server/server.js';
-import { action, addGlobalFlags, examples } from './action.js';
+import { action, addGlobalFlags, examples, repeatable } from './action.js';
 
 /** Milliseconds for which transfers may go on after the server was told to end. */
 const GRACE = 30_000;
@@ -13,6 +13,7 @@ interface ServeFlags {
   readonly htpasswd?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
+  readonly name?: readonly string[];
 }
 
 export function define(program: Command): void {
@@ -29,6 +30,11 @@ export function define(program: Command): void {
     )
     .option('--tls-cert <file>', 'certificate (PEM, with its chain); read again when it changes')
     .option('--tls-key <file>', 'key of the certificate')
+    .option(
+      '--name <host>',
+      'at a loopback address: a name by which it may be asked, beside localhost and those of the certificate; may be given several times',
+      repeatable,
+    )
     .addHelpText(
       'after',
       examples(
@@ -41,7 +47,7 @@ export function define(program: Command): void {
       ),
     )
     .action(
-      action<[], ServeFlags>(async (context, { listen, readOnly, htpasswd, tlsCert, tlsKey }) => {
+      action<[], ServeFlags>(async (context, { listen, readOnly, htpasswd, tlsCert, tlsKey, name }) => {
         if ((tlsCert === undefined) !== (tlsKey === undefined))
           throw new SlipwayError('E_USAGE', '--tls-cert and --tls-key belong together');
         const server = await startServer({
@@ -49,6 +55,7 @@ export function define(program: Command): void {
           listen,
           readOnly,
           htpasswd,
+          names: name,
           tls: tlsCert === undefined || tlsKey === undefined ? undefined : { cert: tlsCert, key: tlsKey },
           reporter: context.reporter,
         });

@@ -1,11 +1,16 @@
-import { createHash } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import bcrypt from 'bcryptjs';
-import { messageOf, SlipwayError } from '../../base/errors.js';
+import { errnoOf, messageOf, SlipwayError } from '../../base/errors.js';
 import { HttpError } from './http-error.js';
+import { Turns } from './turns.js';
 
 /** How many proven Authorization headers are remembered: bcrypt is slow on purpose, and a push makes hundreds of requests. */
 const REMEMBERED = 1000;
+/** Milliseconds for which one that is used stays remembered. */
+const REMEMBERED_FOR = 15 * 60_000;
+/** Passwords that wait to be checked: each takes a tenth of a second or more, in which this process does little else. */
+const WAITING = { all: 64, each: 16 };
 /** Compared with when there are no users at all. */
 const NOBODY = '$2b$10$C6UzMDM.H6dfI/f/IKcEeO7ZdKSzMc9cNQxnWnWOmYDhqk2dmZJXS';
 
@@ -16,7 +21,11 @@ export class Htpasswd {
   readonly #file: string;
   #users: ReadonlyMap<string, string> = new Map();
   #version = '';
-  readonly #proven = new Set<string>();
+  /** Without it what is remembered says nothing of a password. */
+  readonly #secret = randomBytes(32);
+  /** What was right, and until when that counts. */
+  readonly #proven = new Map<string, number>();
+  readonly #turns = new Turns(WAITING);
   /** Those that are being proven: the requests of a client come side by side, and its password is hashed once. */
   readonly #pending = new Map<string, Promise<boolean>>();
 
@@ -31,33 +40,38 @@ export class Htpasswd {
     return access;
   }
 
-  /** @throws HttpError 401 with a challenge. */
-  async check(authorization: string | undefined): Promise<void> {
+  /**
+   * @param client who asks; see {@link clientOf}.
+   * @throws HttpError 401 with a challenge, 429 when too many passwords wait to be checked.
+   */
+  async check(authorization: string | undefined, client: string): Promise<void> {
     await this.#reload();
-    const key = createHash('sha256')
+    const credentials = parseBasic(authorization);
+    if (credentials === undefined) throw refused(authorization);
+    const key = createHmac('sha256', this.#secret)
       .update(authorization ?? '')
       .digest('hex');
-    if (this.#proven.has(key)) return;
+    if (this.#isProven(key)) return;
     const version = this.#version;
     const question = `${version} ${key}`;
     let proof = this.#pending.get(question);
     if (proof === undefined) {
-      proof = this.#isKnown(authorization).finally(() => this.#pending.delete(question));
+      proof = this.#turns.take(client, () => this.#isKnown(credentials)).finally(() => this.#pending.delete(question));
       this.#pending.set(question, proof);
     }
-    if (await proof) {
-      if (version !== this.#version) return this.check(authorization);
-      if (this.#proven.size >= REMEMBERED) this.#proven.clear();
-      this.#proven.add(key);
-      return;
-    }
-    const why = authorization === undefined ? 'authentication required' : 'the user name or the password is wrong';
-    throw new HttpError(401, 'UNAUTHORIZED', why, { 'www-authenticate': 'Basic realm="slipway", charset="UTF-8"' });
+    if (!(await proof)) throw refused(authorization);
+    if (version !== this.#version) return this.check(authorization, client);
+    if (this.#proven.size >= REMEMBERED) this.#proven.clear();
+    this.#proven.set(key, Date.now() + REMEMBERED_FOR);
   }
 
-  async #isKnown(authorization: string | undefined): Promise<boolean> {
-    const credentials = parseBasic(authorization);
-    if (credentials === undefined) return false;
+  #isProven(key: string): boolean {
+    if ((this.#proven.get(key) ?? 0) < Date.now()) return false;
+    this.#proven.set(key, Date.now() + REMEMBERED_FOR);
+    return true;
+  }
+
+  async #isKnown(credentials: Credentials): Promise<boolean> {
     const hash = this.#users.get(credentials.user);
     // Somebody's, for nobody: as costly as the others of the file.
     const [other = NOBODY] = this.#users.values();
@@ -74,7 +88,12 @@ export class Htpasswd {
       this.#version = version;
     } catch (cause) {
       if (cause instanceof SlipwayError) throw cause;
-      throw new SlipwayError('E_USAGE', `cannot read the password file ${this.#file}: ${messageOf(cause)}`, { cause });
+      const absent = errnoOf(cause) === 'ENOENT';
+      throw new SlipwayError(
+        'E_USAGE',
+        `cannot read the password file ${this.#file}: ${absent ? 'there is no such file' : messageOf(cause)}`,
+        { ...(absent ? { hint: `make it with: htpasswd -B -c ${this.#file} USER` } : {}), cause },
+      );
     }
   }
 }
@@ -99,7 +118,17 @@ export function parseHtpasswd(text: string, file: string): ReadonlyMap<string, s
   return users;
 }
 
-function parseBasic(header: string | undefined): { readonly user: string; readonly password: string } | undefined {
+interface Credentials {
+  readonly user: string;
+  readonly password: string;
+}
+
+function refused(authorization: string | undefined): HttpError {
+  const why = authorization === undefined ? 'authentication required' : 'the user name or the password is wrong';
+  return new HttpError(401, 'UNAUTHORIZED', why, { 'www-authenticate': 'Basic realm="slipway", charset="UTF-8"' });
+}
+
+function parseBasic(header: string | undefined): Credentials | undefined {
   const encoded = /^basic ([A-Za-z0-9+/=_-]+)$/i.exec(header ?? '')?.[1];
   if (encoded === undefined) return undefined;
   const text = Buffer.from(encoded, 'base64').toString('utf8');

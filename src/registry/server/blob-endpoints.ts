@@ -17,17 +17,29 @@ export async function serveBlob(exchange: Exchange, repository: string, digest: 
     case 'GET':
       return readBlob(exchange, repository, digest);
     case 'HEAD':
-      // Who asks is about to push a manifest that names it: it may not be collected before.
-      if (exchange.state.readOnly) return readBlob(exchange, repository, digest);
-      return exchange.state.lease.during(async () => {
-        await readBlob(exchange, repository, digest);
-        exchange.state.lease.expectManifestFor(digest);
-      });
+      return askForBlob(exchange, repository, digest);
     case 'DELETE':
       return writing(exchange, () => deleteBlob(exchange, repository, digest));
     default:
       throw wrongMethod(exchange, 'GET, HEAD, DELETE');
   }
+}
+
+/**
+ * Whether a blob is here. Who asks about one that no name leads to is about to push a manifest that names it: it may not be collected before.
+ */
+async function askForBlob(exchange: Exchange, repository: string, digest: Digest): Promise<void> {
+  const { state, client } = exchange;
+  const absent = (await state.store.blobSize(digest)) === undefined;
+  if (absent || state.readOnly) return readBlob(exchange, repository, digest);
+  if (await state.named.has(digest)) {
+    await readBlob(exchange, repository, digest);
+    return state.lease.askedBy(client);
+  }
+  await state.lease.during(async () => {
+    await readBlob(exchange, repository, digest);
+    state.lease.expectManifestFor(digest);
+  }, client);
 }
 
 /** A blob, whole or a part. */
@@ -101,7 +113,7 @@ async function begin(exchange: Exchange, repository: string): Promise<void> {
   }
   const digest = url.searchParams.get('digest');
   const whole = digest === null ? undefined : checkDigest(digest);
-  const id = await state.uploads.begin(repository);
+  const id = await state.uploads.begin(repository, exchange.client);
   if (whole === undefined) return sendUpload(exchange, 202, repository, id, 0);
   try {
     await state.uploads.append(repository, id, request, undefined);

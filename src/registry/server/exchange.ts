@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Store } from '../../store/store.js';
 import { HttpError, writeHead } from './http-error.js';
 import type { PushLease } from './lease.js';
+import type { NamedContent } from './named-content.js';
 import type { Removed } from './removed.js';
 import type { Uploads } from './uploads.js';
 
@@ -10,6 +11,7 @@ export interface ServerState {
   readonly store: Store;
   readonly uploads: Uploads;
   readonly lease: PushLease;
+  readonly named: NamedContent;
   readonly removed: Removed;
   readonly readOnly: boolean;
 }
@@ -20,6 +22,8 @@ export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly url: URL;
+  /** Who asks; see {@link clientOf}. */
+  readonly client: string;
   /** The server's own addresses as names of the store may begin with. */
   readonly hosts: readonly string[];
 }
@@ -68,7 +72,7 @@ export function wrongMethod({ request }: Exchange, allowed: string): HttpError {
 }
 
 /** Runs what changes something. @throws HttpError 405 on a read-only server. */
-export async function writing({ state }: Exchange, work: () => Promise<void>): Promise<void> {
+export async function writing({ state, client }: Exchange, work: () => Promise<void>): Promise<void> {
   if (state.readOnly) throw new HttpError(405, 'UNSUPPORTED', 'this registry is read-only');
-  await state.lease.during(work);
+  await state.lease.during(work, client);
 }

@@ -5,15 +5,26 @@ import type { Store } from '../../store/store.js';
 const PAUSE = 5 * 60_000;
 /** The same when nothing is at stake: the next request of the same client comes soon. */
 const LINGER = 1_000;
+/** Of how many clients it is remembered that they have asked. */
+const MOST_CLIENTS = 1_000;
+
+/** A client that has been told that something is here which a name leads to. */
+interface Asker {
+  /** When it asked last. */
+  asked: number;
+  /** It has written since: it asked because it pushes. */
+  pushes: boolean;
+}
 
 /**
  * Keeps other processes from collecting blobs while clients push: what they have pushed, or seen to be here, is reached by no name until their
  * manifest comes. Held while something is written, then as long as blobs wait for their manifest; not for the life of the server:
- * `prune` must find its moment.
+ * `prune` must find its moment. Who only asks and reads does not hold it.
  */
 export class PushLease {
   readonly #store: Store;
   readonly #loose = new Set<Digest>();
+  readonly #askers = new Map<string, Asker>();
   #writing = 0;
   #held: Promise<() => void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -22,13 +33,18 @@ export class PushLease {
     this.#store = store;
   }
 
-  /** Runs `work` while nothing can be collected. */
-  async during<T>(work: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` while nothing can be collected.
+   * @param client who writes: what it has asked about before belongs to its push.
+   */
+  async during<T>(work: () => Promise<T>, client: string): Promise<T> {
     clearTimeout(this.#timer);
     this.#writing++;
     try {
       this.#held ??= this.#acquire();
       await this.#held;
+      const asker = this.#askers.get(client);
+      if (asker !== undefined) asker.pushes = asker.asked > Date.now() - PAUSE;
       return await work();
     } finally {
       this.#writing--;
@@ -41,15 +57,30 @@ export class PushLease {
     this.#loose.add(digest);
   }
 
-  /** A manifest has come that names these. */
-  reached(digests: Iterable<Digest>): void {
+  /**
+   * A client has been told that a blob is here which a name leads to. It stays anyway, unless that name goes; it is held once the client writes
+   * something, until its next manifest comes.
+   */
+  askedBy(client: string): void {
+    const asker = this.#askers.get(client) ?? { asked: 0, pushes: false };
+    asker.asked = Date.now();
+    this.#askers.delete(client);
+    this.#askers.set(client, asker);
+    const [oldest] = this.#askers.keys();
+    if (this.#askers.size > MOST_CLIENTS && oldest !== undefined) this.#askers.delete(oldest);
+  }
+
+  /** A manifest of a client has come that names these. */
+  reached(digests: Iterable<Digest>, client: string): void {
     for (const digest of digests) this.#loose.delete(digest);
+    this.#askers.delete(client);
   }
 
   /** Lets go, whatever is under way. */
   end(): void {
     clearTimeout(this.#timer);
     this.#loose.clear();
+    for (const asker of this.#askers.values()) asker.pushes = false;
     const held = this.#held;
     this.#held = undefined;
     held?.then(
@@ -60,7 +91,8 @@ export class PushLease {
 
   #waitForMore(): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.end(), this.#loose.size > 0 ? PAUSE : LINGER).unref();
+    const pushes = this.#loose.size > 0 || [...this.#askers.values()].some((asker) => asker.pushes);
+    this.#timer = setTimeout(() => this.end(), pushes ? PAUSE : LINGER).unref();
   }
 
   #acquire(): Promise<() => void> {

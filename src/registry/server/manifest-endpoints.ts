@@ -92,7 +92,7 @@ async function writeManifest(exchange: Exchange, repository: string, reference: 
   for (const needed of [digest, ...successors(document).map((next) => next.digest)])
     state.removed.restore(repository, needed);
   await dropLooseNames(exchange, repository, reference, digest, document);
-  state.lease.reached([digest, ...successors(document).map((next) => next.digest)]);
+  state.lease.reached([digest, ...successors(document).map((next) => next.digest)], exchange.client);
   const subject = subjectOf(document);
   sendEmpty(exchange, 201, {
     location: `/v2/${repository}/manifests/${digest}`,

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import http, {
   type IncomingHttpHeaders,
   type IncomingMessage,
@@ -12,15 +13,18 @@ import type { Store } from '../../store/store.js';
 import { isLoopback } from '../host.js';
 import { Htpasswd } from './access.js';
 import { continueUpload, serveBlob, startUpload } from './blob-endpoints.js';
+import { clientOf } from './client-address.js';
 import { type Exchange, type ServerState, sendJson, wrongMethod } from './exchange.js';
 import { HttpError, sendError, toHttpError } from './http-error.js';
 import { PushLease } from './lease.js';
 import { serveCatalog, serveTags } from './list-endpoints.js';
 import { serveManifest, serveReferrers } from './manifest-endpoints.js';
+import { NamedContent } from './named-content.js';
+import { type OwnNames, refuseOtherNames } from './own-names.js';
 import { Removed } from './removed.js';
 import { parseRoute } from './route.js';
 import { Running } from './running.js';
-import { readTls, type TlsFiles, watchTls } from './tls-files.js';
+import { readTls, type TlsFiles, type TlsMaterial, watchTls } from './tls-files.js';
 import { type UploadLimits, Uploads } from './uploads.js';
 
 /** Milliseconds in which a connection must show some life; transfers as such may take as long as they like. */
@@ -42,6 +46,8 @@ export interface ServerOptions {
   readonly htpasswd?: string | undefined;
   /** Read again when they change. */
   readonly tls?: TlsFiles | undefined;
+  /** Names by which a server at a loopback address may be asked, beside its address, `localhost` and those of its certificate. */
+  readonly names?: readonly string[] | undefined;
   readonly reporter?: Reporter | undefined;
   readonly limits?: ServerLimits;
 }
@@ -80,14 +86,20 @@ export async function startServer(options: ServerOptions): Promise<RegistryServe
     store,
     uploads: new Uploads(store, limits),
     lease: new PushLease(store),
+    named: new NamedContent(store),
     removed: new Removed(),
     readOnly,
   };
-  let address = '';
+  const material = tls === undefined ? undefined : await readTls(tls);
+  const own = {
+    address: '',
+    names: [...(options.names ?? []), ...(host === undefined ? [] : [host])],
+    certificate: material && new X509Certificate(material.cert),
+  };
   const running = new Running();
   const listener: RequestListener = (request, response) => {
     running.add(response);
-    answer(state, access, address, request, response, reporter).catch((error: unknown) => {
+    answer(state, access, own, request, response, reporter).catch((error: unknown) => {
       reporter.debug(`${request.method} ${request.url}: ${messageOf(error)}`);
       response.destroy();
     });
@@ -99,15 +111,16 @@ export async function startServer(options: ServerOptions): Promise<RegistryServe
     keepAliveTimeout: KEEP_ALIVE,
   };
   const server =
-    tls === undefined
+    material === undefined
       ? http.createServer(http1, listener)
-      : https.createServer({ ...http1, ...(await readTls(tls)) }, listener);
+      : https.createServer({ ...http1, ...material }, listener);
   server.setTimeout(limits.idle ?? IDLE_TIMEOUT);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenError(error, options.listen ?? '')));
     server.listen(port, host, resolve);
   });
-  address = formatAddress(server.address() as AddressInfo);
+  const address = formatAddress(server.address() as AddressInfo);
+  own.address = address;
   if (!isLoopback(address) && (access === undefined || options.tls === undefined)) {
     const missing = [
       access === undefined ? '--htpasswd' : '',
@@ -117,7 +130,11 @@ export async function startServer(options: ServerOptions): Promise<RegistryServe
       `the registry at ${address} can be reached from elsewhere without ${missing.filter((text) => text !== '').join(' and ')}`,
     );
   }
-  const stopLooking = tls === undefined ? undefined : renewTls(tls, server as https.Server, limits, reporter);
+  const use = (renewed: TlsMaterial): void => {
+    (server as https.Server).setSecureContext(renewed);
+    own.certificate = new X509Certificate(renewed.cert);
+  };
+  const stopLooking = tls === undefined ? undefined : renewTls(tls, use, limits, reporter);
   return {
     address,
     busy: () => running.count,
@@ -135,35 +152,38 @@ export async function startServer(options: ServerOptions): Promise<RegistryServe
 
 function renewTls(
   files: TlsFiles,
-  server: https.Server,
+  use: (renewed: TlsMaterial) => void,
   { tlsLook = TLS_LOOK }: ServerLimits,
   reporter: Reporter,
 ): () => void {
   return watchTls(files, tlsLook, (renewed) => {
     if (isSlipwayError(renewed)) reporter.warn(`${renewed.message}; the old ones are used on`);
-    else server.setSecureContext(renewed);
+    else use(renewed);
   });
 }
 
 async function answer(
   state: ServerState,
   access: Htpasswd | undefined,
-  address: string,
+  own: OwnNames,
   request: IncomingMessage,
   response: ServerResponse,
   reporter: Reporter,
 ): Promise<void> {
+  const { address } = own;
+  const client = clientOf(request);
   response.setHeader('docker-distribution-api-version', 'registry/2.0');
   response.setHeader('x-content-type-options', 'nosniff');
   response.once('finish', () => reporter.debug(`${request.method} ${request.url} ${response.statusCode}`));
   try {
     refuseBrowsers(request.headers, address, access !== undefined);
-    await access?.check(request.headers.authorization);
+    refuseOtherNames(request.headers.host, own);
+    await access?.check(request.headers.authorization, client);
     if (!URL.canParse(request.url ?? '', 'http://registry'))
       throw new HttpError(400, 'NAME_INVALID', 'the path cannot be read');
     const url = new URL(request.url ?? '', 'http://registry');
     const hosts = [address, request.headers.host ?? address];
-    await dispatch({ state, request, response, url, hosts });
+    await dispatch({ state, request, response, url, client, hosts });
   } catch (error) {
     // A client that went away is nobody's failure.
     if (response.destroyed || (request.destroyed && !request.complete)) return;

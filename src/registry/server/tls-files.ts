@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
-import { messageOf, SlipwayError } from '../../base/errors.js';
+import { errnoOf, messageOf, SlipwayError } from '../../base/errors.js';
 
 /** PEM files: the certificate with its chain, and the key. */
 export interface TlsFiles {
@@ -20,7 +20,9 @@ export async function readTls({ cert, key }: TlsFiles): Promise<TlsMaterial> {
     createSecureContext(material);
     return material;
   } catch (cause) {
-    throw new SlipwayError('E_USAGE', `cannot serve TLS with ${cert} and ${key}: ${messageOf(cause)}`, {
+    const absent = errnoOf(cause) === 'ENOENT' && typeof cause === 'object' && cause !== null && 'path' in cause;
+    const why = absent ? `there is no ${String(cause.path)}` : messageOf(cause);
+    throw new SlipwayError('E_USAGE', `cannot serve TLS with ${cert} and ${key}: ${why}`, {
       hint: '--tls-cert is the certificate with its chain, --tls-key its key, both in PEM',
       cause,
     });

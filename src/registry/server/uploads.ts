@@ -9,6 +9,8 @@ import type { ByteRange } from './range.js';
 
 /** Milliseconds after which an upload that nobody continues is dropped. */
 const ABANDONED = 60 * 60 * 1000;
+/** The same for one of which no byte has come: beginning it again costs nothing. */
+const EMPTY = 5 * 60 * 1000;
 const MOST_UPLOADS = 1000;
 /** Milliseconds after which an upload that nobody continues is dropped when there are too many of them. */
 const STALE = 60 * 1000;
@@ -22,6 +24,8 @@ export interface UploadLimits {
 
 interface Upload {
   readonly repository: string;
+  /** Who has begun it. */
+  readonly client: string;
   /** Made with the first bytes: an upload that is only begun costs nothing. */
   writer: Promise<BlobWriter> | undefined;
   /** Bytes that have arrived. */
@@ -54,12 +58,17 @@ export class Uploads {
     this.#stale = stale;
   }
 
-  /** @returns the id of a new upload. */
-  async begin(repository: string): Promise<string> {
-    if (this.#open.size >= this.#most) await this.#dropStale();
+  /**
+   * @param client who begins it; see {@link clientOf}.
+   * @returns the id of a new upload.
+   * @throws HttpError 429 when there are too many, and all are in use.
+   */
+  async begin(repository: string, client: string): Promise<string> {
+    if (this.#open.size >= this.#most) await this.#makeRoom(client);
     const id = randomUUID();
     const upload: Upload = {
       repository,
+      client,
       writer: undefined,
       written: 0,
       used: Date.now(),
@@ -117,6 +126,7 @@ export class Uploads {
       throw error;
     } finally {
       upload.active = undefined;
+      if (this.#open.get(id) === upload) this.#keepAlive(id, upload);
       end();
     }
     if (range !== undefined && upload.written - start !== range.end - range.start + 1) {
@@ -163,17 +173,35 @@ export class Uploads {
     return upload.writer;
   }
 
-  /** @throws HttpError 429 when all are in use. */
-  async #dropStale(): Promise<void> {
-    const before = Date.now() - this.#stale;
-    const [oldest] = [...this.#open]
-      .filter(([, { active, used }]) => active === undefined && used <= before)
+  /**
+   * Drops the upload that is missed least: one of which nothing has come, one that nobody continues, or one of a client that has more of them
+   * than this one; of each the oldest. So nobody shuts others out.
+   * @throws HttpError 429
+   */
+  async #makeRoom(client: string): Promise<void> {
+    const idle = [...this.#open]
+      .filter(([, { active }]) => active === undefined)
       .sort(([, a], [, b]) => a.used - b.used);
-    if (oldest === undefined) {
+    const before = Date.now() - this.#stale;
+    const [id, upload] =
+      idle.find(([, { written }]) => written === 0) ??
+      idle.find(([, { used }]) => used <= before) ??
+      this.#ofGreatest(idle, client) ??
+      [];
+    if (id === undefined || upload === undefined) {
       const message = 'too many uploads are under way; try again later';
       throw new HttpError(429, 'TOOMANYREQUESTS', message, { 'retry-after': '30' });
     }
-    await this.cancel(oldest[1].repository, oldest[0]);
+    await this.cancel(upload.repository, id);
+  }
+
+  /** The first of the client that has most, when that is more than `client` would have. */
+  #ofGreatest(idle: readonly (readonly [string, Upload])[], client: string): readonly [string, Upload] | undefined {
+    const counts = new Map<string, number>();
+    for (const upload of this.#open.values()) counts.set(upload.client, (counts.get(upload.client) ?? 0) + 1);
+    const [greatest, most] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0] as const);
+    if (most <= (counts.get(client) ?? 0) + 1) return undefined;
+    return idle.find(([, upload]) => upload.client === greatest);
   }
 
   #keepAlive(id: string, upload: Upload): void {
@@ -183,7 +211,7 @@ export class Uploads {
       if (upload.active !== undefined) this.#keepAlive(id, upload);
       else this.cancel(upload.repository, id).catch(() => {});
     };
-    upload.timer = setTimeout(drop, ABANDONED).unref();
+    upload.timer = setTimeout(drop, upload.written === 0 ? EMPTY : ABANDONED).unref();
   }
 
   #forget(id: string, upload: Upload): void {

@@ -58,7 +58,7 @@ describe('the end of the server', () => {
     onTestFinished(() => {
       socket.destroy();
     });
-    socket.write(`GET /v2/a/blobs/${digestOf(content)} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    socket.write(`GET /v2/a/blobs/${digestOf(content)} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
     await once(socket, 'readable'); // and not read
     server.kill('SIGTERM');
     await expect.poll(() => server.output(), { timeout: 20_000 }).toContain('finishing a request');
@@ -74,7 +74,7 @@ describe('the end of the server', () => {
     const socket = connect(Number(port), host);
     socket.on('error', () => {});
     socket.write(
-      `PATCH ${headers.location} HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n${'x'.repeat(3_000_000)}`,
+      `PATCH ${headers.location} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\n${'x'.repeat(3_000_000)}`,
     );
     const unfinished = async (): Promise<string[]> => {
       const corners = await readdir(join(first.root, 'tmp'));
@@ -224,7 +224,7 @@ describe('running for long', () => {
     });
     const digest = digestOf('0123456789');
     socket.write(
-      `PUT ${begun.headers.location}?digest=${digest} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n01234`,
+      `PUT ${begun.headers.location}?digest=${digest} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n01234`,
     );
     await expect
       .poll(async () => (await send(address, 'GET', String(begun.headers.location))).headers.range, { timeout: 20_000 })
