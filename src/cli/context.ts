@@ -45,7 +45,7 @@ export function createContext(flags: GlobalFlags, signal: AbortSignal): CliConte
     reporter,
     signal,
     store: () => {
-      opened ??= import('../store/store.js').then(({ Store }) => Store.open(root));
+      opened ??= import('../store/store.js').then(({ Store }) => Store.open(root, { signal, reporter }));
       return opened;
     },
     close: async () => {

@@ -6,7 +6,7 @@ import { zodProblems } from '../base/zod-error.js';
 import { MEDIA } from '../image/media-types.js';
 import { type Descriptor, descriptorSchema } from '../image/oci.js';
 import { replaceFile } from './durable.js';
-import { withLock } from './locks.js';
+import { type LockOptions, withLock } from './locks.js';
 import type { TempSpace } from './temp.js';
 
 /** OCI image-spec, annotations.md: the name of an image inside a layout. */
@@ -25,19 +25,35 @@ const layoutIndexSchema = z.looseObject({
 });
 type LayoutIndex = z.infer<typeof layoutIndexSchema>;
 
+export interface ImageIndexOptions {
+  /** Names it in the message when others lock it too long. */
+  readonly what?: string;
+  /** What to do when it is damaged. */
+  readonly hint?: string;
+  readonly locking?: LockOptions;
+}
+
 /** `index.json` of a layout: the names. Readers need no lock, for it is only ever replaced whole. */
 export class ImageIndex {
   readonly #file: string;
   readonly #lockFile: string;
   readonly #temp: TempSpace;
   readonly #what: string;
+  readonly #locking: LockOptions;
+  readonly #next: { readonly hint?: string };
 
-  /** @param what names it in the message when others lock it too long. */
-  constructor(file: string, lockFile: string, temp: TempSpace, what = 'the index of the store') {
+  constructor(
+    file: string,
+    lockFile: string,
+    temp: TempSpace,
+    { what = 'the index of the store', hint, locking = {} }: ImageIndexOptions = {},
+  ) {
     this.#file = file;
     this.#lockFile = lockFile;
     this.#temp = temp;
     this.#what = what;
+    this.#locking = locking;
+    this.#next = hint === undefined ? {} : { hint };
   }
 
   /** All names, sorted. */
@@ -70,14 +86,15 @@ export class ImageIndex {
    * @returns where the old one is.
    */
   async rewrite(images: readonly StoredImage[]): Promise<string> {
-    return withLock(this.#lockFile, 'exclusive', this.#what, async () => {
+    const work = async (): Promise<string> => {
       const kept = `${this.#file}.damaged-${Date.now()}`;
       await link(this.#file, kept);
       const manifests = images.map(({ name, descriptor }) => named(name, descriptor));
       const bytes = JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.index, manifests });
       await replaceFile(this.#file, await this.#temp.path('index.json'), bytes);
       return kept;
-    });
+    };
+    return withLock(this.#lockFile, 'exclusive', this.#what, work, this.#locking);
   }
 
   /** What `name` stands for. */
@@ -126,14 +143,15 @@ export class ImageIndex {
     edit: (manifests: readonly Descriptor[]) => Descriptor[],
     annotations: Readonly<Record<string, string>> = {},
   ): Promise<void> {
-    await withLock(this.#lockFile, 'exclusive', this.#what, async () => {
+    const work = async (): Promise<void> => {
       const index = await this.#read();
       const manifests = edit(index.manifests);
       const all = { ...index.annotations, ...annotations };
       const more = Object.keys(all).length === 0 ? {} : { annotations: all };
       const bytes = JSON.stringify({ ...index, manifests, ...more });
       await replaceFile(this.#file, await this.#temp.path('index.json'), bytes);
-    });
+    };
+    await withLock(this.#lockFile, 'exclusive', this.#what, work, this.#locking);
   }
 
   async #read(): Promise<LayoutIndex> {
@@ -148,10 +166,11 @@ export class ImageIndex {
     try {
       value = JSON.parse(text);
     } catch (cause) {
-      throw new SlipwayError('E_STORE', `${this.#file} is not valid JSON`, { cause });
+      throw new SlipwayError('E_STORE', `${this.#file} is not valid JSON`, { ...this.#next, cause });
     }
     const parsed = layoutIndexSchema.safeParse(value);
-    if (!parsed.success) throw new SlipwayError('E_STORE', `${this.#file}: ${zodProblems(parsed.error)}`);
+    if (!parsed.success)
+      throw new SlipwayError('E_STORE', `${this.#file} is damaged: ${zodProblems(parsed.error)}`, this.#next);
     return parsed.data;
   }
 

@@ -244,7 +244,7 @@ async function unpackedLayer(
 ): Promise<UnpackedLayer> {
   const home = layerDirectory(store, layer.diffId);
   await store.directory('data', 'overlay2');
-  return withLock(`${home}.lock`, 'exclusive', `layer ${layer.diffId}`, async () => {
+  const work = async (): Promise<UnpackedLayer> => {
     const ready = await readyLayer(store, layer);
     if (ready !== undefined) return ready;
     try {
@@ -268,7 +268,9 @@ async function unpackedLayer(
     } catch (error) {
       throw inTheStore(fileSystemError(error, `unpacking layer ${layer.diffId}`), layer);
     }
-  });
+  };
+  const options = { ...store.waiting, ...(signal === undefined ? {} : { signal }) };
+  return withLock(`${home}.lock`, 'exclusive', `layer ${layer.diffId}`, work, options);
 }
 
 /** Opened when it is read: nobody would hear of an error before. */

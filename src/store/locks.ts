@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
+import type { Reporter } from '../base/reporter.js';
+import { noteWaiting } from './lock-notice.js';
 
 export type LockMode = 'shared' | 'exclusive';
 
@@ -19,11 +21,18 @@ export interface LockOptions {
   readonly waitSeconds?: number;
   /** Ends the waiting; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
+  /** Is told when the waiting takes long. */
+  readonly reporter?: Reporter | undefined;
+  /** Names the thing that is locked, for the reporter; default the file. */
+  readonly what?: string | undefined;
 }
 
 const { O_APPEND, O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 /** A link in the place of the file is not followed, and a FIFO is not waited for. */
 const SAFE = O_NOFOLLOW | O_NONBLOCK;
+
+/** Ctrl-C reaches all programs of a terminal, flock too. */
+const ENDED_BY_PERSON: readonly (number | NodeJS.Signals)[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
 
 /** util-linux flock's exit code when the lock is held by somebody else. */
 const CONFLICT = 75;
@@ -38,20 +47,17 @@ const CONFLICT = 75;
  * @returns undefined when the lock is held by others and `waitSeconds` have passed.
  * @throws SlipwayError E_MISSING_PROGRAM when there is no `flock`.
  */
-export async function tryLock(
-  file: string,
-  mode: LockMode,
-  { waitSeconds, signal }: LockOptions = {},
-): Promise<FileLock | undefined> {
+export async function tryLock(file: string, mode: LockMode, options: LockOptions = {}): Promise<FileLock | undefined> {
   const handle = await openToLock(file, mode);
   try {
-    const wait = waitSeconds === undefined ? [] : waitSeconds === 0 ? ['-n'] : ['-w', String(waitSeconds)];
-    const code = await flock(['-E', String(CONFLICT), mode === 'shared' ? '-s' : '-x', ...wait, '3'], handle, signal);
-    if (code === CONFLICT) {
+    const { waitSeconds } = options;
+    const taken =
+      (await attempt(file, handle, mode, ['-n'])) ||
+      (waitSeconds !== 0 && (await waited(file, handle, mode, waitSeconds, options)));
+    if (!taken) {
       await handle.close();
       return undefined;
     }
-    if (code !== 0) throw new SlipwayError('E_STORE', `cannot lock ${file}: flock ended with code ${code}`);
   } catch (error) {
     await handle.close().catch(() => {});
     throw error;
@@ -66,9 +72,38 @@ export async function tryLock(
   };
 }
 
+async function waited(
+  file: string,
+  handle: FileHandle,
+  mode: LockMode,
+  seconds: number | undefined,
+  { signal, reporter, what = file }: LockOptions,
+): Promise<boolean> {
+  const quiet = reporter === undefined ? () => {} : noteWaiting(file, what, reporter);
+  try {
+    return await attempt(file, handle, mode, seconds === undefined ? [] : ['-w', String(seconds)], signal);
+  } finally {
+    quiet();
+  }
+}
+
+/** @returns false when others hold it. */
+async function attempt(
+  file: string,
+  handle: FileHandle,
+  mode: LockMode,
+  wait: readonly string[],
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const code = await flock(['-E', String(CONFLICT), mode === 'shared' ? '-s' : '-x', ...wait, '3'], handle, signal);
+  if (code === 0 || code === CONFLICT) return code === 0;
+  if (ENDED_BY_PERSON.includes(code)) throw new SlipwayError('E_INTERRUPTED', 'interrupted');
+  throw new SlipwayError('E_STORE', `cannot lock ${file}: flock ended with ${code}`);
+}
+
 /** {@link tryLock}, or SlipwayError E_LOCKED when others hold it too long. `what` names the thing in the error. */
 export async function lock(file: string, mode: LockMode, what: string, options: LockOptions = {}): Promise<FileLock> {
-  const held = await tryLock(file, mode, options);
+  const held = await tryLock(file, mode, { what, ...options });
   if (held === undefined) {
     throw new SlipwayError('E_LOCKED', `${what} is in use by another process`, {
       hint: 'wait until it has finished, then try again',
@@ -103,7 +138,12 @@ async function openToLock(file: string, mode: LockMode): Promise<FileHandle> {
   }
 }
 
-function flock(args: readonly string[], handle: FileHandle, signal: AbortSignal | undefined): Promise<number> {
+/** @returns the exit code, or the signal that ended it. */
+function flock(
+  args: readonly string[],
+  handle: FileHandle,
+  signal: AbortSignal | undefined,
+): Promise<number | NodeJS.Signals> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     const child = spawn('flock', args, { stdio: ['ignore', 'ignore', 'ignore', handle.fd] });
@@ -119,10 +159,10 @@ function flock(args: readonly string[], handle: FileHandle, signal: AbortSignal 
     });
     const stop = (): void => void child.kill('SIGKILL');
     signal?.addEventListener('abort', stop, { once: true });
-    child.on('exit', (code) => {
+    child.on('exit', (code, killer) => {
       signal?.removeEventListener('abort', stop);
       if (signal?.aborted === true) reject(signal.reason);
-      else resolve(code ?? 1);
+      else resolve(code ?? killer ?? 1);
     });
   });
 }

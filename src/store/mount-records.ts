@@ -6,7 +6,7 @@ import * as z from 'zod';
 import { errnoOf, fileSystemError } from '../base/errors.js';
 import { type Descriptor, descriptorSchema } from '../image/oci.js';
 import { replaceFile } from './durable.js';
-import { type FileLock, tryLock } from './locks.js';
+import { type FileLock, type LockOptions, tryLock } from './locks.js';
 import { type SeenIn, seenInSchema } from './mount-namespace.js';
 import type { Store } from './store.js';
 
@@ -137,7 +137,8 @@ export class MountRecords {
     work: (descriptor: number) => Promise<T>,
   ): Promise<T | undefined> {
     const file = join(this.dir, `${key}${LOCK}`);
-    const held = await lockCurrent(file, wait, signal);
+    const waiting = { ...this.#store.waiting, what: 'a mount', ...(signal === undefined ? {} : { signal }) };
+    const held = await lockCurrent(file, wait ? waiting : { waitSeconds: 0 });
     if (held === undefined) return undefined;
     try {
       return await work(held.descriptor);
@@ -170,13 +171,9 @@ function keyOf(target: string): string {
   return createHash('sha256').update(target).digest('hex').slice(0, 16);
 }
 
-async function lockCurrent(
-  file: string,
-  wait: boolean,
-  signal: AbortSignal | undefined,
-): Promise<FileLock | undefined> {
+async function lockCurrent(file: string, options: LockOptions): Promise<FileLock | undefined> {
   for (;;) {
-    const held = await tryLock(file, 'exclusive', { signal, ...(wait ? {} : { waitSeconds: 0 }) });
+    const held = await tryLock(file, 'exclusive', options);
     if (held === undefined || (await held.isCurrent())) return held;
     await held.release();
   }

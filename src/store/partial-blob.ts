@@ -4,10 +4,10 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, fileSystemError, isSlipwayError, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
-import { algorithmOf, type Digest, hexOf } from '../image/digest.js';
+import { algorithmOf, type Digest, hexOf, shortDigest } from '../image/digest.js';
 import type { Blobs } from './blobs.js';
 import { FileSink } from './file-sink.js';
-import { type FileLock, tryLock } from './locks.js';
+import { type FileLock, type LockOptions, tryLock } from './locks.js';
 import { PARTIAL_CONTENT, partialName } from './partial-names.js';
 import { removeCorner, type TempSpace } from './temp.js';
 
@@ -18,6 +18,8 @@ const SHARED_FROM = 256 * 1024;
 export interface BlobPlace {
   readonly blobs: Blobs;
   readonly temp: TempSpace;
+  /** How other processes that fetch the same are waited for. */
+  readonly waiting?: LockOptions;
 }
 
 export interface ReceiveOptions {
@@ -67,7 +69,7 @@ export async function receiveBlob(
       throw error;
     }
   }
-  const { dir, lock } = await takeCorner(place.temp, digest, signal);
+  const { dir, lock } = await takeCorner(place, digest, signal);
   try {
     if (!replace && (await place.blobs.size(digest)) === size) {
       await removeCorner(dir);
@@ -90,15 +92,16 @@ export async function receiveBlob(
 
 /** The corner of a blob, locked. Its lock file goes with it, so whoever waited must look whether it is still the one in place. */
 async function takeCorner(
-  temp: TempSpace,
+  { temp, waiting }: BlobPlace,
   digest: Digest,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly dir: string; readonly lock: FileLock }> {
   const dir = join(temp.root, partialName(digest));
+  const options = { ...waiting, what: `blob ${shortDigest(digest)}`, ...(signal === undefined ? {} : { signal }) };
   for (;;) {
     try {
       await makeDirectory(dir);
-      const lock = await tryLock(join(dir, 'lock'), 'exclusive', { signal });
+      const lock = await tryLock(join(dir, 'lock'), 'exclusive', options);
       if (lock === undefined) continue;
       if (await lock.isCurrent()) return { dir, lock };
       await lock.release();

@@ -41,6 +41,9 @@ const NO_LINKS = [
   'a store on another disk is named as a whole, with --root DIR or SLIPWAY_ROOT; only that may be a link',
 ] as const;
 
+/** How a store waits for other processes that use it. */
+export type StoreOptions = Pick<LockOptions, 'signal' | 'reporter'>;
+
 /**
  * The local content store: an OCI image layout (so `skopeo inspect oci:ROOT:NAME` works) with tables of contents, unpacked
  * layers, caches and clusters beside it.
@@ -52,17 +55,23 @@ export class Store {
   readonly root: string;
   readonly blobs: Blobs;
   readonly temp: TempSpace;
+  /** How other processes are waited for. */
+  readonly waiting: StoreOptions;
   readonly #index: ImageIndex;
   readonly #sources: SourceNotes;
   readonly #layers: LayerNotes;
   #users = 0;
   #inUse: Promise<FileLock> | undefined;
 
-  private constructor(root: string) {
+  private constructor(root: string, waiting: StoreOptions) {
     this.root = root;
+    this.waiting = waiting;
     this.temp = new TempSpace(join(root, 'tmp'));
     this.blobs = new Blobs(join(root, 'blobs'), this.temp);
-    this.#index = new ImageIndex(join(root, 'index.json'), join(root, 'index.lock'), this.temp);
+    this.#index = new ImageIndex(join(root, 'index.json'), join(root, 'index.lock'), this.temp, {
+      hint: 'keep what can be read of it, and all images, with: slipway store check --repair',
+      locking: waiting,
+    });
     this.#sources = new SourceNotes(join(root, 'cache', 'sources'));
     this.#layers = new LayerNotes(join(root, 'cache', 'diff-ids'), this.temp);
   }
@@ -71,7 +80,7 @@ export class Store {
    * Opens the store at `root`, making it when there is none.
    * @throws SlipwayError E_STORE when the directory holds something else, E_PERMISSION, E_NO_SPACE.
    */
-  static async open(root: string): Promise<Store> {
+  static async open(root: string, waiting: StoreOptions = {}): Promise<Store> {
     const dir = resolve(root);
     try {
       // Images that were pulled with somebody's credentials are for that somebody.
@@ -92,7 +101,7 @@ export class Store {
       }
       throw failure;
     }
-    return new Store(dir);
+    return new Store(dir, waiting);
   }
 
   /** Ends what this process has unfinished in the store. */
@@ -209,7 +218,7 @@ export class Store {
   /** Runs `work` while no other process may delete blobs or unpacked layers. Calls may nest and overlap. */
   async use<T>(work: () => Promise<T>): Promise<T> {
     this.#users++;
-    this.#inUse ??= lock(this.#usersLock, 'shared', 'the store');
+    this.#inUse ??= lock(this.#usersLock, 'shared', 'the store', this.waiting);
     const held = this.#inUse;
     try {
       await held;
@@ -224,8 +233,11 @@ export class Store {
   }
 
   /** Runs `work` while nobody uses the store; undefined when somebody does, and goes on to for `waitSeconds` (default 0). */
-  async exclusively<T>(work: () => Promise<T>, { waitSeconds = 0 }: LockOptions = {}): Promise<T | undefined> {
-    const held = await tryLock(this.#usersLock, 'exclusive', { waitSeconds });
+  async exclusively<T>(
+    work: () => Promise<T>,
+    { waitSeconds = 0 }: Pick<LockOptions, 'waitSeconds'> = {},
+  ): Promise<T | undefined> {
+    const held = await tryLock(this.#usersLock, 'exclusive', { ...this.waiting, what: 'the store', waitSeconds });
     if (held === undefined) return undefined;
     try {
       return await work();

@@ -54,7 +54,7 @@ export async function openLayoutDirectory(dir: string): Promise<LayoutDirectory>
   }
   const temp = new TempSpace(join(root, UNFINISHED));
   const place = { blobs: new Blobs(join(root, 'blobs'), temp), temp };
-  const index = new ImageIndex(join(root, INDEX_FILE), join(root, LAYOUT_FILE), temp, `the index of ${root}`);
+  const index = new ImageIndex(join(root, INDEX_FILE), join(root, LAYOUT_FILE), temp, { what: `the index of ${root}` });
   await index.list(); // what cannot be read now could not be added to in the end
   const files = directoryFiles(root);
   return {
