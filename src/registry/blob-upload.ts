@@ -1,6 +1,6 @@
 import { isSlipwayError, SlipwayError } from '../base/errors.js';
 import type { Descriptor } from '../image/oci.js';
-import { isLoopback } from './host.js';
+import { isThisMachine } from './host.js';
 import { RegistryError } from './registry-error.js';
 import { TRIES, wait } from './retry.js';
 import { repositoryScope, type Scope } from './scope.js';
@@ -262,7 +262,7 @@ export class BlobUpload {
       throw new SlipwayError('E_REGISTRY', `${this.#session.host}: the registry does not say where to upload to`);
     }
     const location = new URL(text, answer.url);
-    if (isLoopback(location.host) && !isLoopback(answer.url.host)) {
+    if (isThisMachine(location.host) && !isThisMachine(answer.url.host)) {
       throw new SlipwayError(
         'E_REGISTRY',
         `${this.#session.host}: refused to upload to this machine, ${location.host}`,

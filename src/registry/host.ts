@@ -15,6 +15,17 @@ export function isLoopback(host: string): boolean {
   return name === 'localhost' || name.endsWith('.localhost') || name === '::1' || /^127(?:\.\d{1,3}){3}$/.test(name);
 }
 
+/** {@link isLoopback}, and what the kernel takes for it: addresses without a meaning elsewhere, and IPv4 ones written as IPv6. */
+export function isThisMachine(host: string): boolean {
+  const name = host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+  return (
+    isLoopback(host) ||
+    name === '0.0.0.0' ||
+    name === '::' ||
+    /^::ffff:(?:7f[0-9a-f]{2}:|127\.|0:0$|0\.0\.0\.0$)/i.test(name)
+  );
+}
+
 /** The port of `name:port`, undefined when it has none. */
 export function portOf(host: string): number | undefined {
   const port = /:(\d+)$/.exec(host.replace(/^\[[^\]]*\]/, ''))?.[1];

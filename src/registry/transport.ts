@@ -4,7 +4,7 @@ import type { Dispatcher, buildConnector as UndiciConnector } from 'undici';
 import { SlipwayError } from '../base/errors.js';
 import { type Reporter, silentReporter } from '../base/reporter.js';
 import { VERSION } from '../base/version.js';
-import { apiHost, isLoopback, portOf } from './host.js';
+import { apiHost, isLoopback, isThisMachine, portOf } from './host.js';
 import { failureKind } from './network-failure.js';
 import { appliesTo, type RegistryOptions } from './options.js';
 import { tlsContext } from './tls.js';
@@ -205,7 +205,7 @@ export class Transport {
 
   #checkDowngrade(from: URL, to: URL): void {
     // A registry elsewhere has no business with what only this machine can reach.
-    if (isLoopback(to.host) && !isLoopback(from.host)) {
+    if (isThisMachine(to.host) && !isThisMachine(from.host)) {
       throw new SlipwayError('E_REGISTRY', `${from.host}: refused to follow a redirect to this machine, ${to.host}`);
     }
     if (to.protocol === 'https:') return;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { apiHost, isLoopback, portOf } from '../../../src/registry/host.js';
+import { apiHost, isLoopback, isThisMachine, portOf } from '../../../src/registry/host.js';
 import { nextPage } from '../../../src/registry/link-header.js';
 import { parseErrorBody, responseError } from '../../../src/registry/registry-error.js';
 import { backoff, isPassingStatus, parseRetryAfter } from '../../../src/registry/retry.js';
@@ -63,6 +63,15 @@ describe('hosts', () => {
   );
   test.each(['localhost.example', '128.0.0.1', '127.0.0.1.example', '[::2]:1', 'notlocalhost'])('%s is not', (host) => {
     expect(isLoopback(host)).toBe(false);
+  });
+  test.each(['localhost:5000', '127.0.0.1', '0.0.0.0:80', '[::]:80', '[::1]', '[::ffff:7f00:1]:80', '[::ffff:0:0]'])(
+    '%s leads to this machine',
+    (host) => {
+      expect(isThisMachine(host)).toBe(true);
+    },
+  );
+  test.each(['10.0.0.1', '[::ffff:a00:1]', '[::2]:1', 'registry.example', '[7f00::1]'])('%s does not', (host) => {
+    expect(isThisMachine(host)).toBe(false);
   });
   test('ports, and where Docker Hub is', () => {
     expect(portOf('[::1]:5000')).toBe(5000);
