@@ -54,6 +54,7 @@ describe('copy', () => {
       mediaType: 'application/vnd.oci.image.manifest.v1+json',
       digestKept: true,
       copiedBytes: 0,
+      resumedBytes: 0,
       reusedBytes: expect.any(Number),
     });
     expect(await ok('app:v1', `docker-archive:${home}/said.tar`)).toContain('which a docker archive does not keep');

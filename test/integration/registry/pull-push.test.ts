@@ -10,6 +10,7 @@ import { pullImage } from '../../../src/registry/pull.js';
 import { pushImage } from '../../../src/registry/push.js';
 import { readImage } from '../../../src/store/local-image.js';
 import { type DockerRegistry, startDockerRegistry } from './support/docker-registry.js';
+import { faultProxy } from './support/fault-proxy.js';
 import { putDocument, putImage, putIndex, tagSmallImage, tempStore } from './support/images.js';
 import { must, tempDir } from './support/programs.js';
 import { RecordingReporter } from './support/reporter.js';
@@ -33,6 +34,25 @@ async function freshDir() {
 }
 
 describe('a registry of docker', () => {
+  test('what a broken pull has brought is not told as downloaded again', async () => {
+    const [here, there] = [await freshStore(), await freshStore()];
+    const name = `${registry.address}/resumed:v1`;
+    await tagSmallImage(here, name, { layers: [{ big: randomBytes(1_000_000) }] });
+    const pushed = await pushImage(here, name);
+    let works = false;
+    const proxy = await faultProxy(registry.address, ({ method, path, headers }) => {
+      if (works || method !== 'GET' || !path.includes('/blobs/')) return undefined;
+      return headers.range === undefined ? { cutAnswerAfter: 400_000 } : { respond: { status: 404 } };
+    });
+    const from = `${proxy.address}/resumed:v1`;
+    await expect(pullImage(there, from, { retryDelay: 1 })).rejects.toMatchObject({ code: 'E_NOT_FOUND' });
+    works = true;
+    const { copied, resumed, reused } = await pullImage(there, from);
+    expect(resumed).toBeGreaterThan(0);
+    expect(copied + resumed + reused).toBe(pushed.copied);
+    expect(await pullImage(there, from)).toMatchObject({ copied: 0, resumed: 0, reused: pushed.copied });
+  });
+
   test('what is pushed comes back the same, and nothing travels twice', async () => {
     const [here, there] = [await freshStore(), await freshStore()];
     const name = `${registry.address}/round/trip:v1`;
