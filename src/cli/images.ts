@@ -3,6 +3,7 @@ import { isSlipwayError } from '../base/errors.js';
 import { formatBytes } from '../base/format.js';
 import { shortDigest } from '../image/digest.js';
 import { formatPlatform } from '../image/platform.js';
+import { sameName } from '../image/reference.js';
 import { imageSize } from '../store/describe.js';
 import type { StoredImage } from '../store/image-index.js';
 import { readDocument, readImageAt } from '../store/local-image.js';
@@ -35,7 +36,9 @@ export function define(program: Command): void {
     .action(
       action(async (context, _flags, name: string | undefined) => {
         const store = await context.store();
-        const images = (await store.images()).filter((image) => name === undefined || image.name.includes(name));
+        const images = (await store.images()).filter(
+          (image) => name === undefined || image.name.includes(name) || sameName(image.name, name),
+        );
         const rows = await Promise.all(images.map((image) => readRow(store, image)));
         if (context.json) return context.out.json(rows);
         if (context.quiet) {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { isSlipwayError, SlipwayError } from '../base/errors.js';
 import { formatBytes } from '../base/format.js';
+import { sameName } from '../image/reference.js';
 import { collect } from '../store/collect.js';
 import { findImage } from '../store/local-image.js';
 import { imageMounts } from '../store/mounts.js';
@@ -63,7 +64,7 @@ export function define(program: Command): void {
 /** The names that a word stands for: itself, or all names of the image when it is an id. */
 async function namesOf(store: Store, text: string, force: boolean): Promise<readonly string[]> {
   const { name, descriptor } = await findImage(store, text);
-  if (name === text || name === `${text}:latest` || text.includes('@')) return [name];
+  if (text.includes('@') || sameName(name, text)) return [name];
   const all = (await store.images()).filter((image) => image.descriptor.digest === descriptor.digest);
   if (all.length > 1 && !force) {
     throw new SlipwayError('E_USAGE', `${text} has ${all.length} names: ${all.map((image) => image.name).join(', ')}`, {

@@ -2,7 +2,8 @@ import { realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { isSlipwayError, SlipwayError } from '../base/errors.js';
-import { findImage } from '../store/local-image.js';
+import { sameName } from '../image/reference.js';
+import { findImage, nearName } from '../store/local-image.js';
 import type { PresentMount } from '../store/mount-presence.js';
 import { imageMounts, unmountImage } from '../store/mounts.js';
 import type { Store } from '../store/store.js';
@@ -61,15 +62,17 @@ async function choose(store: Store, mounts: readonly PresentMount[], what: strin
   const places = [resolve(what), await realpath(what).catch(() => undefined)];
   const byPlace = mounts.filter(({ target }) => places.includes(target));
   if (byPlace.length > 0) return byPlace;
-  const byName = mounts.filter(({ name }) => name === what || name === `${what}:latest`);
+  const byName = mounts.filter(({ name }) => sameName(name, what));
   if (byName.length > 0) return byName;
+  const near = nearName(what, [...mounts.map(({ name }) => name), ...mounts.map(({ target }) => target)]);
+  const hint = near === undefined ? 'see "slipway mount"' : `did you mean ${near}?`;
   if (what.startsWith('/') || what.startsWith('.'))
-    throw new SlipwayError('E_NOT_FOUND', `nothing of this store is mounted at ${what}`, {
-      hint: 'see "slipway mount"',
-    });
-  const { descriptor, name } = await findImage(store, what);
-  const byDigest = mounts.filter((mount) => mount.descriptor.digest === descriptor.digest);
-  if (byDigest.length === 0)
-    throw new SlipwayError('E_NOT_FOUND', `${name} is not mounted`, { hint: 'see "slipway mount"' });
+    throw new SlipwayError('E_NOT_FOUND', `nothing of this store is mounted at ${what}`, { hint });
+  const image = await findImage(store, what).catch((error: unknown) => {
+    if (!isSlipwayError(error, 'E_NOT_FOUND')) throw error;
+    throw new SlipwayError('E_NOT_FOUND', `nothing called ${what} is mounted, or in the store`, { hint, cause: error });
+  });
+  const byDigest = mounts.filter((mount) => mount.descriptor.digest === image.descriptor.digest);
+  if (byDigest.length === 0) throw new SlipwayError('E_NOT_FOUND', `${image.name} is not mounted`, { hint });
   return byDigest;
 }

@@ -1,4 +1,4 @@
-import { SlipwayError } from '../base/errors.js';
+import { isSlipwayError, SlipwayError } from '../base/errors.js';
 import { type Digest, isDigest } from './digest.js';
 
 /** An image name as a person writes it, taken apart. */
@@ -91,4 +91,23 @@ export function registryAddress({ host, path }: Pick<Reference, 'host' | 'path'>
 export function canonicalName(reference: Reference): string {
   const { host, repository } = registryAddress(reference);
   return `${host}/${repository}${reference.tag === undefined ? '' : `:${reference.tag}`}${reference.digest === undefined ? '' : `@${reference.digest}`}`;
+}
+
+/**
+ * Whether two texts are one name to who talks to registries: `n:1`, `docker.io/n:1` and `docker.io/library/n:1` are. What is no image name is the
+ * same as nothing but itself.
+ */
+export function sameName(a: string, b: string): boolean {
+  if (a === b) return true;
+  const first = canonicalOf(a);
+  return first !== undefined && first === canonicalOf(b);
+}
+
+function canonicalOf(text: string): string | undefined {
+  try {
+    return canonicalName(parseReference(text));
+  } catch (error) {
+    if (!isSlipwayError(error, 'E_INVALID_REFERENCE')) throw error;
+    return undefined;
+  }
 }

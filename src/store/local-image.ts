@@ -16,7 +16,8 @@ import {
   parseImageDocument,
 } from '../image/oci.js';
 import { formatPlatform, type Platform, samePlatform } from '../image/platform.js';
-import { parseReference } from '../image/reference.js';
+import { canonicalName, parseReference, type Reference, sameName } from '../image/reference.js';
+import type { StoredImage } from './image-index.js';
 import type { Store } from './store.js';
 
 /** An image of the store for one platform, read and verified. */
@@ -62,16 +63,64 @@ export async function findImage(
     }
   }
   if (isDigest(text)) throw notFound(text, names);
-  const { name: wanted, digest } = parseReference(text);
-  const found = images.find(({ name }) => name === wanted);
+  const reference = parseReference(text);
+  const { name: wanted, digest } = reference;
+  const found = images.find(({ name }) => name === wanted) ?? inAnotherForm(images, wanted);
+  if (digest !== undefined) return withDigest(images, found, text, reference, digest);
   if (found === undefined) throw notFound(wanted, names);
-  if (digest !== undefined && found.descriptor.digest !== digest) {
-    throw new SlipwayError(
-      'E_NOT_FOUND',
-      `${wanted} in the store has the digest ${found.descriptor.digest}, not ${digest}`,
-    );
-  }
   return found;
+}
+
+/** By a name that is the same at Docker Hub; the one without a host first. */
+function inAnotherForm(images: readonly StoredImage[], wanted: string): StoredImage | undefined {
+  const same = images.filter(({ name }) => sameName(name, wanted));
+  return same.find(({ name }) => !name.startsWith('docker.io/')) ?? same[0];
+}
+
+/**
+ * `NAME:TAG@DIGEST` is the image of that name when it has the digest, `NAME@DIGEST` one of any tag.
+ * @param named what the name without the digest, or all of `text`, stands for.
+ */
+function withDigest(
+  images: readonly StoredImage[],
+  named: StoredImage | undefined,
+  text: string,
+  { tag, ...reference }: Reference,
+  digest: Digest,
+): StoredImage {
+  if (named?.descriptor.digest === digest) return named;
+  const same = images.filter(({ descriptor }) => descriptor.digest === digest);
+  const repository = canonicalName({ ...reference, tag: undefined, digest: undefined });
+  const tagged = tag === undefined ? same.find(({ name }) => isOf(repository, name)) : undefined;
+  if (tagged !== undefined) return tagged;
+  const others = same.map(({ name }) => name);
+  const found = named === undefined ? `no image ${text} in the store` : `${named.name} in the store has another digest`;
+  if (named === undefined && others.length === 0)
+    throw notFound(
+      text,
+      images.map(({ name }) => name),
+    );
+  throw new SlipwayError(
+    'E_NOT_FOUND',
+    others.length === 0
+      ? `${found}, ${named?.descriptor.digest}, not ${digest}`
+      : `${found}: ${digest} is ${others.join(', ')}`,
+    {
+      hint:
+        others.length === 0
+          ? `"slipway pull ${text}" downloads it`
+          : `use that name, or leave the name away: ${digest}`,
+    },
+  );
+}
+
+function isOf(repository: string, name: string): boolean {
+  try {
+    return canonicalName({ ...parseReference(name), tag: undefined, digest: undefined }) === repository;
+  } catch (error) {
+    if (!isSlipwayError(error, 'E_INVALID_REFERENCE')) throw error;
+    return false; // another program may have written any text
+  }
 }
 
 /**
@@ -166,12 +215,21 @@ export async function readDocument(store: Store, descriptor: Descriptor, what: s
 }
 
 function notFound(text: string, names: readonly string[]): SlipwayError {
-  const otherTag = names.find((name) => name.startsWith(`${text.replace(/:[^/]*$/, '')}:`));
-  const near = otherTag ?? suggest(text, names);
+  const near = nearName(text, names);
   return new SlipwayError('E_NOT_FOUND', `no image ${text} in the store`, {
     hint:
       near === undefined
         ? `"slipway images" shows what is there, "slipway pull ${text}" downloads it`
         : `did you mean ${near}?`,
   });
+}
+
+/** The name that was perhaps meant: another tag of the same, or what is written nearly so, with or without its tag. */
+export function nearName(text: string, names: readonly string[]): string | undefined {
+  const withoutTag = (name: string): string => name.replace(/(?::[^/:@]*)?(?:@.*)?$/, '');
+  const wanted = withoutTag(text);
+  const repository = names.some((name) => withoutTag(name) === wanted)
+    ? wanted
+    : (suggest(wanted, names.map(withoutTag)) ?? '');
+  return suggest(text, names) ?? names.find((name) => withoutTag(name) === repository);
 }

@@ -1,6 +1,6 @@
-import { isSlipwayError, SlipwayError } from '../../base/errors.js';
+import { SlipwayError } from '../../base/errors.js';
 import { suggest } from '../../base/suggest.js';
-import { canonicalName, parseReference } from '../../image/reference.js';
+import { sameName } from '../../image/reference.js';
 import type { ImageSet } from '../archive/image-set.js';
 import type { FoundImage } from '../archive/layout-index.js';
 
@@ -45,23 +45,9 @@ function matching(images: readonly FoundImage[], name: string): readonly FoundIm
     const wanted = name.slice(1);
     return images.filter(({ descriptor }, index) => wanted === String(index) || wanted === descriptor.digest);
   }
-  for (const same of [(a: string) => a === name, (a: string) => sameImageName(a, name)]) {
+  for (const same of [(a: string) => a === name, (a: string) => sameName(a, name)]) {
     const found = images.filter(({ names }) => names.some(same));
     if (found.length > 0) return found;
   }
   return [];
-}
-
-function sameImageName(a: string, b: string): boolean {
-  const [first, second] = [a, b].map(canonical);
-  return first !== undefined && first === second;
-}
-
-function canonical(text: string): string | undefined {
-  try {
-    return canonicalName(parseReference(text));
-  } catch (error) {
-    if (!isSlipwayError(error, 'E_INVALID_REFERENCE')) throw error;
-    return undefined; // any text may be a name there
-  }
 }
