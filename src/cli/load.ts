@@ -13,7 +13,8 @@ export function define(program: Command): void {
     .description(
       'Read images from an archive or an OCI layout: what "slipway save", "docker save", "skopeo copy" and sealer 0.8 write. Everything is verified.',
     )
-    .option('-i, --input <file>', 'the archive or directory (default: standard input)')
+    .argument('[file]', 'the archive or directory (default: standard input)')
+    .option('-i, --input <file>', 'the same, as docker has it')
     .option('--as <name>', 'the name to give to the one image in the archive')
     .addHelpText(
       'after',
@@ -23,15 +24,19 @@ export function define(program: Command): void {
       ),
     )
     .action(
-      action<[], Flags>(async (context, { input, as }) => {
+      action<[string | undefined], Flags>(async (context, { input: flag, as }, file) => {
+        if (flag !== undefined && file !== undefined)
+          throw new SlipwayError('E_USAGE', `two archives: ${flag} and ${file}`, { hint: 'load one after the other' });
+        const input = flag ?? file;
         if (input === undefined && process.stdin.isTTY)
-          throw new SlipwayError('E_USAGE', 'no archive given', { hint: 'add -i FILE, or pipe one in' });
+          throw new SlipwayError('E_USAGE', 'no archive given', { hint: 'slipway load FILE, or pipe one in' });
         const images = await loadArchive(await context.store(), input ?? process.stdin, {
           as,
           reporter: context.reporter,
           signal: context.signal,
         });
-        if (context.json) context.out.json(images);
+        if (context.json)
+          context.out.json(images.map(({ name, descriptor, size }) => ({ name, digest: descriptor.digest, size })));
         else for (const { name } of images) context.out.line(context.quiet ? name : `Loaded ${name}`);
       }),
     );

@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { SlipwayError } from '../base/errors.js';
 import type { Reporter } from '../base/reporter.js';
 import { parsePlatform } from '../image/platform.js';
-import { ARCHIVE_FORMATS, type ArchiveFormat, saveImages } from '../registry/archive/save.js';
+import { ARCHIVE_FORMATS, type ArchiveFormat, type SavedImage, saveImages } from '../registry/archive/save.js';
 import { findImage, readDocument } from '../store/local-image.js';
 import type { Store } from '../store/store.js';
 import { action, addGlobalFlags, examples, repeatable } from './action.js';
@@ -40,18 +40,27 @@ export function define(program: Command): void {
           throw new SlipwayError('E_USAGE', 'an archive is not written to a terminal', {
             hint: 'add -o FILE, or pipe it on',
           });
-        const names = await saveImages(await context.store(), images, flags.output ?? process.stdout, {
+        const saved = await saveImages(await context.store(), images, flags.output ?? process.stdout, {
           format: flags.format,
           signal: context.signal,
           ...(flags.platform === undefined ? {} : { platform: parsePlatform(flags.platform) }),
           ...(flags.since === undefined ? {} : { since: flags.since }),
         });
-        if (flags.format === 'docker-archive') await warnOfLoss(await context.store(), names, context.reporter);
+        if (flags.format === 'docker-archive')
+          await warnOfLoss(
+            await context.store(),
+            saved.map(({ name }) => name),
+            context.reporter,
+          );
         if (flags.output === undefined) return;
-        if (context.json) context.out.json({ file: flags.output, images: names });
-        else for (const name of names) context.out.line(context.quiet ? name : `Saved ${name}`);
+        if (context.json) context.out.json({ file: flags.output, images: saved.map(savedSummary) });
+        else for (const { name } of saved) context.out.line(context.quiet ? name : `Saved ${name}`);
       }),
     );
+}
+
+function savedSummary({ name, descriptor, size, saved }: SavedImage): Readonly<Record<string, unknown>> {
+  return { name, digest: descriptor.digest, size, savedBytes: saved };
 }
 
 async function warnOfLoss(store: Store, names: readonly string[], reporter: Reporter): Promise<void> {

@@ -60,6 +60,7 @@ export function parseLayoutIndex(bytes: Uint8Array, what: string): LayoutIndex {
  */
 export function storeName({ names }: Pick<FoundImage, 'names'>): string | undefined {
   for (const candidate of names) {
+    if (isTagAlone(candidate)) continue;
     try {
       return parseReference(familiarName(candidate)).name;
     } catch (error) {
@@ -67,6 +68,11 @@ export function storeName({ names }: Pick<FoundImage, 'names'>): string | undefi
     }
   }
   return undefined;
+}
+
+/** What tools write that name an image in a layout by its tag: `1`, `v1.29.3`, `latest`. As a name it would be `1:latest`. */
+export function isTagAlone(name: string): boolean {
+  return /^(?:v?\d[\w.-]*|latest)$/.test(name);
 }
 
 /** Without what is implied: `docker.io/library/x:1` is `x:1` in the store. */

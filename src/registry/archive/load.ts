@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { errnoOf, SlipwayError } from '../../base/errors.js';
 import { type ProgressTask, type Reporter, silentReporter } from '../../base/reporter.js';
+import { shortDigest } from '../../image/digest.js';
 import { parseReference } from '../../image/reference.js';
 import { checkImage } from '../../store/local-image.js';
 import { LayerProver } from '../../store/prove/layer-prover.js';
@@ -15,7 +16,7 @@ import { dockerImages } from './docker-images.js';
 import type { ImageSet } from './image-set.js';
 import { takeIn } from './intake.js';
 import { layoutImages } from './layout-content.js';
-import { type FoundImage, LAYOUT_FILES, storeName } from './layout-index.js';
+import { type FoundImage, isTagAlone, LAYOUT_FILES, storeName } from './layout-index.js';
 import { openArchive } from './open-archive.js';
 import type { PlacedFiles } from './placed-files.js';
 import { openTarFiles, type TarFiles } from './tar-files.js';
@@ -25,6 +26,12 @@ export interface LoadOptions {
   readonly as?: string | undefined;
   readonly reporter?: Reporter | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** An image that is in the store now. */
+export interface LoadedImage extends NamedImage {
+  /** Bytes of its blobs, whether they were here before or not. */
+  readonly size: number;
 }
 
 /**
@@ -39,7 +46,7 @@ export async function loadArchive(
   store: Store,
   source: string | AsyncIterable<Buffer>,
   options: LoadOptions = {},
-): Promise<readonly NamedImage[]> {
+): Promise<readonly LoadedImage[]> {
   return store.use(async () => {
     const { files, reporter } = await openFiles(store, source, options);
     const prover = new LayerProver(store);
@@ -48,13 +55,20 @@ export async function loadArchive(
       const chosen = named(images, options.as);
       const known = withKnownDocuments(content, storeSource(store));
       const target = storeTarget(store, { prover });
-      for (const { descriptor } of chosen)
-        await copyGraph(known, target, descriptor, { reporter, signal: options.signal });
+      const loaded: LoadedImage[] = [];
+      for (const image of chosen) {
+        const { copied, resumed, reused } = await copyGraph(known, target, image.descriptor, {
+          reporter,
+          signal: options.signal,
+        });
+        loaded.push({ ...image, size: copied + resumed + reused });
+      }
       for (const { name, descriptor } of chosen)
         await checkImage(store, name, descriptor, (image) => prover.prove(image));
       // All at once: killed, it has loaded everything or nothing.
+      await tellOfMoved(store, chosen, options.reporter);
       await store.tagAll(chosen);
-      return chosen;
+      return loaded;
     } finally {
       await prover.close();
       await files.close();
@@ -114,6 +128,25 @@ async function imagesIn(
   });
 }
 
+/** Names that stood for other images: what they were is not lost silently. */
+async function tellOfMoved(
+  store: Store,
+  chosen: readonly NamedImage[],
+  reporter: Reporter = silentReporter,
+): Promise<void> {
+  const before = await store.images();
+  for (const { name, descriptor } of chosen) {
+    const old = before.find((image) => image.name === name)?.descriptor;
+    if (old === undefined || old.digest === descriptor.digest) continue;
+    const others = before.filter((image) => image.descriptor.digest === old.digest && image.name !== name);
+    const rest =
+      others.length === 0
+        ? 'that has no name any more, and goes with the next prune'
+        : `that is still called ${others.map((image) => image.name).join(', ')}`;
+    reporter.info(`${name} stood for another image, ${shortDigest(old.digest)}: ${rest}`);
+  }
+}
+
 /** @throws SlipwayError E_USAGE when an image has no name and none is given. */
 function named(found: readonly FoundImage[], as: string | undefined): readonly NamedImage[] {
   if (as !== undefined) {
@@ -126,8 +159,11 @@ function named(found: readonly FoundImage[], as: string | undefined): readonly N
   return found.map((image) => {
     const name = storeName(image);
     if (name !== undefined) return { name, descriptor: image.descriptor };
-    throw new SlipwayError('E_USAGE', `image ${image.descriptor.digest} has no name in the archive`, {
-      hint: 'give it one with --as NAME',
+    const [only] = image.names;
+    const why = only === undefined ? 'no name' : `no name but ${JSON.stringify(only.slice(0, 300))}`;
+    const tag = only !== undefined && isTagAlone(only) ? `:${only}` : '';
+    throw new SlipwayError('E_USAGE', `image ${image.descriptor.digest} has ${why} in the archive`, {
+      hint: `give it one with --as NAME${tag}`,
     });
   });
 }

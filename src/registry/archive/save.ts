@@ -33,7 +33,7 @@ export interface SaveOptions {
 /**
  * Saves images of the store.
  * @param target a file (or directory for `oci-dir`), or a stream that is left open.
- * @returns the names in the archive.
+ * @returns what is in the archive.
  * @throws SlipwayError E_NOT_FOUND, E_USAGE, E_NO_SPACE …; a file that could not be completed is not there.
  */
 export async function saveImages(
@@ -41,16 +41,23 @@ export async function saveImages(
   names: readonly string[],
   target: string | Writable,
   { format = 'oci-archive', since = [], platform, signal }: SaveOptions = {},
-): Promise<readonly string[]> {
+): Promise<readonly SavedImage[]> {
   if (names.length === 0) throw new SlipwayError('E_USAGE', 'no image to save');
   return store.use(async () => {
     const [images, bases] = [await find(store, names), await find(store, since)];
     const job: SaveJob = { store, images, bases, platform, signal };
-    if (format === 'docker-archive') await saveDockerArchive(job, target);
-    else if (format === 'oci-archive') await saveOciArchive(job, target);
-    else await saveLayout(job, target);
-    return images.map(({ name }) => name);
+    if (format === 'docker-archive') return saveDockerArchive(job, target);
+    if (format === 'oci-archive') return saveOciArchive(job, target);
+    return saveLayout(job, target);
   });
+}
+
+/** An image that is in an archive now. */
+export interface SavedImage extends NamedImage {
+  /** Bytes of its blobs. */
+  readonly size: number;
+  /** Of these, what was written for it: not what other images of the archive have, or was left out. */
+  readonly saved: number;
 }
 
 interface SaveJob {
@@ -64,7 +71,7 @@ interface SaveJob {
 async function saveDockerArchive(
   { store, images, bases, platform, signal }: SaveJob,
   target: string | Writable,
-): Promise<void> {
+): Promise<readonly SavedImage[]> {
   if (bases.length > 0) {
     throw new SlipwayError('E_USAGE', 'a docker archive cannot leave out what other images have', {
       hint: 'use --format oci-archive with --since',
@@ -73,31 +80,35 @@ async function saveDockerArchive(
   const chosen: NamedImage[] = [];
   for (const { name, descriptor } of images) chosen.push(await readImageAt(store, name, descriptor, platform));
   for (const image of chosen) await reachable(store, image); // all of it is here, or nothing is begun
-  await withOutput(target, async (output) => {
+  return withOutput(target, async (output) => {
     const archive = dockerArchive(output);
+    const saved: SavedImage[] = [];
     for (const { name, descriptor } of chosen) {
-      await copyGraph(storeSource(store), archive.content, descriptor, { signal });
+      saved.push(await saveOne(store, archive.content, { name, descriptor }, signal));
       archive.add(descriptor.digest, name.includes('@') ? undefined : name);
     }
     await archive.end();
+    return saved;
   });
 }
 
-async function saveOciArchive(job: SaveJob, target: string | Writable): Promise<void> {
+async function saveOciArchive(job: SaveJob, target: string | Writable): Promise<readonly SavedImage[]> {
   const { store, images, signal } = job;
   const left = await leftOut(job);
-  await withOutput(target, async (output) => {
+  return withOutput(target, async (output) => {
     const archive = await ociArchive(output, left);
-    for (const { name, descriptor } of images) {
-      await copyGraph(storeSource(store), archive.content, descriptor, { signal });
-      archive.add(namedDescriptor(name, descriptor));
+    const saved: SavedImage[] = [];
+    for (const image of images) {
+      saved.push(await saveOne(store, archive.content, image, signal));
+      archive.add(namedDescriptor(image.name, image.descriptor));
     }
     await archive.end();
+    return saved;
   });
 }
 
 /** An OCI layout as a directory, which must be empty or missing, or what a save that was killed or failed has left. */
-async function saveLayout(job: SaveJob, target: string | Writable): Promise<void> {
+async function saveLayout(job: SaveJob, target: string | Writable): Promise<readonly SavedImage[]> {
   const { store, images, signal } = job;
   if (typeof target !== 'string') throw new SlipwayError('E_USAGE', 'a directory cannot be written to a stream');
   const root = resolve(target);
@@ -112,12 +123,13 @@ async function saveLayout(job: SaveJob, target: string | Writable): Promise<void
   }
   const { without, since } = await leftOut(job);
   const layout = await openLayoutDirectory(root);
+  const saved: SavedImage[] = [];
   try {
     const content: ContentTarget = {
       ...layout.content,
       has: async (descriptor) => without.has(descriptor.digest) || layout.content.has(descriptor),
     };
-    for (const { descriptor } of images) await copyGraph(storeSource(store), content, descriptor, { signal });
+    for (const image of images) saved.push(await saveOne(store, content, image, signal));
     // In one step: with some of its names it would look like a layout of somebody's.
     await layout.addAll(images, since === undefined ? {} : { [SINCE]: since });
   } catch (error) {
@@ -125,6 +137,17 @@ async function saveLayout(job: SaveJob, target: string | Writable): Promise<void
     throw error;
   }
   await layout.close();
+  return saved;
+}
+
+async function saveOne(
+  store: Store,
+  target: ContentTarget,
+  { name, descriptor }: NamedImage,
+  signal: AbortSignal | undefined,
+): Promise<SavedImage> {
+  const { copied, resumed, reused } = await copyGraph(storeSource(store), target, descriptor, { signal });
+  return { name, descriptor, size: copied + resumed + reused, saved: copied };
 }
 
 /** What the images that `since` names have; all of the images to save is here. */
