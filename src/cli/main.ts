@@ -1,3 +1,5 @@
+import { SlipwayError } from '../base/errors.js';
+import { suggest } from '../base/suggest.js';
 import { COMMANDS, findCommand } from './commands.js';
 import { reportFailure } from './failure.js';
 
@@ -8,6 +10,8 @@ async function main(args: readonly string[]): Promise<void> {
     const { printVersion } = await import('./version.js');
     if (printVersion(args)) return;
   }
+  if (args[0] === 'help' && name !== undefined && name !== 'help' && findCommand(name) === undefined)
+    throw noCommand(name);
   const { createProgram } = await import('./program.js');
   const program = createProgram();
   const known = name === undefined ? undefined : findCommand(name);
@@ -15,6 +19,16 @@ async function main(args: readonly string[]): Promise<void> {
   else
     for (const { names, summary } of COMMANDS) program.command(names[0]).description(summary).aliases(names.slice(1));
   await program.parseAsync([...args], { from: 'user' });
+}
+
+function noCommand(name: string): SlipwayError {
+  const near = suggest(
+    name,
+    COMMANDS.flatMap(({ names }) => names),
+  );
+  return new SlipwayError('E_USAGE', `there is no command ${name}`, {
+    hint: near === undefined ? '"slipway help" lists them' : `did you mean ${near}?`,
+  });
 }
 
 /** The first word that is not a flag or the value of a global flag. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { SlipwayError } from '../base/errors.js';
 import { registerSecret } from '../base/redact.js';
 import { readRegistrySettings } from '../registry/config-file.js';
@@ -22,7 +22,15 @@ export function addConnectionFlags(command: Command): Command {
   return command
     .option('--plain-http', 'talk http to the registry; localhost and 127.0.0.0/8 need no flag')
     .option('--insecure-skip-verify', "do not check the registry's certificate")
-    .option('--cert-dir <dir>', 'CA (*.crt) and client certificate (*.cert, *.key) for the registry');
+    .option('--cert-dir <dir>', 'CA (*.crt) and client certificate (*.cert, *.key) for the registry')
+    .addOption(new Option('--tls-verify [bool]').argParser(notOurs).hideHelp());
+}
+
+/** podman's and skopeo's flag, which means two things. */
+function notOurs(): never {
+  throw new SlipwayError('E_USAGE', 'there is no --tls-verify', {
+    hint: 'for a registry without TLS: --plain-http; for one whose certificate nobody knows: --cert-dir DIR, or --insecure-skip-verify',
+  });
 }
 
 /** Flags about who one is. */

@@ -1,13 +1,18 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Command } from 'commander';
-import { SlipwayError } from '../base/errors.js';
+import { errnoOf, SlipwayError } from '../base/errors.js';
 import { userNamespace } from '../base/user-namespace.js';
 import { addGlobalFlags, examples } from './action.js';
 import { defaultRoot, type GlobalFlags } from './context.js';
+import { reportFailure } from './failure.js';
 
 /** What the terminal sends to everybody: the command decides what it means. */
 const SIGNALS = ['SIGINT', 'SIGQUIT'] as const;
+
+/** A shell's exit codes for what cannot be found, and for what cannot be executed. */
+const NO_SUCH_PROGRAM = 127;
+const NO_PROGRAM = 126;
 
 export function define(program: Command): void {
   addGlobalFlags(program.command('unshare'))
@@ -43,9 +48,13 @@ async function unshare(command: readonly string[], root: string): Promise<number
   process.on('SIGTERM', pass);
   try {
     return await new Promise<number>((resolve, reject) => {
-      child.once('error', (cause) =>
-        reject(new SlipwayError('E_NOT_FOUND', `cannot start ${program}: ${cause.message}`, { cause })),
-      );
+      child.once('error', (cause) => {
+        const code = errnoOf(cause);
+        if (code !== 'ENOENT' && code !== 'EACCES') return reject(cause);
+        const why = code === 'ENOENT' ? 'there is no such program' : 'it may not be executed';
+        reportFailure(new SlipwayError('E_NOT_FOUND', `cannot start ${program}: ${why}`, { cause }), process.argv);
+        resolve(code === 'ENOENT' ? NO_SUCH_PROGRAM : NO_PROGRAM);
+      });
       child.once('exit', (code, signal) => resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal]));
     });
   } finally {

@@ -119,7 +119,7 @@ function tlsHint(host: string, error: unknown): string {
     return `the registry wants a client certificate: put NAME.cert and NAME.key into /etc/docker/certs.d/${host}/, or name their directory with --cert-dir`;
   if (/PROTOCOL|HANDSHAKE_FAILURE|KEY_TOO_SMALL|MD_TOO_WEAK/.test(code))
     return 'the registry offers only TLS that is not safe any more, or wants a client certificate (--cert-dir)';
-  return `put the registry's CA into /etc/docker/certs.d/${host}/ca.crt, or name its directory with --cert-dir`;
+  return `put the registry's CA into /etc/docker/certs.d/${host}/ca.crt, or name its directory with --cert-dir; --insecure-skip-verify trusts anybody`;
 }
 
 function tlsCode(error: unknown): string {

@@ -81,7 +81,11 @@ async function readCertDir(dir: string, mustExist: boolean): Promise<CertDir> {
   } catch (cause) {
     if (!mustExist && (errnoOf(cause) === 'ENOENT' || errnoOf(cause) === 'ENOTDIR'))
       return { ca: [], client: undefined };
-    throw new SlipwayError('E_USAGE', `cannot read the certificate directory ${dir}: ${messageOf(cause)}`, { cause });
+    const why = errnoOf(cause) === 'ENOENT' ? 'there is no such directory' : messageOf(cause);
+    throw new SlipwayError('E_USAGE', `cannot read the certificate directory ${dir}: ${why}`, {
+      hint: 'name a directory with *.crt (authorities), or NAME.cert and NAME.key (client certificate), in PEM',
+      cause,
+    });
   }
   const ca = await Promise.all(names.filter((name) => name.endsWith('.crt')).map((name) => readText(join(dir, name))));
   const certName = names.find((name) => name.endsWith('.cert'));
@@ -99,6 +103,7 @@ async function readText(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (cause) {
-    throw new SlipwayError('E_USAGE', `cannot read the certificate ${file}: ${messageOf(cause)}`, { cause });
+    const why = errnoOf(cause) === 'ENOENT' ? 'there is no such file' : messageOf(cause);
+    throw new SlipwayError('E_USAGE', `cannot read the certificate ${file}: ${why}`, { cause });
   }
 }
