@@ -27,7 +27,7 @@ export function define(program: Command, all: readonly CommandEntry[]): void {
       action(async (context, _flags, shell: Shell) => {
         const script = { bash: bashScript, zsh: zshScript, fish: fishScript }[shell];
         if (script === undefined) throw new SlipwayError('E_USAGE', `no completion for ${shell}`);
-        context.out.line(script(await completedCommands(all)));
+        context.out.verbatim(script(await completedCommands(all)));
       }),
     );
 }

@@ -15,5 +15,5 @@ export function define(program: Command): void {
         'then write "# yaml-language-server: $schema=clusterfile.schema.json" at the top of the Clusterfile',
       ]),
     )
-    .action(action<[], object>(async ({ out }) => out.line(JSON.stringify(clusterfileJsonSchema(), null, 2))));
+    .action(action<[], object>(async ({ out }) => out.verbatim(JSON.stringify(clusterfileJsonSchema(), null, 2))));
 }

@@ -53,7 +53,7 @@ export function define(program: Command): void {
         const shown = await mountImage(store, image, { target, kind, reporter, signal });
         const { mount } = shown;
         if (context.json) context.out.json({ image: mount.name, directory: mount.target, kind: mount.kind });
-        else context.out.line(mount.target);
+        else context.out.verbatim(mount.target);
         const note = noteOn(shown);
         if (note !== undefined) reporter.info(note);
       }),

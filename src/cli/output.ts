@@ -2,20 +2,24 @@ import type { Writable } from 'node:stream';
 
 /** A command's results on standard output. Progress and notes never come here: see progress.ts. */
 export interface Output {
+  /** What a terminal would obey in it is escaped: names and texts may be of strangers. */
   line(text?: string): void;
+  /** As it is: for a path or a script that another program takes on. */
+  verbatim(text: string): void;
   json(value: unknown): void;
   table(rows: readonly (readonly string[])[]): void;
 }
 
 export function outputTo(stream: Writable): Output {
-  const line = (text = ''): void => {
+  const verbatim = (text: string): void => {
     stream.write(`${text}\n`);
   };
   return {
-    line,
-    json: (value) => line(printableJson(JSON.stringify(value, null, 2))),
+    line: (text = '') => verbatim(terminalSafe(text)),
+    verbatim,
+    json: (value) => verbatim(printableJson(JSON.stringify(value, null, 2))),
     table: (rows) => {
-      for (const row of formatTable(rows)) line(row);
+      for (const row of formatTable(rows)) verbatim(row);
     },
   };
 }

@@ -8,7 +8,6 @@ import type { PresentMount } from '../store/mount-presence.js';
 import { imageMounts, unmountImage } from '../store/mounts.js';
 import type { Store } from '../store/store.js';
 import { action, addGlobalFlags, examples } from './action.js';
-import { terminalSafe } from './output.js';
 
 interface Flags {
   readonly all?: boolean;
@@ -44,7 +43,7 @@ export function define(program: Command): void {
           try {
             await unmountImage(store, mount, { lazy: lazy === true, signal: context.signal });
             gone.push(mount);
-            if (!context.json) context.out.line(terminalSafe(mount.target));
+            if (!context.json) context.out.line(mount.target);
           } catch (error) {
             if (!isSlipwayError(error, 'E_MOUNT', 'E_PERMISSION')) throw error;
             failures.push(error);

@@ -26,7 +26,7 @@ const manifestSchema = z.array(
 type ManifestEntry = z.infer<typeof manifestSchema>[number];
 
 /**
- * The images of a docker archive, with OCI manifests made for them. Configs and layers keep their bytes, so image ids stay what they were.
+ * The images of a docker archive, with OCI manifests made for them. Configs and layers keep their bytes, and with them the ids that docker shows.
  * Layers are nearly always uncompressed: their digest is the one that the config says, and whoever takes them verifies it. Compressed ones keep
  * their compression; they are read here, for their digest is not known.
  * @throws SlipwayError E_BAD_ARCHIVE when something is missing, E_DIGEST_MISMATCH when a compressed layer is not what the config says.

@@ -199,6 +199,17 @@ describe('unshare', () => {
   });
 });
 
+it('names that somebody has written into a store drive no terminal', async () => {
+  const copy = { root: copyOfStore('strange') };
+  const index = join(copy.root, 'index.json');
+  writeFileSync(index, readFileSync(index, 'utf8').replace('"other:1"', '"a\\u202eb\\u001b[2J\\u009b1mc"'));
+  for (const args of [['images'], ['du', '-v'], ['images', '--json'], ['store', 'check', '--json'], ['rmi', '--all']]) {
+    const { stdout, stderr } = await slipway(args, copy);
+    expect([args, `${stdout}${stderr}`]).toEqual([args, expect.stringMatching(/^[ -~\n]+$/)]);
+  }
+  expect((await slipway(['images'], copy)).stdout).not.toContain('202e'); // gone
+});
+
 describe('completion in bash', () => {
   /** What bash offers after these words; the last one is being written. */
   async function completed(words: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string[]> {
