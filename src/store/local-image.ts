@@ -227,9 +227,9 @@ function notFound(text: string, names: readonly string[]): SlipwayError {
 /** The name that was perhaps meant: another tag of the same, or what is written nearly so, with or without its tag. */
 export function nearName(text: string, names: readonly string[]): string | undefined {
   const withoutTag = (name: string): string => name.replace(/(?::[^/:@]*)?(?:@.*)?$/, '');
-  const wanted = withoutTag(text);
-  const repository = names.some((name) => withoutTag(name) === wanted)
-    ? wanted
-    : (suggest(wanted, names.map(withoutTag)) ?? '');
-  return suggest(text, names) ?? names.find((name) => withoutTag(name) === repository);
+  const ofRepository = (repository: string | undefined): readonly string[] =>
+    names.filter((name) => withoutTag(name) === repository);
+  const own = ofRepository(withoutTag(text));
+  if (own.length > 0) return suggest(text, own) ?? own[0];
+  return suggest(text, names) ?? ofRepository(suggest(withoutTag(text), names.map(withoutTag)))[0];
 }

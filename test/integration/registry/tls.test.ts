@@ -49,7 +49,7 @@ describe('certificates that are not good: the message says what is wrong, the hi
     expect(await ask(address, {})).toMatchObject({
       code: 'E_REGISTRY_UNREACHABLE',
       message: expect.stringContaining('no trusted TLS connection (unable to verify the first certificate)'),
-      hint: `put the registry's CA into /etc/docker/certs.d/${address}/ca.crt, or name its directory with --cert-dir`,
+      hint: `put the registry's CA into /etc/docker/certs.d/${address}/ca.crt, or name its directory with --cert-dir; --insecure-skip-verify trusts anybody`,
     });
   });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { canonicalName, parseReference, registryAddress } from '../../../src/image/reference.js';
+import { canonicalName, parseReference, registryAddress, sameName } from '../../../src/image/reference.js';
 
 const HEX = 'a'.repeat(64);
 
@@ -66,10 +66,33 @@ describe('parseReference', () => {
     );
     fc.assert(
       fc.property(text, ([host, path, tag]) => {
+        fc.pre(path.join('/').length <= 255);
         const { name } = parseReference(`${host}/${path.join('/')}${tag ? `:${tag}` : ''}`);
         expect(parseReference(name).name).toBe(name);
       }),
     );
+  });
+});
+
+describe('sameName', () => {
+  it.each([
+    ['n:1', 'docker.io/library/n:1'],
+    ['n', 'docker.io/n:latest'],
+    ['index.docker.io/team/n:1', 'team/n:1'],
+    ['any text, twice', 'any text, twice'],
+  ])('%s is %s', (a, b) => {
+    expect([sameName(a, b), sameName(b, a)]).toEqual([true, true]);
+  });
+
+  it.each([
+    ['n:1', 'n:2'],
+    ['n:1', 'localhost/n:1'],
+    ['library/n:1', 'quay.io/library/n:1'],
+    ['n:1', `n:1@sha256:${'0'.repeat(64)}`],
+    ['n:1', 'any text'],
+    ['Any text', 'any text'],
+  ])('%s is not %s', (a, b) => {
+    expect([sameName(a, b), sameName(b, a)]).toEqual([false, false]);
   });
 });
 
