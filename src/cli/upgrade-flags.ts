@@ -51,7 +51,7 @@ export async function changeImage(
   change: NonNullable<ClusterState['changing']>,
   choose: (state: ClusterState) => string,
 ): Promise<void> {
-  const { chooseCluster } = await import('../install/choose-cluster.js');
+  const { chooseCluster } = await import('../install/known-clusters.js');
   const { reporter, signal } = context;
   const state = await chooseCluster(context.root, flags.cluster);
   const image = choose(state);

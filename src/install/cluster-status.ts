@@ -115,7 +115,8 @@ function standing(
     return { status: 'unreachable', why: `${withoutHost(answer.failure, known.address)}${says}` };
   }
   if (node !== undefined) {
-    return node.ready ? { status: 'Ready', why: null } : { status: 'NotReady', why: node.condition };
+    if (!node.ready) return { status: 'NotReady', why: node.condition };
+    return { status: 'Ready', why: node.unschedulable ? 'cordoned: it takes no new pods' : null };
   }
   const { owner } = answer;
   const foreign = owner !== undefined && owner.id !== id;

@@ -70,6 +70,7 @@ ${values.join('\n')}
     file | '') if [ -n "$source" ] || [ -z "$word_is_value" ]; then _slipway_files -f "$word"; fi ;;
     directory) _slipway_files -d "$word" ;;
     image) _slipway_lines "$word" < <(slipway "\${root[@]}" images 2>/dev/null | awk 'NR>1 {print $1}') ;;
+    cluster) _slipway_lines "$word" < <(slipway "\${root[@]}" status --list -q 2>/dev/null) ;;
     mount) _slipway_lines "$word" < <(slipway "\${root[@]}" mount 2>/dev/null | awk -F '   +' 'NR>1 {print $2; print $1}') ;;
     place)
       compopt -o nospace 2>/dev/null

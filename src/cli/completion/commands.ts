@@ -3,7 +3,7 @@ import type { CommandEntry } from '../command-entry.js';
 import { createProgram } from '../program.js';
 
 /** What the value of a flag, or an argument, can be completed from. */
-export type Source = 'file' | 'directory' | 'image' | 'mount' | 'place' | readonly string[];
+export type Source = 'file' | 'directory' | 'image' | 'mount' | 'cluster' | 'place' | readonly string[];
 
 /** What there is to complete of one command. */
 export interface CompletedCommand {
@@ -49,8 +49,9 @@ function completed(command: Command, name: string, summary: string): CompletedCo
   };
 }
 
-function valuesOf({ argChoices, flags }: Option): Source {
+function valuesOf({ argChoices, flags, long }: Option): Source {
   if (argChoices !== undefined) return argChoices;
+  if (long === '--cluster') return 'cluster';
   const placeholder = /[<[]([^>\]]*)[>\]]/.exec(flags)?.[1] ?? '';
   if (/^dir/.test(placeholder)) return 'directory';
   if (placeholder === 'image') return 'image';

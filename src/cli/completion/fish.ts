@@ -3,6 +3,8 @@ import { type CompletedCommand, PLACES, type Source } from './commands.js';
 const IMAGES = "(slipway (__slipway_root) images 2>/dev/null | awk 'NR>1 {print \\$1}')";
 const MOUNTS = "(slipway (__slipway_root) mount 2>/dev/null | awk -F '   +' 'NR>1 {print \\$2; print \\$1}')";
 
+const CLUSTERS = '(slipway (__slipway_root) status --list -q 2>/dev/null)';
+
 /** A script for fish. */
 export function fishScript(commands: readonly CompletedCommand[]): string {
   const lines = commands.flatMap((command) => [
@@ -56,6 +58,8 @@ function sourceText(source: Source): string {
   switch (source) {
     case 'image':
       return ` -a "${IMAGES}"`;
+    case 'cluster':
+      return ` -a "${CLUSTERS}"`;
     case 'mount':
       return ` -a "${MOUNTS}"`;
     case 'place':

@@ -14,6 +14,7 @@ export function zshScript(commands: readonly CompletedCommand[]): string {
   );
   return `#compdef slipway
 _slipway_images() { compadd -- \${(f)"$(slipway "\${root[@]}" images 2>/dev/null | awk 'NR>1 {print $1}')"} }
+_slipway_clusters() { compadd -- \${(f)"$(slipway "\${root[@]}" status --list -q 2>/dev/null)"} }
 _slipway_mounts() { compadd -- \${(f)"$(slipway "\${root[@]}" mount 2>/dev/null | awk -F '   +' 'NR>1 {print $2; print $1}')"} }
 _slipway() {
   local -a commands=(
@@ -59,6 +60,8 @@ function completer(source: Source): string {
       return '_files -/';
     case 'image':
       return '_slipway_images';
+    case 'cluster':
+      return '_slipway_clusters';
     case 'mount':
       return '_slipway_mounts';
     case 'place':

@@ -22,6 +22,7 @@ const node = (address: string, over: Partial<ClusterNode> = {}): ClusterNode => 
   name: `node-${address.at(-1)}`,
   addresses: [address, `node-${address.at(-1)}`],
   ready: true,
+  unschedulable: false,
   controlPlane: false,
   version: 'v1.20.2',
   condition: 'Ready',
