@@ -68,7 +68,10 @@ export function define(program: Command): void {
         ]);
         const collected = await collect(store, {
           images: async (image) =>
-            flags.all === true && !inUse.has(image.name) && (await imageMatches(store, filter, image)),
+            flags.all === true &&
+            !inUse.has(image.name) &&
+            !inUse.has(image.descriptor.digest) &&
+            (await imageMatches(store, filter, image)),
           cache: (items) => itemsToDrop(items, { unusedSince, keepBytes }),
           before: filter.until,
           unfinished: filter.until === undefined,

@@ -57,11 +57,14 @@ export async function chooseCluster(storeRoot: string, name?: string): Promise<C
 }
 
 /**
- * The names of the images that the clusters of this machine were launched from.
+ * Names and digests of the images that the clusters of this machine run, and of those that they can go back to.
  * @throws SlipwayError E_CLUSTER_STATE when the state of a cluster cannot be read.
  */
 export async function imagesOfClusters(storeRoot: string): Promise<readonly string[]> {
-  return (await knownClusters(storeRoot)).map((one) => stateOf(one).image.name);
+  const clusters = (await knownClusters(storeRoot)).map(stateOf);
+  return clusters.flatMap(({ image, previous }) =>
+    [image, ...(previous === undefined ? [] : [previous])].flatMap(({ name, digest }) => [name, digest]),
+  );
 }
 
 function stateOf(cluster: KnownCluster): ClusterState {
