@@ -29,11 +29,22 @@ const lineSchema = z.object({
 /** Labels that mark a control-plane node: kubeadm before and since 1.20. */
 const CONTROL_PLANE = ['node-role.kubernetes.io/master', 'node-role.kubernetes.io/control-plane'];
 
+/** Questions that are on their way: of a hundred hosts that are looked at at once, each would ask the same. */
+const asking = new WeakMap<Host, Promise<readonly ClusterNode[]>>();
+
 /**
- * The nodes that the API server of `master` knows.
+ * The nodes that the API server of `master` knows. Who asks while the question is on its way gets the same answer.
  * @throws SlipwayError E_HOST_COMMAND when it does not answer.
  */
-export async function listNodes(master: Host, rootfs: string): Promise<readonly ClusterNode[]> {
+export function listNodes(master: Host, rootfs: string): Promise<readonly ClusterNode[]> {
+  const asked = asking.get(master);
+  if (asked !== undefined) return asked;
+  const answer = askForNodes(master, rootfs).finally(() => asking.delete(master));
+  asking.set(master, answer);
+  return answer;
+}
+
+async function askForNodes(master: Host, rootfs: string): Promise<readonly ClusterNode[]> {
   const { stdout } = await kubectl(master, rootfs, ['get', 'nodes', '-o', `go-template=${TEMPLATE}`], {
     title: 'kubectl get nodes',
   });

@@ -155,7 +155,8 @@ async function clusterVersion(entry: Host, rootfs: string, signal?: AbortSignal)
       `${entry.address}: kubeadm-config does not say the version of the cluster`,
     );
   }
-  return found.data.kubernetesVersion;
+  // Somebody may have changed it: it becomes a part of a file name.
+  return `v${parseKubeVersion(found.data.kubernetesVersion).version}`;
 }
 
 async function waitUntilUpgraded(
