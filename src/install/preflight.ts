@@ -12,6 +12,8 @@ export type HostFinding =
 
 /** What the hosts are measured against. */
 export interface PreflightRules {
+  /** The cluster is up: a host that does not answer may also leave it. */
+  readonly running?: boolean;
   /** Programs of the rootfs that the runtime needs and the image lacks. */
   readonly missingPrograms: readonly string[];
   /** What else was found wrong with the image. */
@@ -68,7 +70,7 @@ export function preflight(findings: readonly HostFinding[], rules: PreflightRule
       ...(rules.image?.problems ?? []),
       ...findings.flatMap((finding) =>
         'failure' in finding
-          ? [problem(finding.host.address, finding.failure.message, finding.failure.hint ?? 'mend the connection')]
+          ? [problem(finding.host.address, finding.failure.message, unreachableHint(finding, rules))]
           : hostProblems(finding, rules),
       ),
       ...sharedProblems(found),
@@ -96,6 +98,16 @@ export function preflightError(problems: readonly PreflightProblem[]): SlipwayEr
     hint: 'mend these, then run the same command again',
     details: { problems },
   });
+}
+
+function unreachableHint(
+  { host, failure }: Extract<HostFinding, { readonly failure: SlipwayError }>,
+  { running = false, clusterName }: PreflightRules,
+): string {
+  const hint = failure.hint ?? 'mend the connection';
+  if (!running || failure.code !== 'E_HOST_UNREACHABLE') return hint;
+  const flag = isMaster(host) ? '--masters' : '--nodes';
+  return `${hint}; or take it out of the cluster: slipway delete --cluster ${clusterName} ${flag} ${host.address}`;
 }
 
 function problem(host: string | undefined, text: string, hint: string): PreflightProblem {

@@ -127,7 +127,7 @@ export async function withSurvey<T>(
       readyTimeoutMs: options.readyTimeoutMs ?? DEFAULT_READY_MS,
       reporter,
     });
-    const report = preflight(present, rulesOf(prepared, wanted));
+    const report = preflight(present, rulesOf(prepared, wanted, before));
     return await use({
       plan: makePlan(RUN_PHASES, work),
       work,
@@ -229,9 +229,10 @@ async function removalProblems(
   ];
 }
 
-function rulesOf(prepared: Prepared, { id, name }: ClusterState): PreflightRules {
+function rulesOf(prepared: Prepared, { id, name }: ClusterState, before: ClusterState | undefined): PreflightRules {
   const { spec, image, driver, networks } = prepared;
   return {
+    running: before?.phase === 'running',
     clusterId: id,
     clusterName: name,
     architecture: image.platform.architecture,

@@ -137,6 +137,20 @@ describe('preflight', () => {
     expect(error.message).toContain('10.0.0.2: systemd does not run');
   });
 
+  it('says of a host that a running cluster misses that it may also leave', () => {
+    const hint = (running: boolean, role: 'master' | 'node', code: 'E_HOST_UNREACHABLE' | 'E_HOST_AUTH'): string =>
+      preflight([{ host: spec('10.0.0.9', role), failure: new SlipwayError(code, 'no', { hint: 'is it on?' }) }], {
+        ...RULES,
+        running,
+      }).problems.find(({ host }) => host === '10.0.0.9')?.hint ?? '';
+    expect(hint(true, 'master', 'E_HOST_UNREACHABLE')).toBe(
+      'is it on?; or take it out of the cluster: slipway delete --cluster prod --masters 10.0.0.9',
+    );
+    expect(hint(true, 'node', 'E_HOST_UNREACHABLE')).toContain('--nodes 10.0.0.9');
+    expect(hint(false, 'master', 'E_HOST_UNREACHABLE')).toBe('is it on?');
+    expect(hint(true, 'master', 'E_HOST_AUTH')).toBe('is it on?');
+  });
+
   it('warns of an even number of masters, and notes what a host cannot do', () => {
     const report = preflight(
       [found('10.0.0.2', 'master', 'm1', {}, { mayLowerOomScore: false }), found('10.0.0.3', 'master', 'm2')],
