@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { statePaths } from '../install/cluster-paths.js';
-import type { ClusterSpec } from '../install/cluster-spec.js';
-import { readClusterState } from '../install/cluster-state.js';
 import { runCluster } from '../install/run-cluster.js';
+import type { ClusterSpec } from '../install/spec/cluster-spec.js';
+import { statePaths } from '../install/state/cluster-paths.js';
+import { readClusterState } from '../install/state/cluster-state.js';
 import { action, examples } from './action.js';
 import { addLaunchFlags, type LaunchFlags, launchRequest, printPlan } from './launch-flags.js';
 import { addRemovalFlags, confirmRemoval, drainTimeoutMs, type RemovalFlags } from './removal-flags.js';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { type CheckReport, checkCluster } from '../install/check/check-cluster.js';
-import { chooseCluster } from '../install/known-clusters.js';
+import { chooseCluster } from '../install/state/known-clusters.js';
 import { action, addGlobalFlags, examples } from './action.js';
 import { wholeNumber } from './flag-values.js';
 import { addHostFlags, type HostFlags, hostConnector, sshFlags } from './ssh-flags.js';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { SlipwayError } from '../base/errors.js';
 import { deleteHosts } from '../install/delete-hosts.js';
-import { addressesToDelete } from '../install/spec-from-state.js';
+import { addressesToDelete } from '../install/state/spec-from-state.js';
 import { action, addGlobalFlags, examples } from './action.js';
 import { addRemovalFlags, confirmRemoval, drainTimeoutMs, type RemovalFlags } from './removal-flags.js';
 import { addHostFlags, type HostFlags, hostConnector, sshFlags } from './ssh-flags.js';
@@ -35,7 +35,7 @@ export function define(program: Command): void {
     )
     .action(
       action<[], Flags>(async (context, flags) => {
-        const { chooseCluster } = await import('../install/known-clusters.js');
+        const { chooseCluster } = await import('../install/state/known-clusters.js');
         const state = await chooseCluster(context.root, flags.cluster);
         const addresses = addressesToDelete(state, flags);
         await confirmRemoval(state.name, addresses, flags);

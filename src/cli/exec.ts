@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { SlipwayError } from '../base/errors.js';
-import { chooseHosts, type HostChoice } from '../install/choose-hosts.js';
-import { withClusterHosts } from '../install/cluster-hosts.js';
+import { chooseHosts, type HostChoice } from '../install/cluster-hosts/choose-hosts.js';
+import { withClusterHosts } from '../install/cluster-hosts/cluster-hosts.js';
 import { commonCode, type ExecResult, execOnHosts } from '../install/exec-on-hosts.js';
-import { chooseCluster } from '../install/known-clusters.js';
+import { chooseCluster } from '../install/state/known-clusters.js';
 import { action, addGlobalFlags, examples } from './action.js';
 import { wholeNumber } from './flag-values.js';
 import { terminalSafe } from './output.js';

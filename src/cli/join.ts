@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { runCluster } from '../install/run-cluster.js';
-import { envFromFlags } from '../install/spec-from-flags.js';
-import { joinSpec } from '../install/spec-from-state.js';
+import { envFromFlags } from '../install/spec/spec-from-flags.js';
+import { joinSpec } from '../install/state/spec-from-state.js';
 import { action, addGlobalFlags, examples, repeatable } from './action.js';
 import { printPlan, runOptions } from './launch-flags.js';
 import { printResult } from './run-result.js';
@@ -44,7 +44,7 @@ export function define(program: Command): void {
     )
     .action(
       action<[], Flags>(async (context, flags) => {
-        const { chooseCluster } = await import('../install/known-clusters.js');
+        const { chooseCluster } = await import('../install/state/known-clusters.js');
         const { reporter, signal } = context;
         const state = await chooseCluster(context.root, flags.cluster);
         const spec = joinSpec(state, {

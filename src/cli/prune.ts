@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { SlipwayError } from '../base/errors.js';
 import { formatBytes } from '../base/format.js';
-import { imagesOfClusters } from '../install/known-clusters.js';
+import { imagesOfClusters } from '../install/state/known-clusters.js';
 import { collect } from '../store/collect.js';
 import { imageMounts } from '../store/mounts.js';
 import { imageMatches, itemsToDrop, parseBytes, parseFilters } from '../store/prune-filter.js';

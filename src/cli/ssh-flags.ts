@@ -3,9 +3,9 @@ import { type Command, Option } from 'commander';
 import { SlipwayError } from '../base/errors.js';
 import { registerSecret } from '../base/redact.js';
 import type { HostKeyPolicy } from '../hosts/host-key-check.js';
-import { type Connect, sshConnect } from '../install/connect-hosts.js';
-import { parseBastion } from '../install/kept-ssh.js';
-import type { SshFlags } from '../install/spec-from-flags.js';
+import { type Connect, sshConnect } from '../install/cluster-hosts/connect-hosts.js';
+import type { SshFlags } from '../install/spec/spec-from-flags.js';
+import { parseBastion } from '../install/state/kept-ssh.js';
 import type { CliContext } from './context.js';
 import { askPassword } from './prompt.js';
 

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { statePaths } from '../install/cluster-paths.js';
-import type { ClusterState } from '../install/cluster-state.js';
 import { type ClusterStatus, clusterStatus } from '../install/cluster-status.js';
-import { chooseCluster, type KnownCluster, knownClusters } from '../install/known-clusters.js';
+import { statePaths } from '../install/state/cluster-paths.js';
+import type { ClusterState } from '../install/state/cluster-state.js';
+import { chooseCluster, type KnownCluster, knownClusters } from '../install/state/known-clusters.js';
 import { action, addGlobalFlags, examples } from './action.js';
 import { ago } from './ago.js';
 import type { CliContext } from './context.js';

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { SlipwayError } from '../base/errors.js';
-import type { ClusterState } from '../install/cluster-state.js';
 import { runCluster } from '../install/run-cluster.js';
-import { envFromFlags } from '../install/spec-from-flags.js';
-import { specFromState } from '../install/spec-from-state.js';
+import { envFromFlags } from '../install/spec/spec-from-flags.js';
+import type { ClusterState } from '../install/state/cluster-state.js';
+import { specFromState } from '../install/state/spec-from-state.js';
 import { addGlobalFlags, repeatable } from './action.js';
 import type { CliContext } from './context.js';
 import { printPlan, runOptions } from './launch-flags.js';
@@ -51,7 +51,7 @@ export async function changeImage(
   change: NonNullable<ClusterState['changing']>,
   choose: (state: ClusterState) => string,
 ): Promise<void> {
-  const { chooseCluster } = await import('../install/known-clusters.js');
+  const { chooseCluster } = await import('../install/state/known-clusters.js');
   const { reporter, signal } = context;
   const state = await chooseCluster(context.root, flags.cluster);
   const image = choose(state);

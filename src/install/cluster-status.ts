@@ -2,11 +2,11 @@ import { isSlipwayError, messageOf } from '../base/errors.js';
 import type { HostFailure } from '../hosts/host-group.js';
 import { tryOnHosts } from '../hosts/host-group.js';
 import type { ClusterNode } from '../runtime/driver.js';
-import { askCluster, type ClusterAnswer, nodeAt } from './ask-cluster.js';
-import { type ReachOptions, withClusterHosts } from './cluster-hosts.js';
-import { hostPaths } from './cluster-paths.js';
-import type { ClusterState, HostState } from './cluster-state.js';
-import { type HostOwner, readOwner } from './host-owner.js';
+import { askCluster, type ClusterAnswer, nodeAt } from './cluster-hosts/ask-cluster.js';
+import { type ReachOptions, withClusterHosts } from './cluster-hosts/cluster-hosts.js';
+import { type HostOwner, readOwner } from './cluster-hosts/host-owner.js';
+import { hostPaths } from './state/cluster-paths.js';
+import type { ClusterState, HostState } from './state/cluster-state.js';
 
 /**
  * How a host stands in its cluster. `unreachable`: it does not answer here, whatever the cluster says of it. `not joined`: it is no node.

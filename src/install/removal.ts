@@ -3,10 +3,10 @@ import type { Host } from '../hosts/host.js';
 import { CLUSTER_RUNTIMES } from '../image/metadata.js';
 import { chooseClusterRuntime } from '../runtime/choose.js';
 import type { ClusterContext, RemoveOptions, RuntimeDriver } from '../runtime/driver.js';
-import { hostPaths } from './cluster-paths.js';
-import type { ClusterState } from './cluster-state.js';
-import type { ClusterTraces } from './host-owner.js';
+import type { ClusterTraces } from './cluster-hosts/host-owner.js';
 import type { ResetWork } from './reset-work.js';
+import { hostPaths } from './state/cluster-paths.js';
+import type { ClusterState } from './state/cluster-state.js';
 
 /** A host that leaves a cluster. */
 export interface LeavingHost {

@@ -4,19 +4,19 @@ import { fileSystemError, messageOf, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
 import { tryOnHosts } from '../hosts/host-group.js';
 import { withLock } from '../store/locks.js';
-import { hostPaths, type StatePaths, statePaths } from './cluster-paths.js';
-import { clusterNameSchema, DEFAULTS, type HostSpec, isMaster } from './cluster-spec.js';
-import { type ClusterState, readClusterState, writeClusterState } from './cluster-state.js';
-import { type HostSet, openHosts, sshConnect } from './connect-hosts.js';
-import { execute } from './execute.js';
-import { findTraces } from './host-owner.js';
-import { Journal } from './journal.js';
-import { lockHosts } from './lock-hosts.js';
-import { makePlan } from './plan.js';
+import { type HostSet, openHosts, sshConnect } from './cluster-hosts/connect-hosts.js';
+import { findTraces } from './cluster-hosts/host-owner.js';
+import { lockHosts } from './cluster-hosts/lock-hosts.js';
+import { execute } from './plan/execute.js';
+import { makePlan } from './plan/plan.js';
 import { driverOf } from './removal.js';
 import { hostsToReset, type ResetFlags } from './reset-hosts.js';
 import { RESET_PHASES } from './reset-phases.js';
 import type { ResetWork } from './reset-work.js';
+import { clusterNameSchema, DEFAULTS, type HostSpec, isMaster } from './spec/cluster-spec.js';
+import { hostPaths, type StatePaths, statePaths } from './state/cluster-paths.js';
+import { type ClusterState, readClusterState, writeClusterState } from './state/cluster-state.js';
+import { Journal } from './state/journal.js';
 import type { InstallDeps } from './survey.js';
 
 export interface ResetOptions extends ResetFlags {

@@ -1,9 +1,9 @@
 import { SlipwayError } from '../base/errors.js';
-import { type HostSpec, MASTER, NODE } from './cluster-spec.js';
-import type { ClusterState } from './cluster-state.js';
-import { parseIpList } from './ip-list.js';
-import type { SshFlags } from './spec-from-flags.js';
-import { hostFromState, mergedSsh } from './spec-from-state.js';
+import { type HostSpec, MASTER, NODE } from './spec/cluster-spec.js';
+import { parseIpList } from './spec/ip-list.js';
+import type { SshFlags } from './spec/spec-from-flags.js';
+import type { ClusterState } from './state/cluster-state.js';
+import { hostFromState, mergedSsh } from './state/spec-from-state.js';
 
 /** The flags of `reset`. Without lists the hosts are those of the state. */
 export interface ResetFlags extends SshFlags {

@@ -1,6 +1,6 @@
 import type { Host } from '../hosts/host.js';
 import type { RuntimeDriver } from '../runtime/driver.js';
-import type { HostPaths } from './cluster-paths.js';
+import type { HostPaths } from './state/cluster-paths.js';
 
 /** What the phases of `reset` work with: no image is needed. */
 export interface ResetWork {

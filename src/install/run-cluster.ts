@@ -3,15 +3,15 @@ import { fileSystemError, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
 import type { ClusterNode } from '../runtime/driver.js';
 import { withLock } from '../store/locks.js';
-import { type StatePaths, statePaths } from './cluster-paths.js';
-import { type ClusterSpec, mastersOf } from './cluster-spec.js';
-import { writeClusterState } from './cluster-state.js';
-import { type ExecuteOutcome, execute, failureError } from './execute.js';
-import { Journal, type JournalEntry, lastEvents, readJournal } from './journal.js';
-import { lockHosts } from './lock-hosts.js';
-import { formatPlan, inspectPlan, type PlanDocument } from './plan.js';
-import { preflightError } from './preflight.js';
+import { lockHosts } from './cluster-hosts/lock-hosts.js';
+import { type ExecuteOutcome, execute, failureError } from './plan/execute.js';
+import { formatPlan, inspectPlan, type PlanDocument } from './plan/plan.js';
+import { preflightError } from './plan/preflight.js';
 import { partition } from './removal.js';
+import { type ClusterSpec, mastersOf } from './spec/cluster-spec.js';
+import { type StatePaths, statePaths } from './state/cluster-paths.js';
+import { writeClusterState } from './state/cluster-state.js';
+import { Journal, type JournalEntry, lastEvents, readJournal } from './state/journal.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps, type Survey, type SurveyOptions, withSurvey } from './survey.js';
 
 export interface RunClusterOptions extends SurveyOptions {

@@ -17,8 +17,8 @@ import { removeDeadPhase, removeNodesPhase } from './phases/remove-nodes.js';
 import { removeSetupPhase } from './phases/remove-setup.js';
 import { setupPhase } from './phases/setup.js';
 import { preloadPhase, upgradeMastersPhase, upgradeWorkersPhase } from './phases/upgrade.js';
+import type { Phase } from './plan/step.js';
 import type { Removal } from './removal.js';
-import type { Phase } from './step.js';
 import type { InstallWork } from './work.js';
 
 /** Lets the hosts of a cluster follow its masters. */

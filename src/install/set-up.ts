@@ -1,9 +1,9 @@
 import { shellQuote } from '../hosts/shell-script.js';
 import type { Digest } from '../image/digest.js';
-import type { HostSetup } from './host-setup.js';
-import { keepableEnv } from './kept-spec.js';
-import { setupScripts } from './script-names.js';
-import { inputsDigest } from './step.js';
+import type { HostSetup } from './cluster-hosts/host-setup.js';
+import { setupScripts } from './files/script-names.js';
+import { inputsDigest } from './plan/step.js';
+import { keepableEnv } from './state/kept-spec.js';
 import { type InstallWork, programPath, type WorkHost } from './work.js';
 
 const TIMEOUT_MS = 20 * 60_000;

@@ -1,14 +1,14 @@
 import type { Reporter } from '../base/reporter.js';
 import type { Host } from '../hosts/host.js';
 import type { ClusterContext, RuntimeDriver } from '../runtime/driver.js';
-import type { HostPaths, StatePaths } from './cluster-paths.js';
-import type { ClusterSpec, HostSpec } from './cluster-spec.js';
-import type { HostOwner } from './host-owner.js';
-import type { HostSetup } from './host-setup.js';
-import type { InstallImage } from './install-image.js';
-import type { RegistryCertificates } from './registry-certificates.js';
+import type { HostOwner } from './cluster-hosts/host-owner.js';
+import type { HostSetup } from './cluster-hosts/host-setup.js';
+import type { InstallImage } from './files/install-image.js';
+import type { WantedEntry, WantedFile } from './files/rootfs.js';
+import type { RegistryCertificates } from './registry/registry-certificates.js';
 import type { Removal } from './removal.js';
-import type { WantedEntry, WantedFile } from './rootfs.js';
+import type { ClusterSpec, HostSpec } from './spec/cluster-spec.js';
+import type { HostPaths, StatePaths } from './state/cluster-paths.js';
 
 /** A host of the cluster that is worked on. */
 export interface WorkHost {

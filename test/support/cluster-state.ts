@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { statePaths } from '../../src/install/cluster-paths.js';
-import { type ClusterState, readClusterState } from '../../src/install/cluster-state.js';
+import { statePaths } from '../../src/install/state/cluster-paths.js';
+import { type ClusterState, readClusterState } from '../../src/install/state/cluster-state.js';
 
 /** Puts the state of a cluster into a store, as a run has left it, and reads it. `hosts`: addresses with their role. */
 export async function putClusterState(

@@ -1,11 +1,11 @@
 import { messageOf } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { tryOnHosts } from '../../hosts/host-group.js';
-import { askCluster, askPods } from '../ask-cluster.js';
-import { type ReachOptions, withClusterHosts } from '../cluster-hosts.js';
-import { hostPaths } from '../cluster-paths.js';
-import { isMaster } from '../cluster-spec.js';
-import type { ClusterState } from '../cluster-state.js';
+import { askCluster, askPods } from '../cluster-hosts/ask-cluster.js';
+import { type ReachOptions, withClusterHosts } from '../cluster-hosts/cluster-hosts.js';
+import { isMaster } from '../spec/cluster-spec.js';
+import { hostPaths } from '../state/cluster-paths.js';
+import type { ClusterState } from '../state/cluster-state.js';
 import { launchFindings, nodeFindings } from './cluster-checks.js';
 import type { Finding } from './finding.js';
 import { type CheckedHost, hostFindings, unitsOf } from './host-checks.js';

@@ -1,5 +1,5 @@
-import { type ClusterAnswer, nodeAt } from '../ask-cluster.js';
-import type { ClusterState } from '../cluster-state.js';
+import { type ClusterAnswer, nodeAt } from '../cluster-hosts/ask-cluster.js';
+import type { ClusterState } from '../state/cluster-state.js';
 import type { Finding } from './finding.js';
 
 /** Whether the last command on the cluster came to its end. Pure. */

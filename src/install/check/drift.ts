@@ -1,5 +1,5 @@
-import type { ListedEntry } from '../host-listing.js';
-import type { HostTocRow } from '../host-toc.js';
+import type { ListedEntry } from '../files/host-listing.js';
+import type { HostTocRow } from '../files/host-toc.js';
 import type { Finding } from './finding.js';
 import type { GatheredHost } from './host-facts.js';
 

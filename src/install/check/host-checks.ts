@@ -1,7 +1,7 @@
 import { isSlipwayError, messageOf } from '../../base/errors.js';
 import { formatBytes } from '../../base/format.js';
-import type { ClusterState, HostState } from '../cluster-state.js';
-import { MAX_SKEW_MS } from '../preflight.js';
+import { MAX_SKEW_MS } from '../plan/preflight.js';
+import type { ClusterState, HostState } from '../state/cluster-state.js';
 import { certificateFindings } from './certificates.js';
 import { driftFindings } from './drift.js';
 import type { CheckName, Finding } from './finding.js';

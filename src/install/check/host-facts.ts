@@ -2,13 +2,13 @@ import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import { isDigest } from '../../image/digest.js';
-import type { HostPaths } from '../cluster-paths.js';
-import type { ClusterState } from '../cluster-state.js';
-import { listRootfs, verifyFiles } from '../distribute.js';
-import type { HostListing } from '../host-listing.js';
-import { type HostOwner, parseOwner } from '../host-owner.js';
-import { decodeHostTocRows, type HostTocRow } from '../host-toc.js';
-import { CONTAINERD_CERTS } from '../registry-mirrors.js';
+import { type HostOwner, parseOwner } from '../cluster-hosts/host-owner.js';
+import { listRootfs, verifyFiles } from '../files/distribute.js';
+import type { HostListing } from '../files/host-listing.js';
+import { decodeHostTocRows, type HostTocRow } from '../files/host-toc.js';
+import { CONTAINERD_CERTS } from '../registry/registry-mirrors.js';
+import type { HostPaths } from '../state/cluster-paths.js';
+import type { ClusterState } from '../state/cluster-state.js';
 import { programPath } from '../work.js';
 
 /** A file system of a host. */

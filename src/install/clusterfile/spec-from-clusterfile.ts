@@ -9,10 +9,10 @@ import {
   MASTER,
   NODE,
   parseClusterSpec,
-} from '../cluster-spec.js';
-import { normalizeIp } from '../ip-list.js';
-import { readAddresses, type SshFlags, sshSpec } from '../spec-from-flags.js';
-import { thisMachine } from '../this-machine.js';
+} from '../spec/cluster-spec.js';
+import { normalizeIp } from '../spec/ip-list.js';
+import { readAddresses, type SshFlags, sshSpec } from '../spec/spec-from-flags.js';
+import { thisMachine } from '../spec/this-machine.js';
 import type { Clusterfile } from './read-clusterfile.js';
 import type { ClusterDocument, LoginDocument, SecretDocument, SshDocument } from './schema.js';
 import { fillVariables, type Resolved, resolvePath, resolveSecret, type ValueSources } from './secret-value.js';

@@ -1,5 +1,5 @@
 import { hasHostsBlock, setHostsBlock } from '../../runtime/etc-hosts.js';
-import { inputsDigest, type Phase, stepId } from '../step.js';
+import { inputsDigest, type Phase, stepId } from '../plan/step.js';
 import type { InstallWork } from '../work.js';
 
 /** The name of our block in /etc/hosts. */

@@ -1,5 +1,5 @@
-import { claimHost, isClaimed } from '../host-owner.js';
-import { inputsDigest, type Phase, stepId } from '../step.js';
+import { claimHost, isClaimed } from '../cluster-hosts/host-owner.js';
+import { inputsDigest, type Phase, stepId } from '../plan/step.js';
 import type { InstallWork } from '../work.js';
 
 /** Marks every host as belonging to this cluster, before anything else is put there: what we begin, we can find and take away again. */

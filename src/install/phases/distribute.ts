@@ -1,7 +1,7 @@
 import { formatBytes, formatDuration } from '../../base/format.js';
 import { parseDigest } from '../../image/digest.js';
-import { compareHost, distribute, type HostDifference, isDistributed } from '../distribute.js';
-import { type Phase, stepId } from '../step.js';
+import { compareHost, distribute, type HostDifference, isDistributed } from '../files/distribute.js';
+import { type Phase, stepId } from '../plan/step.js';
 import type { InstallWork } from '../work.js';
 
 /** Gives every host the image's files that it lacks; what it has stays where it is. */

@@ -1,5 +1,5 @@
 import type { DriverStep } from '../../runtime/driver.js';
-import { inputsDigest, type Step, stepId } from '../step.js';
+import { inputsDigest, type Step, stepId } from '../plan/step.js';
 import type { WorkHost } from '../work.js';
 
 /** A step of a runtime driver as a step of a plan. The host or the cluster itself says whether it is done. */

@@ -1,6 +1,6 @@
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, RuntimeDriver } from '../../runtime/driver.js';
-import { inputsDigest, type Step, stepId } from '../step.js';
+import { inputsDigest, type Step, stepId } from '../plan/step.js';
 
 /** Lets the hosts that stay find the API servers of all masters. */
 export function followSteps(driver: RuntimeDriver, cluster: ClusterContext, hosts: readonly Host[]): readonly Step[] {

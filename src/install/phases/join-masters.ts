@@ -1,4 +1,4 @@
-import type { Phase } from '../step.js';
+import type { Phase } from '../plan/step.js';
 import type { InstallWork } from '../work.js';
 import { driverStep } from './driver-step.js';
 

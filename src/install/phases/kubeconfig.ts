@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { errnoOf, fileSystemError } from '../../base/errors.js';
 import { replaceFile } from '../../store/durable.js';
-import { inputsDigest, type Phase, stepId } from '../step.js';
+import { inputsDigest, type Phase, stepId } from '../plan/step.js';
 import type { InstallWork } from '../work.js';
 
 /** Fetches the administrator's kubeconfig to this machine, readable by its owner alone. */

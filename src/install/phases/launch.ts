@@ -3,9 +3,9 @@ import { shellQuote } from '../../hosts/shell-script.js';
 import { applicationDir } from '../../image/applications.js';
 import { hexOf } from '../../image/digest.js';
 import type { RuntimeDriver } from '../../runtime/driver.js';
-import { launchCommands } from '../applications.js';
-import { keepableEnv } from '../kept-spec.js';
-import { inputsDigest, type Phase, stepId } from '../step.js';
+import { launchCommands } from '../files/applications.js';
+import { inputsDigest, type Phase, stepId } from '../plan/step.js';
+import { keepableEnv } from '../state/kept-spec.js';
 import { type InstallWork, programPath } from '../work.js';
 
 const TIMEOUT_MS = 60 * 60_000;

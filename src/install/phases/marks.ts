@@ -1,4 +1,4 @@
-import { inputsDigest, type Phase, stepId } from '../step.js';
+import { inputsDigest, type Phase, stepId } from '../plan/step.js';
 import type { InstallWork } from '../work.js';
 
 /** Gives the nodes their labels and taints. */

@@ -1,7 +1,7 @@
 import { hasHostsBlock, setHostsBlock } from '../../runtime/etc-hosts.js';
-import { presentFiles } from '../cluster-registry.js';
-import { mirrorFiles } from '../registry-mirrors.js';
-import { inputsDigest, type Phase, stepId } from '../step.js';
+import { inputsDigest, type Phase, stepId } from '../plan/step.js';
+import { presentFiles } from '../registry/cluster-registry.js';
+import { mirrorFiles } from '../registry/registry-mirrors.js';
 import type { InstallWork } from '../work.js';
 
 /** The name of our block in /etc/hosts. */

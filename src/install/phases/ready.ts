@@ -1,7 +1,7 @@
 import { formatDuration } from '../../base/format.js';
 import type { ClusterNode } from '../../runtime/driver.js';
 import { waitFor } from '../../runtime/wait.js';
-import { inputsDigest, type Phase, stepId } from '../step.js';
+import { inputsDigest, type Phase, stepId } from '../plan/step.js';
 import type { InstallWork, WorkHost } from '../work.js';
 
 const LOG_LINES = 8;

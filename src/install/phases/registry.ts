@@ -1,7 +1,7 @@
 import { shellQuote } from '../../hosts/shell-script.js';
-import { hasRegistryFiles, writeRegistryFiles } from '../cluster-registry.js';
-import { registryScript } from '../script-names.js';
-import { inputsDigest, type Phase, stepId } from '../step.js';
+import { registryScript } from '../files/script-names.js';
+import { inputsDigest, type Phase, stepId } from '../plan/step.js';
+import { hasRegistryFiles, writeRegistryFiles } from '../registry/cluster-registry.js';
 import { type InstallWork, programPath } from '../work.js';
 
 const TIMEOUT_MS = 5 * 60_000;

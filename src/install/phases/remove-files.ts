@@ -1,6 +1,6 @@
 import { shellQuote } from '../../hosts/shell-script.js';
+import { inputsDigest, type Phase, stepId } from '../plan/step.js';
 import type { ResetWork } from '../reset-work.js';
-import { inputsDigest, type Phase, stepId } from '../step.js';
 
 const TIMEOUT_MS = 10 * 60_000;
 

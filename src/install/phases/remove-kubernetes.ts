@@ -1,5 +1,5 @@
+import type { Phase } from '../plan/step.js';
 import type { ResetWork } from '../reset-work.js';
-import type { Phase } from '../step.js';
 import { driverStep } from './driver-step.js';
 
 /** Takes Kubernetes off every host. */

@@ -1,5 +1,5 @@
+import type { Phase, Step } from '../plan/step.js';
 import type { LeavingHost, Removal } from '../removal.js';
-import type { Phase, Step } from '../step.js';
 import { driverStep } from './driver-step.js';
 
 /**

@@ -1,9 +1,9 @@
 import { shellQuote } from '../../hosts/shell-script.js';
 import { setHostsBlock } from '../../runtime/etc-hosts.js';
-import { CONTAINERD_CERTS, MIRROR_MARK } from '../registry-mirrors.js';
+import { CLEAN_SCRIPTS } from '../files/script-names.js';
+import { inputsDigest, type Phase, stepId } from '../plan/step.js';
+import { CONTAINERD_CERTS, MIRROR_MARK } from '../registry/registry-mirrors.js';
 import type { ResetWork } from '../reset-work.js';
-import { CLEAN_SCRIPTS } from '../script-names.js';
-import { inputsDigest, type Phase, stepId } from '../step.js';
 import { programPath } from '../work.js';
 import { ALIASES_HOSTS_BLOCK } from './aliases.js';
 import { REGISTRY_HOSTS_BLOCK } from './mirrors.js';

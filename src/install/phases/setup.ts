@@ -1,6 +1,6 @@
-import { readSetup } from '../host-setup.js';
+import { readSetup } from '../cluster-hosts/host-setup.js';
+import { type Phase, stepId } from '../plan/step.js';
 import { isRolling, setupOf } from '../set-up.js';
-import { type Phase, stepId } from '../step.js';
 import type { InstallWork } from '../work.js';
 
 /** Container runtime, kubelet, kernel settings: the image's own scripts, on every host that is no node yet or is as it should be. */

@@ -1,6 +1,6 @@
-import { readSetup } from '../host-setup.js';
+import { readSetup } from '../cluster-hosts/host-setup.js';
+import { type Phase, type Step, stepId } from '../plan/step.js';
 import { isRolling, setupOf } from '../set-up.js';
-import { type Phase, type Step, stepId } from '../step.js';
 import type { InstallWork, WorkHost } from '../work.js';
 import { driverStep } from './driver-step.js';
 

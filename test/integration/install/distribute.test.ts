@@ -19,9 +19,9 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { isSlipwayError } from '../../../src/base/errors.js';
 import { connectHost } from '../../../src/hosts/connect.js';
 import { digestOf } from '../../../src/image/digest.js';
-import { type HostPaths, hostPaths } from '../../../src/install/cluster-paths.js';
-import { compareHost, distribute, isDistributed } from '../../../src/install/distribute.js';
-import type { WantedEntry } from '../../../src/install/rootfs.js';
+import { compareHost, distribute, isDistributed } from '../../../src/install/files/distribute.js';
+import type { WantedEntry } from '../../../src/install/files/rootfs.js';
+import { type HostPaths, hostPaths } from '../../../src/install/state/cluster-paths.js';
 import { comparePaths } from '../../../src/layers/toc.js';
 import { tempDirectory } from '../../support/temp.js';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { isSlipwayError } from '../../../src/base/errors.js';
 import { connectHost } from '../../../src/hosts/connect.js';
-import { type HostLock, lockHost } from '../../../src/install/host-lock.js';
+import { type HostLock, lockHost } from '../../../src/install/cluster-hosts/host-lock.js';
 import { tempDirectory } from '../../support/temp.js';
 
 const dir = tempDirectory('slipway-lock-');

@@ -5,11 +5,11 @@ import { afterAll, expect, it } from 'vitest';
 import { silentReporter } from '../../../src/base/reporter.js';
 import { connectHost } from '../../../src/hosts/connect.js';
 import type { Application } from '../../../src/image/cluster-image.js';
-import { hostPaths } from '../../../src/install/cluster-paths.js';
-import { type ExecuteOutcome, execute } from '../../../src/install/execute.js';
-import { Journal, lastEvents, readJournal } from '../../../src/install/journal.js';
 import { launchPhase } from '../../../src/install/phases/launch.js';
-import { makePlan } from '../../../src/install/plan.js';
+import { type ExecuteOutcome, execute } from '../../../src/install/plan/execute.js';
+import { makePlan } from '../../../src/install/plan/plan.js';
+import { hostPaths } from '../../../src/install/state/cluster-paths.js';
+import { Journal, lastEvents, readJournal } from '../../../src/install/state/journal.js';
 import type { InstallWork } from '../../../src/install/work.js';
 import { tempDirectory } from '../../support/temp.js';
 

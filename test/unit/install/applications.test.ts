@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { isSlipwayError } from '../../../src/base/errors.js';
 import { checkApplicationNames } from '../../../src/image/applications.js';
 import { digestOf } from '../../../src/image/digest.js';
-import { applicationFindings, launchCommands } from '../../../src/install/applications.js';
-import { applicationVariables } from '../../../src/install/host-env.js';
+import { applicationVariables } from '../../../src/install/cluster-hosts/host-env.js';
+import { applicationFindings, launchCommands } from '../../../src/install/files/applications.js';
 
 const web = { name: 'web', type: 'kube', files: ['a.yaml'] };
 const chart = { name: 'chart', type: 'helm', files: ['chart'] };

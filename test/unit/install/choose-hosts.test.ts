@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { chooseHosts, type HostChoice } from '../../../src/install/choose-hosts.js';
-import type { ClusterState } from '../../../src/install/cluster-state.js';
+import { chooseHosts, type HostChoice } from '../../../src/install/cluster-hosts/choose-hosts.js';
+import type { ClusterState } from '../../../src/install/state/cluster-state.js';
 import { putClusterState } from '../../support/cluster-state.js';
 
 let root: string;

@@ -4,16 +4,16 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { registerSecret } from '../../../src/base/redact.js';
 import { digestOf } from '../../../src/image/digest.js';
-import { hostPaths, statePaths } from '../../../src/install/cluster-paths.js';
-import type { ClusterSpec } from '../../../src/install/cluster-spec.js';
-import { type ClusterState, readClusterState, writeClusterState } from '../../../src/install/cluster-state.js';
 import { markLeaving } from '../../../src/install/delete-hosts.js';
-import type { InstallImage } from '../../../src/install/install-image.js';
-import { keepableEnv } from '../../../src/install/kept-spec.js';
-import { nextState } from '../../../src/install/next-state.js';
+import type { InstallImage } from '../../../src/install/files/install-image.js';
 import { hostsToReset } from '../../../src/install/reset-hosts.js';
-import { specFromFlags } from '../../../src/install/spec-from-flags.js';
-import { addressesToDelete, joinSpec, specFromState } from '../../../src/install/spec-from-state.js';
+import type { ClusterSpec } from '../../../src/install/spec/cluster-spec.js';
+import { specFromFlags } from '../../../src/install/spec/spec-from-flags.js';
+import { hostPaths, statePaths } from '../../../src/install/state/cluster-paths.js';
+import { type ClusterState, readClusterState, writeClusterState } from '../../../src/install/state/cluster-state.js';
+import { keepableEnv } from '../../../src/install/state/kept-spec.js';
+import { nextState } from '../../../src/install/state/next-state.js';
+import { addressesToDelete, joinSpec, specFromState } from '../../../src/install/state/spec-from-state.js';
 
 let dir: string;
 beforeEach(async () => {

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SlipwayError } from '../../../src/base/errors.js';
 import type { Host } from '../../../src/hosts/host.js';
-import type { ClusterAnswer } from '../../../src/install/ask-cluster.js';
-import type { ClusterState } from '../../../src/install/cluster-state.js';
+import type { ClusterAnswer } from '../../../src/install/cluster-hosts/ask-cluster.js';
 import { type HostAnswer, statusOf } from '../../../src/install/cluster-status.js';
+import type { ClusterState } from '../../../src/install/state/cluster-state.js';
 import type { ClusterNode } from '../../../src/runtime/driver.js';
 import { putClusterState } from '../../support/cluster-state.js';
 

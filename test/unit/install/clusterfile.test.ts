@@ -5,10 +5,10 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isSlipwayError } from '../../../src/base/errors.js';
 import { redact } from '../../../src/base/redact.js';
-import type { ClusterSpec } from '../../../src/install/cluster-spec.js';
 import { clusterfileJsonSchema } from '../../../src/install/clusterfile/json-schema.js';
 import { readClusterfile } from '../../../src/install/clusterfile/read-clusterfile.js';
 import { type Overrides, specFromClusterfile } from '../../../src/install/clusterfile/spec-from-clusterfile.js';
+import type { ClusterSpec } from '../../../src/install/spec/cluster-spec.js';
 
 let home: string;
 beforeAll(() => {

@@ -1,8 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../../src/image/digest.js';
-import type { ConfigSpec } from '../../../src/install/cluster-spec.js';
-import { withConfigs } from '../../../src/install/config-files.js';
-import { entriesDigest, type ImageRootfs, readRootfsFile, type WantedEntry } from '../../../src/install/rootfs.js';
+import { withConfigs } from '../../../src/install/files/config-files.js';
+import {
+  entriesDigest,
+  type ImageRootfs,
+  readRootfsFile,
+  type WantedEntry,
+} from '../../../src/install/files/rootfs.js';
+import type { ConfigSpec } from '../../../src/install/spec/cluster-spec.js';
 
 const attributes = { uid: 0, gid: 0, mtime: 5 };
 const dir = (path: string): WantedEntry => ({ ...attributes, path, mode: 0o755, type: 'dir' });

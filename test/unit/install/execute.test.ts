@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isSlipwayError, SlipwayError } from '../../../src/base/errors.js';
 import { silentReporter } from '../../../src/base/reporter.js';
-import { type ExecuteOutcome, execute } from '../../../src/install/execute.js';
-import { Journal, lastEvents, readJournal } from '../../../src/install/journal.js';
-import { formatPlan, inspectPlan, makePlan, type PlanDocument } from '../../../src/install/plan.js';
-import { inputsDigest, type Phase, type Step, stepId } from '../../../src/install/step.js';
+import { type ExecuteOutcome, execute } from '../../../src/install/plan/execute.js';
+import { formatPlan, inspectPlan, makePlan, type PlanDocument } from '../../../src/install/plan/plan.js';
+import { inputsDigest, type Phase, type Step, stepId } from '../../../src/install/plan/step.js';
+import { Journal, lastEvents, readJournal } from '../../../src/install/state/journal.js';
 
 let dir: string;
 let file: string;

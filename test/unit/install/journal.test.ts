@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { registerSecret } from '../../../src/base/redact.js';
-import { Journal, lastEvents, readJournal } from '../../../src/install/journal.js';
+import { Journal, lastEvents, readJournal } from '../../../src/install/state/journal.js';
 
 let dir: string;
 let file: string;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { ClusterState } from '../../../src/install/cluster-state.js';
-import { keptSsh, keptSshSchema, parseBastion } from '../../../src/install/kept-ssh.js';
 import { hostsToReset } from '../../../src/install/reset-hosts.js';
-import { sshSpec } from '../../../src/install/spec-from-flags.js';
+import { sshSpec } from '../../../src/install/spec/spec-from-flags.js';
+import type { ClusterState } from '../../../src/install/state/cluster-state.js';
+import { keptSsh, keptSshSchema, parseBastion } from '../../../src/install/state/kept-ssh.js';
 
 describe('a bastion as flags name it', () => {
   it.each([

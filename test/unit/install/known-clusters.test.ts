@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { chooseCluster, imagesOfClusters, knownClusters } from '../../../src/install/known-clusters.js';
+import { chooseCluster, imagesOfClusters, knownClusters } from '../../../src/install/state/known-clusters.js';
 import { putClusterState } from '../../support/cluster-state.js';
 
 let root: string;

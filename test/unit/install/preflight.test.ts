@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { SlipwayError } from '../../../src/base/errors.js';
 import type { HostFacts } from '../../../src/hosts/host.js';
-import { podRange, rangeContains } from '../../../src/install/cidr.js';
-import type { HostSpec } from '../../../src/install/cluster-spec.js';
-import { type ClusterTraces, parseTraces } from '../../../src/install/host-owner.js';
+import { type ClusterTraces, parseTraces } from '../../../src/install/cluster-hosts/host-owner.js';
 import {
   type HostFinding,
   NEEDED_PROGRAMS,
   type PreflightRules,
   preflight,
   preflightError,
-} from '../../../src/install/preflight.js';
+} from '../../../src/install/plan/preflight.js';
+import { podRange, rangeContains } from '../../../src/install/spec/cidr.js';
+import type { HostSpec } from '../../../src/install/spec/cluster-spec.js';
 
 const RULES: PreflightRules = {
   missingPrograms: [],

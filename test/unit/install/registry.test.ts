@@ -3,10 +3,10 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { htpasswdLine } from '../../../src/install/cluster-registry.js';
-import { upstreamHosts } from '../../../src/install/install-image.js';
-import { registryCertificates } from '../../../src/install/registry-certificates.js';
-import { mirrorFiles } from '../../../src/install/registry-mirrors.js';
+import { upstreamHosts } from '../../../src/install/files/install-image.js';
+import { htpasswdLine } from '../../../src/install/registry/cluster-registry.js';
+import { registryCertificates } from '../../../src/install/registry/registry-certificates.js';
+import { mirrorFiles } from '../../../src/install/registry/registry-mirrors.js';
 
 let dir: string;
 beforeEach(async () => {

@@ -3,10 +3,16 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../../src/image/digest.js';
-import { clusterVariables, hostVariables } from '../../../src/install/host-env.js';
-import { imageDocuments } from '../../../src/install/install-image.js';
-import { hostRootfs, imageRootfs, readRootfsFile, renderTemplates, totalBytes } from '../../../src/install/rootfs.js';
-import { registryScript, setupScripts } from '../../../src/install/script-names.js';
+import { clusterVariables, hostVariables } from '../../../src/install/cluster-hosts/host-env.js';
+import { imageDocuments } from '../../../src/install/files/install-image.js';
+import {
+  hostRootfs,
+  imageRootfs,
+  readRootfsFile,
+  renderTemplates,
+  totalBytes,
+} from '../../../src/install/files/rootfs.js';
+import { registryScript, setupScripts } from '../../../src/install/files/script-names.js';
 import type { TocEntry } from '../../../src/layers/toc.js';
 import type { UnpackedLayer } from '../../../src/store/layer-store.js';
 

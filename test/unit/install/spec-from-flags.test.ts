@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isSlipwayError } from '../../../src/base/errors.js';
 import { redact } from '../../../src/base/redact.js';
-import { mastersOf, workersOf } from '../../../src/install/cluster-spec.js';
-import { ipFromNumber, ipToNumber, parseIpList } from '../../../src/install/ip-list.js';
-import { type RunFlags, specFromFlags } from '../../../src/install/spec-from-flags.js';
+import { mastersOf, workersOf } from '../../../src/install/spec/cluster-spec.js';
+import { ipFromNumber, ipToNumber, parseIpList } from '../../../src/install/spec/ip-list.js';
+import { type RunFlags, specFromFlags } from '../../../src/install/spec/spec-from-flags.js';
 
 const run = (flags: Partial<RunFlags>) => specFromFlags({ image: 'k8s:v1.20.2', masters: '10.0.0.2', ...flags });
 

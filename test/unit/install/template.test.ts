@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isSlipwayError } from '../../../src/base/errors.js';
-import { renderTemplate } from '../../../src/install/template.js';
+import { renderTemplate } from '../../../src/install/files/template.js';
 
 const VALUES = { RegistryURL: 'sea.hub:5000', HostIP: '10.0.0.2', Empty: '' };
 const render = (text: string) => renderTemplate(text, VALUES, 'etc/x.yml.tmpl');

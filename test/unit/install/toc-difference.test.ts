@@ -1,12 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../../src/image/digest.js';
-import { applyScript, checksumList } from '../../../src/install/apply-script.js';
-import { hostPaths } from '../../../src/install/cluster-paths.js';
-import { type HostListing, type ListedEntry, parseListing } from '../../../src/install/host-listing.js';
-import { decodeHostToc, encodeHostToc, type HostToc } from '../../../src/install/host-toc.js';
-import type { WantedEntry } from '../../../src/install/rootfs.js';
-import { filesToVerify, isListed, isSame, planMoves, tocDifference } from '../../../src/install/toc-difference.js';
+import { applyScript, checksumList } from '../../../src/install/files/apply-script.js';
+import { type HostListing, type ListedEntry, parseListing } from '../../../src/install/files/host-listing.js';
+import { decodeHostToc, encodeHostToc, type HostToc } from '../../../src/install/files/host-toc.js';
+import type { WantedEntry } from '../../../src/install/files/rootfs.js';
+import {
+  filesToVerify,
+  isListed,
+  isSame,
+  planMoves,
+  tocDifference,
+} from '../../../src/install/files/toc-difference.js';
+import { hostPaths } from '../../../src/install/state/cluster-paths.js';
 
 const file = (path: string, content = path, mode = 0o644): WantedEntry => ({
   path,

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Host } from '../../../../src/hosts/host.js';
 import { launchFindings, nodeFindings } from '../../../../src/install/check/cluster-checks.js';
 import { type OpenPod, parsePods, podFindings } from '../../../../src/install/check/pods.js';
-import type { ClusterState } from '../../../../src/install/cluster-state.js';
+import type { ClusterState } from '../../../../src/install/state/cluster-state.js';
 import type { ClusterNode } from '../../../../src/runtime/driver.js';
 import { putClusterState } from '../../../support/cluster-state.js';
 

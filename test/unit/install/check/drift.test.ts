@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../../../src/image/digest.js';
 import { driftFindings } from '../../../../src/install/check/drift.js';
-import type { HostListing, ListedEntry } from '../../../../src/install/host-listing.js';
-import { decodeHostTocRows, encodeHostToc } from '../../../../src/install/host-toc.js';
-import type { WantedEntry } from '../../../../src/install/rootfs.js';
+import type { HostListing, ListedEntry } from '../../../../src/install/files/host-listing.js';
+import { decodeHostTocRows, encodeHostToc } from '../../../../src/install/files/host-toc.js';
+import type { WantedEntry } from '../../../../src/install/files/rootfs.js';
 
 const common = { mode: 0o644, uid: 0, gid: 0, mtime: 1_700_000_000 };
 const GIVEN: readonly WantedEntry[] = [

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SlipwayError } from '../../../../src/base/errors.js';
 import { hostFindings, unitsOf } from '../../../../src/install/check/host-checks.js';
 import { type GatheredHost, parseGathered } from '../../../../src/install/check/host-facts.js';
-import type { ClusterState } from '../../../../src/install/cluster-state.js';
+import type { ClusterState } from '../../../../src/install/state/cluster-state.js';
 import { putClusterState } from '../../../support/cluster-state.js';
 
 let root: string;

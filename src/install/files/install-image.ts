@@ -1,0 +1,142 @@
+import { parseAllDocuments } from 'yaml';
+import { SlipwayError } from '../../base/errors.js';
+import { checkApplicationNames, KUBE_VERSION_LABEL } from '../../image/applications.js';
+import type { Application } from '../../image/cluster-image.js';
+import type { Digest } from '../../image/digest.js';
+import { METADATA_PATH, type Metadata, parseMetadata } from '../../image/metadata.js';
+import type { Platform } from '../../image/platform.js';
+import { parseReference, registryAddress } from '../../image/reference.js';
+import { layersOf, unpackedLayers } from '../../store/layer-store.js';
+import { readImage } from '../../store/local-image.js';
+import type { Store } from '../../store/store.js';
+import { type ImageRootfs, imageRootfs, readRootfsFile } from './rootfs.js';
+import { renderTemplate } from './template.js';
+
+/** Where an image keeps kubeadm documents of its own; sealer's name. */
+const KUBEADM_FILE = 'etc/kubeadm.yml';
+/** The container images that the rootfs needs, one a line. */
+const IMAGE_LIST = 'manifests/imageList';
+
+/** What an installation needs to know of a ClusterImage. */
+export interface InstallImage {
+  readonly name: string;
+  readonly digest: Digest;
+  readonly platform: Platform;
+  readonly metadata: Metadata;
+  /** `v1.29.2`; every image that installs a cluster says it. */
+  readonly version: string;
+  readonly rootfs: ImageRootfs;
+  readonly env: Readonly<Record<string, string>>;
+  readonly launchCmds: readonly string[];
+  /** Names of the applications that are started after the commands. */
+  readonly launchApps: readonly string[];
+  /** Those it carries, started or not. */
+  readonly applications: readonly Application[];
+  /** The versions of Kubernetes that its applications are for (KUBEVERSION). */
+  readonly kubeConstraint: string | undefined;
+  /** Registries that the image's container images come from: `docker.io`, `k8s.gcr.io`. */
+  readonly upstreams: readonly string[];
+  /** `containerd` unless the image says otherwise. */
+  readonly containerRuntime: string;
+}
+
+/**
+ * Reads an image of the store and unpacks what is not unpacked yet.
+ * @throws SlipwayError E_NOT_FOUND, E_INVALID_METADATA, E_UNSUPPORTED for an image that installs no cluster.
+ */
+export async function loadInstallImage(store: Store, name: string, platform?: Platform): Promise<InstallImage> {
+  const image = await readImage(store, name, platform);
+  const { cluster, config, descriptor } = image;
+  if (cluster?.extension.type === 'app-installer') {
+    throw new SlipwayError('E_UNSUPPORTED', `${image.name} installs applications on a cluster, it is none itself`, {
+      hint: 'build it FROM a Kubernetes image, or put the two together with "slipway merge", and run that',
+    });
+  }
+  const rootfs = imageRootfs(await unpackedLayers(store, layersOf(image)));
+  const metadata = await readMetadata(rootfs, image.name);
+  const imageList = (await readRootfsFile(rootfs.entries, IMAGE_LIST))?.toString('utf8') ?? '';
+  const labels = { ...config.config?.Labels, ...cluster?.extension.labels };
+  return {
+    name: image.name,
+    digest: descriptor.digest,
+    platform: image.platform,
+    metadata,
+    version: metadata.version ?? '',
+    rootfs,
+    env: { ...envOf(config.config?.Env ?? []), ...cluster?.extension.env },
+    launchCmds: cluster === undefined ? (config.config?.Cmd ?? []) : cluster.extension.launch.cmds,
+    launchApps: cluster?.extension.launch.app_names ?? [],
+    applications: checkApplicationNames(cluster?.extension.applications ?? [], image.name),
+    kubeConstraint: labels[KUBE_VERSION_LABEL] || undefined,
+    upstreams: upstreamHosts([
+      ...(cluster?.containerImages.map((one) => one.image) ?? []),
+      ...imageList.split('\n').map((line) => line.replace(/#.*/, '').trim()),
+    ]),
+    containerRuntime: labels['cluster.alpha.sealer.io/container-runtime-type'] || 'containerd',
+  };
+}
+
+/** The registries of image names, sorted, each once. Names that are none are passed over: the list is a stranger's. */
+export function upstreamHosts(images: readonly string[]): readonly string[] {
+  const hosts = images
+    .filter((image) => image !== '')
+    .flatMap((image) => {
+      try {
+        return [registryAddress(parseReference(image)).host];
+      } catch {
+        return [];
+      }
+    });
+  return [...new Set(hosts)].sort();
+}
+
+/**
+ * The kubeadm documents that the image brings in `etc/kubeadm.yml` (or `.yml.tmpl`).
+ * @throws SlipwayError E_CLUSTERFILE with line and column when it is not YAML.
+ */
+export async function imageDocuments(
+  { rootfs, name }: Pick<InstallImage, 'rootfs' | 'name'>,
+  values: Readonly<Record<string, string>>,
+): Promise<Record<string, unknown>[]> {
+  const template = await readRootfsFile(rootfs.entries, `${KUBEADM_FILE}.tmpl`);
+  const plain = await readRootfsFile(rootfs.entries, KUBEADM_FILE);
+  const text =
+    template === undefined
+      ? (plain?.toString('utf8') ?? '')
+      : renderTemplate(template.toString('utf8'), values, `${KUBEADM_FILE}.tmpl`);
+  return parseAllDocuments(text).flatMap((document) => {
+    const [error] = document.errors;
+    if (error !== undefined) {
+      throw new SlipwayError('E_CLUSTERFILE', `${KUBEADM_FILE} of ${name}: ${error.message.split('\n', 1)[0]}`);
+    }
+    const value: unknown = document.toJS();
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? [value as Record<string, unknown>]
+      : [];
+  });
+}
+
+async function readMetadata(rootfs: ImageRootfs, name: string): Promise<Metadata> {
+  const text = await readRootfsFile(rootfs.entries, METADATA_PATH);
+  if (text === undefined) {
+    throw new SlipwayError('E_INVALID_METADATA', `${name} has no ${METADATA_PATH} at its root: it is no ClusterImage`, {
+      hint: 'build it FROM a ClusterImage, or COPY a Metadata file to its root',
+    });
+  }
+  const metadata = parseMetadata(text.toString('utf8'), `${METADATA_PATH} of ${name}`);
+  if (!metadata.version) {
+    throw new SlipwayError('E_INVALID_METADATA', `${METADATA_PATH} of ${name} does not say the version of Kubernetes`, {
+      hint: 'add "version": "v1.29.2"',
+    });
+  }
+  return metadata;
+}
+
+function envOf(list: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    list.map((item) => {
+      const equals = item.indexOf('=');
+      return equals < 0 ? [item, ''] : [item.slice(0, equals), item.slice(equals + 1)];
+    }),
+  );
+}

@@ -1,0 +1,108 @@
+import { readFile } from 'node:fs/promises';
+import * as z from 'zod';
+import { errnoOf, fileSystemError, SlipwayError } from '../../base/errors.js';
+import { makeDirectory } from '../../base/make-directory.js';
+import { zodProblems } from '../../base/zod-error.js';
+import { replaceFile } from '../../store/durable.js';
+import { configSchema, hostAliasSchema } from '../spec/cluster-spec.js';
+import type { StatePaths } from './cluster-paths.js';
+import { keptSshSchema } from './kept-ssh.js';
+
+const hostStateSchema = z.object({
+  address: z.string(),
+  roles: z.array(z.string()),
+  hostname: z.string(),
+  machineId: z.string(),
+  /** How it was reached; a password is never kept. */
+  ssh: keptSshSchema,
+  env: z.record(z.string(), z.string()),
+  labels: z.record(z.string(), z.string()).optional(),
+  taints: z.array(z.string()).optional(),
+  /** It is out of the cluster, or was never in it, and not clean yet: something of the cluster may be on it. */
+  leaving: z.boolean().optional(),
+  /** Its number among the hosts, never given to another one: chooses its pod addresses where that is by hand. */
+  index: z.number().int().nonnegative(),
+});
+export type HostState = z.infer<typeof hostStateSchema>;
+
+const stateSchema = z.object({
+  schema: z.literal(1),
+  /** Of this cluster and no other one of the same name. */
+  id: z.string(),
+  name: z.string(),
+  phase: z.enum(['installing', 'running', 'resetting']),
+  image: z.object({ name: z.string(), digest: z.string() }),
+  /** What it ran before the last upgrade. */
+  previous: z.object({ name: z.string(), digest: z.string(), version: z.string() }).optional(),
+  /** On the way to its image, and not there yet: which command began it. */
+  changing: z.enum(['upgrade', 'rollback']).optional(),
+  runtime: z.string(),
+  version: z.string(),
+  dataRoot: z.string(),
+  registry: z.object({
+    domain: z.string(),
+    port: z.number(),
+    username: z.string().optional(),
+    names: z.array(z.string()).optional(),
+    /** The host that serves it; undefined when the image brings no registry. */
+    address: z.string().optional(),
+  }),
+  /** Without values that look like secrets; `envNotKept` names those, of hosts too. */
+  env: z.record(z.string(), z.string()),
+  envNotKept: z.array(z.string()),
+  /** What else of the specification had secrets in it and is not here, for people: `Config etc/app.conf`. */
+  notKept: z.array(z.string()).default([]),
+  containerRuntime: z.string().optional(),
+  hostAliases: z.array(hostAliasSchema).default([]),
+  configs: z.array(configSchema).default([]),
+  configDocuments: z.array(z.record(z.string(), z.unknown())).default([]),
+  /** These and those of the image: what the cluster was configured with. */
+  documents: z.array(z.record(z.string(), z.unknown())).default([]),
+  cmds: z.array(z.string()).optional(),
+  apps: z.array(z.string()).optional(),
+  certSANs: z.array(z.string()),
+  hosts: z.array(hostStateSchema),
+  created: z.string(),
+  updated: z.string(),
+});
+
+/** What is known of a cluster between two commands. Without secrets. */
+export type ClusterState = z.infer<typeof stateSchema>;
+
+/**
+ * The state of a cluster; undefined when there is none.
+ * @throws SlipwayError E_CLUSTER_STATE when it cannot be read: it is never guessed.
+ */
+export async function readClusterState(paths: StatePaths): Promise<ClusterState | undefined> {
+  let text: string;
+  try {
+    text = await readFile(paths.state, 'utf8');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw fileSystemError(error, `reading ${paths.state}`);
+  }
+  const bad = (why: string): SlipwayError =>
+    new SlipwayError('E_CLUSTER_STATE', `${paths.state} cannot be read: ${why}`, {
+      hint: 'bring it back from a copy; or move it away and give the hosts again with --masters and --nodes',
+    });
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw bad('it is not valid JSON');
+  }
+  const parsed = stateSchema.safeParse(value);
+  if (!parsed.success) throw bad(zodProblems(parsed.error));
+  return parsed.data;
+}
+
+/** Replaces the state, whole: a reader, and a crash, see the old or the new one. */
+export async function writeClusterState(paths: StatePaths, state: ClusterState): Promise<void> {
+  const text = `${JSON.stringify({ ...state, updated: new Date().toISOString() }, null, 2)}\n`;
+  try {
+    await makeDirectory(paths.dir, 0o700);
+    await replaceFile(paths.state, `${paths.state}.new`, text, 0o600);
+  } catch (error) {
+    throw fileSystemError(error, `writing ${paths.state}`);
+  }
+}

@@ -1,0 +1,82 @@
+import { redact } from '../../base/redact.js';
+import type { ClusterSpec } from '../spec/cluster-spec.js';
+import type { ClusterState } from './cluster-state.js';
+
+const SECRET_NAME = /pass|secret|token|credential|private|(?:^|_)key$|api_?key/i;
+const CAMEL_KEY = /[a-z]Key$/;
+
+/**
+ * Takes what looks like a secret out of an environment, by its name or because it is a known one: for whatever is kept, and for digests
+ * that are kept, from which a short secret could be guessed.
+ */
+export function keepableEnv(env: Readonly<Record<string, string>>): {
+  readonly env: Record<string, string>;
+  readonly envNotKept: string[];
+} {
+  const entries = Object.entries(env);
+  const secret = ([name, value]: [string, string]): boolean =>
+    SECRET_NAME.test(name) || CAMEL_KEY.test(name) || hasSecret(value);
+  return {
+    env: Object.fromEntries(entries.filter((entry) => !secret(entry))),
+    envNotKept: entries.filter(secret).map(([name]) => name),
+  };
+}
+
+/** The settings of a cluster, besides its hosts, that its state keeps, without secrets. */
+export type KeptSettings = Pick<
+  ClusterState,
+  | 'dataRoot'
+  | 'registry'
+  | 'env'
+  | 'envNotKept'
+  | 'notKept'
+  | 'cmds'
+  | 'apps'
+  | 'containerRuntime'
+  | 'certSANs'
+  | 'hostAliases'
+  | 'configs'
+  | 'configDocuments'
+>;
+
+/**
+ * What is kept of a specification. A file or document in which there is a known secret is left out whole, and named, so that a later
+ * command that needs it can ask for it.
+ */
+export function keptSettings(spec: ClusterSpec): KeptSettings {
+  const { registry, configs, configDocuments } = spec;
+  const { env, envNotKept } = keepableEnv(spec.env);
+  const ofHosts = spec.hosts.flatMap((host) => keepableEnv(host.env).envNotKept);
+  return {
+    dataRoot: spec.dataRoot,
+    registry: {
+      domain: registry.domain,
+      port: registry.port,
+      ...(registry.username === undefined ? {} : { username: registry.username }),
+      ...(registry.names === undefined ? {} : { names: registry.names }),
+    },
+    env,
+    envNotKept: [...new Set([...envNotKept, ...ofHosts])],
+    notKept: [
+      ...(registry.password === undefined ? [] : ['the password of the registry']),
+      ...configs.filter(({ data }) => hasSecret(data)).map(({ path }) => `Config ${path}`),
+      ...configDocuments.filter((one) => hasSecret(JSON.stringify(one))).map(({ kind }) => `document ${String(kind)}`),
+    ],
+    ...(spec.cmds === undefined ? {} : { cmds: spec.cmds }),
+    ...(spec.apps === undefined ? {} : { apps: spec.apps }),
+    ...(spec.containerRuntime === undefined ? {} : { containerRuntime: spec.containerRuntime }),
+    certSANs: spec.certSANs,
+    hostAliases: spec.hostAliases,
+    configs: configs.filter(({ data }) => !hasSecret(data)),
+    configDocuments: keepableDocuments(configDocuments),
+  };
+}
+
+/** Documents without those in which there is a known secret. */
+export function keepableDocuments(documents: ClusterSpec['configDocuments']): ClusterSpec['configDocuments'] {
+  return documents.filter((one) => !hasSecret(JSON.stringify(one)));
+}
+
+function hasSecret(text: string): boolean {
+  return redact(text) !== text;
+}

@@ -1,0 +1,146 @@
+import { randomUUID } from 'node:crypto';
+import { SlipwayError } from '../../base/errors.js';
+import type { InstallImage } from '../files/install-image.js';
+import type { HostFinding } from '../plan/preflight.js';
+import type { Prepared } from '../prepare.js';
+import { type ClusterSpec, type HostSpec, isMaster, mastersOf } from '../spec/cluster-spec.js';
+import type { ClusterState, HostState } from './cluster-state.js';
+import { keepableDocuments, keepableEnv, keptSettings } from './kept-spec.js';
+import { keptSsh } from './kept-ssh.js';
+
+/** What a command may do to a cluster that is up, besides adding to it. */
+export interface Allowed {
+  /** Take hosts out of it. */
+  readonly removal: boolean;
+  /** Take it to another image, forward or back. */
+  readonly change: ClusterState['changing'] | undefined;
+}
+
+/** What is wanted of a cluster. */
+export type Wanted = Pick<Prepared, 'spec' | 'documents' | 'servesImages'> & {
+  readonly image: Pick<InstallImage, 'name' | 'digest' | 'version'>;
+  readonly driver: Pick<Prepared['driver'], 'name'>;
+};
+
+/**
+ * The state that a run works towards, from the one before (if there is one). Hosts keep their numbers; those that are no longer wanted
+ * stay in it, as leaving, until they are clean.
+ * @throws SlipwayError E_CLUSTER_STATE when the specification needs more than is allowed: another image, or hosts fewer, of a cluster
+ * that is up.
+ */
+export function nextState(
+  before: ClusterState | undefined,
+  { spec, image, driver, documents, servesImages }: Wanted,
+  allowed: Allowed = { removal: false, change: undefined },
+): ClusterState {
+  if (before !== undefined) assertCompatible(before, spec, image, allowed);
+  const settings = keptSettings(spec);
+  const registry = servesImages ? mastersOf(spec)[0]?.address : undefined;
+  const now = new Date().toISOString();
+  let free = Math.max(-1, ...(before?.hosts ?? []).map(({ index }) => index)) + 1;
+  const wanted = spec.hosts.map((host) => {
+    const known = before?.hosts.find(({ address }) => address === host.address);
+    return hostState(host, known, known?.index ?? free++);
+  });
+  const leaving = (before?.hosts ?? [])
+    .filter(({ address }) => !spec.hosts.some((host) => host.address === address))
+    .map((host) => ({ ...host, leaving: true }));
+  return {
+    schema: 1,
+    id: before?.id ?? randomUUID(),
+    name: spec.name,
+    phase: before?.phase === 'running' ? 'running' : 'installing',
+    image: { name: image.name, digest: image.digest },
+    ...previousImage(before, image, allowed),
+    runtime: driver.name,
+    version: image.version,
+    ...settings,
+    registry: { ...settings.registry, ...(registry === undefined ? {} : { address: registry }) },
+    documents: keepableDocuments(documents),
+    hosts: [...wanted, ...leaving],
+    created: before?.created ?? now,
+    updated: now,
+  };
+}
+
+/** What the cluster ran before, so that it can go back there. */
+function previousImage(
+  before: ClusterState | undefined,
+  { digest }: Wanted['image'],
+  { change }: Allowed,
+): Pick<ClusterState, 'previous' | 'changing'> {
+  if (before?.phase !== 'running' || before.image.digest === digest) {
+    const { previous, changing } = before ?? {};
+    return { ...(previous === undefined ? {} : { previous }), ...(changing === undefined ? {} : { changing }) };
+  }
+  return {
+    previous: { ...before.image, version: before.version },
+    ...(change === undefined ? {} : { changing: change }),
+  };
+}
+
+/** Adds what was found out about the hosts. */
+export function withFacts(state: ClusterState, findings: readonly HostFinding[]): ClusterState {
+  const found = new Map(findings.map((finding) => [finding.host.address, finding]));
+  return {
+    ...state,
+    hosts: state.hosts.map((host) => {
+      const finding = found.get(host.address);
+      if (finding === undefined || !('facts' in finding)) return host;
+      return { ...host, hostname: finding.facts.hostname, machineId: finding.facts.machineId };
+    }),
+  };
+}
+
+function assertCompatible(before: ClusterState, spec: ClusterSpec, image: Wanted['image'], allowed: Allowed): void {
+  const fail = (why: string, hint: string): never => {
+    throw new SlipwayError('E_CLUSTER_STATE', `cluster ${before.name} ${why}`, { hint });
+  };
+  const reset = `take it away with "slipway reset --cluster ${before.name}", or give the new one another name with --cluster`;
+  if (before.phase === 'resetting') {
+    fail('is half taken away', `finish that first: slipway reset --cluster ${before.name}`);
+  }
+  const present = before.hosts.filter(({ leaving }) => leaving !== true);
+  const gone = present.filter(({ address }) => !spec.hosts.some((host) => host.address === address));
+  const firstBefore = present.find((host) => isMaster(host) && !(allowed.removal && gone.includes(host)))?.address;
+  const first = mastersOf(spec)[0]?.address;
+  if (firstBefore !== undefined && firstBefore !== first)
+    fail(`begins on ${firstBefore}, not on ${first}`, `name the masters in the same order; or ${reset}`);
+  for (const host of spec.hosts) {
+    const known = present.find(({ address }) => address === host.address);
+    if (known !== undefined && isMaster(known) !== isMaster(host)) {
+      fail(
+        `has ${host.address} as a ${isMaster(known) ? 'master' : 'node'}, not as a ${isMaster(host) ? 'master' : 'node'}`,
+        reset,
+      );
+    }
+  }
+  if (before.phase !== 'running') return;
+  if (before.image.digest !== image.digest && allowed.change === undefined) {
+    fail(
+      `runs ${before.image.name} (${before.image.digest}), and ${image.name} is another image`,
+      `"slipway upgrade ${image.name} --cluster ${before.name}" or "slipway apply" take it there; or ${reset}`,
+    );
+  }
+  if (gone.length > 0 && !allowed.removal) {
+    const list = gone.map(({ address }) => address).join(', ');
+    fail(
+      `has more hosts: ${list}`,
+      `give them too, for "run" takes no host out of a cluster ("slipway delete" and "slipway apply" do); or ${reset}`,
+    );
+  }
+}
+
+function hostState(host: HostSpec, known: HostState | undefined, index: number): HostState {
+  return {
+    address: host.address,
+    roles: host.roles,
+    hostname: known?.hostname ?? '',
+    machineId: known?.machineId ?? '',
+    ssh: keptSsh(host.ssh),
+    env: keepableEnv(host.env).env,
+    ...(host.labels === undefined ? {} : { labels: host.labels }),
+    ...(host.taints === undefined ? {} : { taints: host.taints }),
+    index,
+  };
+}
