@@ -47,10 +47,10 @@ export function define(program: Command): void {
     );
 }
 
-/** Hosts of the cluster that are not wanted any more. */
+/** Hosts of the cluster that are not wanted any more; those too that an earlier command could not clean. */
 async function goneHosts(root: string, spec: ClusterSpec): Promise<readonly string[]> {
   const state = await readClusterState(statePaths(root, spec.name));
   return (state?.hosts ?? [])
-    .filter(({ address, leaving }) => leaving !== true && !spec.hosts.some((host) => host.address === address))
+    .filter(({ address }) => !spec.hosts.some((host) => host.address === address))
     .map(({ address }) => address);
 }

@@ -9,7 +9,15 @@ import { findTraces } from './cluster-hosts/host-owner.js';
 import { lockHosts } from './cluster-hosts/lock-hosts.js';
 import { execute, failureError } from './plan/execute.js';
 import { makePlan } from './plan/plan.js';
-import { contextOfState, driverOf, type LeavingHost, makeRemoval, partition, type Removal } from './removal.js';
+import {
+  contextOfState,
+  driverOf,
+  isSilence,
+  type LeavingHost,
+  makeRemoval,
+  partition,
+  type Removal,
+} from './removal.js';
 import { DELETE_PHASES } from './run-phases.js';
 import { isMaster } from './spec/cluster-spec.js';
 import type { SshFlags } from './spec/spec-from-flags.js';
@@ -113,11 +121,10 @@ async function removeFrom(
     { concurrency, signal },
   );
   signal.throwIfAborted();
-  const staying = (wanted: (host: HostState) => boolean): readonly Host[] =>
-    state.hosts.flatMap((host) =>
-      host.leaving !== true && wanted(host) && results.has(host.address) ? (hosts.hosts.get(host.address) ?? []) : [],
-    );
-  const masters = staying(isMaster);
+  const all = (wanted: (host: HostState) => boolean): readonly Host[] =>
+    state.hosts.flatMap((host) => (host.leaving !== true && wanted(host) ? (hosts.hosts.get(host.address) ?? []) : []));
+  const staying = all(() => true).filter(({ address }) => results.has(address));
+  const masters = all(isMaster).filter((one) => staying.includes(one));
   const entry = await driverOf(state).liveMaster(masters, hostPaths(state.dataRoot, state.name).rootfs);
   if (entry === undefined) {
     throw new SlipwayError('E_CLUSTER_STATE', `no master of cluster ${state.name} that is to stay answers`, {
@@ -126,17 +133,24 @@ async function removeFrom(
   }
   const leaving = state.hosts.flatMap(({ address, leaving: goes }): LeavingHost[] => {
     const host = hosts.hosts.get(address);
-    return goes === true && host !== undefined ? [{ address, host, traces: results.get(address) }] : [];
+    return goes === true && options.addresses.includes(address) && host !== undefined
+      ? [{ address, host, traces: results.get(address) }]
+      : [];
   });
-  for (const { address, error } of silent) reporter.warn(`${address} does not answer: ${messageOf(error)}`);
+  for (const { address, error } of silent) {
+    // A wrong password or another host key is no host that is gone.
+    if (options.addresses.includes(address) && !isSilence(error)) throw error;
+    reporter.warn(`${address} does not answer: ${messageOf(error)}`);
+  }
   const removal = makeRemoval({
     state,
     context: contextOfState(
       state,
-      [entry, ...masters.filter((one) => one !== entry)],
-      staying((host) => !isMaster(host)),
+      [entry, ...all(isMaster).filter((one) => one !== entry)],
+      all((host) => !isMaster(host)),
     ),
     leaving,
+    staying,
     up: true,
     options,
   });
@@ -160,8 +174,7 @@ async function executeRemoval(
   options: DeleteOptions,
   { reporter, signal }: InstallDeps,
 ): Promise<DeleteResult> {
-  const { masters, workers } = removal.context;
-  const touched = [...masters, ...workers, ...removal.hosts.map(({ host }) => host)];
+  const touched = [...removal.staying, ...removal.hosts.map(({ host }) => host)];
   const locks = await lockHosts(
     touched.flatMap(({ address }) => hosts.quiet.get(address) ?? []),
     `delete ${state.name}`,

@@ -181,6 +181,7 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
     entry,
     removal: options.removal?.(cluster),
     setups: options.setups,
+    changing: clusterState.changing !== undefined,
     upgradeBatch: options.upgradeBatch,
     drainTimeoutMs: options.drainTimeoutMs,
     paths,

@@ -1,3 +1,4 @@
+import { isSlipwayError } from '../base/errors.js';
 import type { Reporter } from '../base/reporter.js';
 import type { Host } from '../hosts/host.js';
 import { CLUSTER_RUNTIMES } from '../image/metadata.js';
@@ -21,6 +22,8 @@ export interface Removal extends ResetWork {
   /** The cluster without them; a master that answers is its first. */
   readonly context: ClusterContext;
   readonly leaving: readonly LeavingHost[];
+  /** Hosts that stay and answer: they are told of it. */
+  readonly staying: readonly Host[];
   /** Whether the cluster is up already, so that hosts can be taken out of it before others join. */
   readonly up: boolean;
   readonly options: RemoveOptions;
@@ -30,6 +33,7 @@ export interface RemovalFacts {
   readonly state: ClusterState;
   readonly context: ClusterContext;
   readonly leaving: readonly LeavingHost[];
+  readonly staying: readonly Host[];
   readonly up: boolean;
   readonly options: RemoveOptions;
 }
@@ -60,7 +64,7 @@ export function contextOfState(
 }
 
 /** Puts together what is needed to take hosts out. Those that answer and carry our mark are cleaned as well. */
-export function makeRemoval({ state, context, leaving, up, options }: RemovalFacts): Removal {
+export function makeRemoval({ state, context, leaving, staying, up, options }: RemovalFacts): Removal {
   return {
     cluster: state.name,
     driver: driverOf(state),
@@ -75,6 +79,7 @@ export function makeRemoval({ state, context, leaving, up, options }: RemovalFac
       })),
     context,
     leaving,
+    staying,
     up,
     options,
   };
@@ -99,4 +104,9 @@ export function partition(
 
 function isOurs({ traces }: LeavingHost, { id }: ClusterState): boolean {
   return traces?.owners.some((owner) => owner.id === id) === true;
+}
+
+/** Whether a host said nothing at all. One that refuses the login, or shows another key, is there. */
+export function isSilence(error: unknown): boolean {
+  return isSlipwayError(error, 'E_HOST_UNREACHABLE') || isSlipwayError(error, 'E_TIMEOUT');
 }

@@ -192,10 +192,12 @@ function resetWork(
   };
 }
 
-/** Without its first master a cluster is none; without a worker it is still one. */
+/** Without a master a cluster is none; as long as one stays it is. */
 function phaseDuring(before: ClusterState, ours: readonly HostSpec[]): ClusterState['phase'] {
-  const first = before.hosts.find(isMaster)?.address;
-  return ours.some(({ address }) => address === first) ? 'resetting' : before.phase;
+  const stays = before.hosts.some(
+    (host) => isMaster(host) && host.leaving !== true && !ours.some(({ address }) => address === host.address),
+  );
+  return stays ? before.phase : 'resetting';
 }
 
 /** Takes clean hosts out of the state; the whole state, logs and keys with it, when nothing is left anywhere. */

@@ -154,7 +154,8 @@ async function run(
       const { changing, ...settled } = clusterState;
       await writeClusterState(state, {
         ...(whole || changing === undefined ? settled : { ...settled, changing }),
-        phase: whole ? 'running' : clusterState.phase,
+        // Every master is up, or it would not have come so far. A worker that was left out is one that is missing.
+        phase: 'running',
         hosts: remaining,
       });
       return {

@@ -69,7 +69,7 @@ export const DELETE_PHASES: readonly Phase<Removal>[] = [
   {
     name: 'follow',
     title: 'Let the hosts that stay follow the masters that stay',
-    steps: ({ driver, context }) => followSteps(driver, context, [...context.masters, ...context.workers]),
+    steps: ({ driver, context, staying }) => followSteps(driver, context, staying),
   },
   removeDeadPhase,
   ...REMOVAL_PHASES,

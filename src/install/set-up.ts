@@ -14,8 +14,9 @@ export interface SetupScripts {
   readonly title: string;
   /** Identifies what a host is set up with: another digest means that it must be done again. */
   inputs(host: Pick<WorkHost, 'setupDigest' | 'env'>): Digest;
-  /** Runs them, and notes on the host that they have run to their end. */
   run(host: WorkHost, signal: AbortSignal | undefined): Promise<void>;
+  /** Notes on the host that it is set up, and on a node that it is back in the cluster. */
+  note(host: WorkHost): Promise<void>;
 }
 
 /** Undefined when the image brings no such scripts. */
@@ -44,18 +45,23 @@ export function setupOf({
         timeoutMs: TIMEOUT_MS,
         ...(signal === undefined ? {} : { signal }),
       });
+    },
+    async note(one) {
       const setup: HostSetup = { inputs: inputs(one), image: image.digest, version: image.version };
       await one.host.writeFile(paths.setup, `${JSON.stringify(setup)}\n`, { mode: 0o644 });
     },
   };
 }
 
-/** Whether a host is a node already and must be set up anew: one after the other, not all at once. */
+/**
+ * Whether a host is a node already and must be set up anew: one after the other, not all at once. While a cluster is on its way to
+ * another image every node is looked at: an earlier attempt may have stopped anywhere.
+ */
 export function isRolling(
-  { setups }: Pick<InstallWork, 'setups'>,
+  { setups, changing }: Pick<InstallWork, 'setups' | 'changing'>,
   scripts: SetupScripts,
   host: Pick<WorkHost, 'address' | 'setupDigest' | 'env'>,
 ): boolean {
-  const found = setups.get(host.address);
-  return found !== undefined && found.inputs !== scripts.inputs(host);
+  if (!setups.has(host.address)) return false;
+  return changing || setups.get(host.address)?.inputs !== scripts.inputs(host);
 }

@@ -1,6 +1,6 @@
 import { messageOf, type SlipwayError } from '../base/errors.js';
 import type { Reporter } from '../base/reporter.js';
-import { tryOnHosts } from '../hosts/host-group.js';
+import { onHosts } from '../hosts/host-group.js';
 import type { Platform } from '../image/platform.js';
 import type { RemoveOptions } from '../runtime/driver.js';
 import type { Store } from '../store/store.js';
@@ -9,14 +9,21 @@ import { readSetup } from './cluster-hosts/host-setup.js';
 import { applicationFindings, launchCommands } from './files/applications.js';
 import { loadInstallImage } from './files/install-image.js';
 import { makePlan, type Plan } from './plan/plan.js';
-import { type HostFinding, type PreflightReport, type PreflightRules, preflight } from './plan/preflight.js';
+import {
+  type HostFinding,
+  type PreflightProblem,
+  type PreflightReport,
+  type PreflightRules,
+  preflight,
+} from './plan/preflight.js';
 import { makeWork, neededBytes, type Prepared, prepare, registryHost } from './prepare.js';
-import { type LeavingHost, makeRemoval } from './removal.js';
+import { isSilence, type LeavingHost, makeRemoval } from './removal.js';
 import { RUN_PHASES } from './run-phases.js';
 import { type ClusterSpec, isMaster } from './spec/cluster-spec.js';
 import type { SshFlags } from './spec/spec-from-flags.js';
 import { hostPaths, type StatePaths } from './state/cluster-paths.js';
 import { type ClusterState, readClusterState } from './state/cluster-state.js';
+import { registerSecretVariables } from './state/kept-spec.js';
 import { nextState, withFacts } from './state/next-state.js';
 import { hostFromState } from './state/spec-from-state.js';
 import type { InstallWork } from './work.js';
@@ -80,6 +87,7 @@ export async function withSurvey<T>(
   { store, reporter, signal, connect = sshConnect() }: InstallDeps,
   use: (survey: Survey) => Promise<T>,
 ): Promise<T> {
+  registerSecretVariables(spec);
   const image = await loadInstallImage(store, spec.image, options.platform);
   if (image.rootfs.skipped.length > 0) {
     reporter.warn(`devices and FIFOs of the image are not sent to hosts: ${image.rootfs.skipped.join(', ')}`);
@@ -108,18 +116,26 @@ export async function withSurvey<T>(
       const host = hosts.hosts.get(address);
       return host === undefined ? [] : [{ address, host, traces: 'traces' in finding ? finding.traces : undefined }];
     });
-    const entry = before === undefined ? undefined : await findEntry(prepared, present, hosts);
+    const entry = await findEntry(prepared, before, present, hosts);
     const work = await makeWork(prepared, {
       state,
       clusterState: wanted,
       begun: before !== undefined,
-      entry,
+      entry: entry.address,
       removal:
         removal === undefined || leaving.length === 0
           ? undefined
-          : (context) => makeRemoval({ state: wanted, context, leaving, up: entry !== undefined, options: removal }),
+          : (context) =>
+              makeRemoval({
+                state: wanted,
+                context,
+                leaving,
+                staying: present.flatMap(({ host }) => hosts.hosts.get(host.address) ?? []),
+                up: entry.live,
+                options: removal,
+              }),
       hosts: hosts.hosts,
-      setups: await findSetups(prepared, entry, present, hosts, concurrency),
+      setups: before === undefined ? new Map() : await findSetups(prepared, present, hosts, concurrency),
       upgradeBatch: options.upgrade?.batch ?? 1,
       drainTimeoutMs: options.drainTimeoutMs ?? DEFAULT_DRAIN_MS,
       leftOut: new Set(absent.map(({ host }) => host.address)),
@@ -135,8 +151,10 @@ export async function withSurvey<T>(
         ...report,
         problems: [
           ...report.problems,
+          ...(entry.problem === undefined ? [] : [entry.problem]),
+          ...leavingProblems(all.slice(spec.hosts.length)),
           ...(await removalProblems(work, before)),
-          ...(await upgradeProblems(work, before)),
+          ...(await upgradeProblems(work, before, entry.live)),
         ],
       },
       hosts,
@@ -149,63 +167,118 @@ export async function withSurvey<T>(
   }
 }
 
-/** The first master that is a whole one and answers, of those that shall stay; undefined when the cluster is not so far. */
+/** The master that is asked, and whether it answers. */
+interface Entry {
+  readonly address: string | undefined;
+  readonly live: boolean;
+  /** Why none of the masters can be. */
+  readonly problem: PreflightProblem | undefined;
+}
+
+/**
+ * The master through which a cluster is asked. The first that answers; else one that is whole, which is revived. Where one is whole, or the
+ * cluster was up, none that is not is ever taken for it: `kubeadm init` there would begin another cluster, which the others would be
+ * made to join.
+ */
 async function findEntry(
   { spec, driver }: Prepared,
+  before: ClusterState | undefined,
   present: readonly HostFinding[],
   { hosts }: HostSet,
-): Promise<string | undefined> {
+): Promise<Entry> {
+  if (before === undefined) return { address: undefined, live: false, problem: undefined };
   const masters = present
     .filter((finding) => 'facts' in finding && isMaster(finding.host))
     .flatMap(({ host }) => hosts.get(host.address) ?? []);
-  return (await driver.liveMaster(masters, hostPaths(spec.dataRoot, spec.name).rootfs))?.address;
+  const live = await driver.liveMaster(masters, hostPaths(spec.dataRoot, spec.name).rootfs);
+  if (live !== undefined) return { address: live.address, live: true, problem: undefined };
+  const [whole] = await driver.wholeMasters(masters);
+  const lost = whole === undefined && before.phase === 'running' && masters.length > 0;
+  return {
+    address: whole?.address,
+    live: false,
+    problem: lost
+      ? {
+          host: undefined,
+          problem: `cluster ${spec.name} was up, and none of its masters (${masters.map(({ address }) => address).join(', ')}) has it any more`,
+          hint: `if they were installed anew: slipway reset --cluster ${spec.name}, then run the same command again`,
+        }
+      : undefined,
+  };
 }
 
-/** How hosts were set up that are nodes already. */
+/** How hosts were set up on which there is Kubernetes already. */
 async function findSetups(
-  { spec, driver }: Prepared,
-  entry: string | undefined,
+  { spec }: Prepared,
   present: readonly HostFinding[],
   { hosts }: HostSet,
   concurrency: number,
 ): Promise<InstallWork['setups']> {
-  const asked = entry === undefined ? undefined : hosts.get(entry);
-  if (asked === undefined) return new Map();
   const paths = hostPaths(spec.dataRoot, spec.name);
-  const nodes = await driver.nodes(asked, { rootfs: paths.rootfs });
   const members = present
-    .filter(({ host: { address } }) => nodes.some(({ addresses }) => addresses.includes(address)))
+    .filter((finding) => 'traces' in finding && finding.traces.kubernetes.length > 0)
     .flatMap(({ host }) => hosts.get(host.address) ?? []);
-  const { results } = await tryOnHosts(members, (host) => readSetup(host, paths), { concurrency });
-  return new Map([...results].flatMap(([address, setup]) => (setup === undefined ? [] : [[address, setup] as const])));
+  const setups = await onHosts(members, (host) => readSetup(host, paths), { concurrency });
+  return new Map(members.map(({ address }, index) => [address, setups[index]]));
 }
 
 /** Why the cluster cannot be taken to the version of the image. */
 async function upgradeProblems(
-  { driver, image, entry, cluster, hosts, setups }: InstallWork,
+  { driver, image, entry, cluster, hosts, setups, changing }: InstallWork,
   before: ClusterState | undefined,
+  live: boolean,
 ): Promise<PreflightReport['problems']> {
-  if (before?.phase !== 'running' || ![...setups.values()].some((setup) => setup.image !== image.digest)) return [];
-  const problems = [...new Set([...setups.values()].map(({ version }) => version))].flatMap((version) => {
-    const problem = driver.upgradeProblem(version, image.version);
-    return problem === undefined
-      ? []
-      : [{ host: undefined, problem, hint: 'upgrade by way of the versions in between' }];
-  });
+  const other = changing || [...setups.values()].some((setup) => setup !== undefined && setup.image !== image.digest);
+  if (before?.phase !== 'running' || !other) return [];
+  if (!live) {
+    return [
+      {
+        host: undefined,
+        problem: 'no API server answers, and without one nodes cannot be upgraded',
+        hint: `wait until one does, or mend it ("journalctl -u kubelet" on ${entry.address}), then run the same command again`,
+      },
+    ];
+  }
+  const problem = await driver.upgradeProblem(cluster).catch((error: unknown) => messageOf(error));
   const nodes = await driver.nodes(entry.host, cluster);
   // Not of those that are upgraded: one that an upgrade was at when it stopped becomes Ready by it.
-  const broken = hosts.filter(({ address }) => {
-    const node = nodes.find(({ addresses }) => addresses.includes(address));
-    return node?.ready === false && setups.get(address)?.image === image.digest;
-  });
+  const broken = changing
+    ? []
+    : hosts.filter(({ address }) => {
+        const node = nodes.find(({ addresses }) => addresses.includes(address));
+        return node?.ready === false && setups.get(address)?.image === image.digest;
+      });
   return [
-    ...problems,
+    ...(problem === undefined
+      ? []
+      : [
+          {
+            host: undefined,
+            problem,
+            hint: 'go by way of the versions in between; a node that was left behind: take it out with "slipway delete", and join it again',
+          },
+        ]),
     ...broken.map(({ address }) => ({
       host: address,
       problem: 'its node is not Ready, and an upgrade stops others',
       hint: `mend it first ("journalctl -u kubelet" on ${address}), or take it out with "slipway delete"`,
     })),
   ];
+}
+
+/** Hosts that are to leave and do not let us in are there: taken for dead they would go on, and come back. */
+function leavingProblems(findings: readonly HostFinding[]): PreflightReport['problems'] {
+  return findings.flatMap((finding) =>
+    'failure' in finding && !isSilence(finding.failure)
+      ? [
+          {
+            host: finding.host.address,
+            problem: finding.failure.message,
+            hint: finding.failure.hint ?? 'mend the login, so that it can be taken out and cleaned',
+          },
+        ]
+      : [],
+  );
 }
 
 /** Why the hosts that are wanted no more cannot be taken out. */

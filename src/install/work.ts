@@ -48,8 +48,10 @@ export interface InstallWork {
   readonly removal: Removal | undefined;
   readonly paths: HostPaths;
   readonly state: StatePaths;
-  /** How hosts were set up that are nodes of the cluster already; none while it begins. */
-  readonly setups: ReadonlyMap<string, HostSetup>;
+  /** How hosts were set up on which there is Kubernetes already; undefined for one that does not say. */
+  readonly setups: ReadonlyMap<string, HostSetup | undefined>;
+  /** The cluster is on its way to another image. */
+  readonly changing: boolean;
   readonly upgradeBatch: number;
   readonly drainTimeoutMs: number;
   /** Address of the host that serves the registry. */

@@ -93,8 +93,8 @@ export interface RuntimeDriver {
   follow(host: Host, cluster: ClusterContext): DriverStep;
   /** Takes the host out of the cluster (drain, delete) through the master that is asked; the host itself may be down. */
   remove(host: Host, cluster: ClusterContext, options: RemoveOptions): DriverStep;
-  /** Why a cluster of one version cannot become one of another; undefined when it can. */
-  upgradeProblem(from: string, to: string): string | undefined;
+  /** Why the cluster cannot be taken to the version in the context; undefined when it can. Asks it, changes nothing. */
+  upgradeProblem(cluster: ClusterContext): Promise<string | undefined>;
   /** Lets a node fetch the images of the version in the context. */
   preload(host: Host, cluster: ClusterContext): DriverStep;
   /** Takes a node to the version in the context, and gives it back when it is Ready. */
@@ -105,6 +105,8 @@ export interface RuntimeDriver {
   reset(host: Host, rootfs: string): DriverStep;
   /** The admin kubeconfig, as YAML text, with the server address that this machine can reach. */
   kubeconfig(first: Host, cluster: ClusterContext): Promise<string>;
+  /** Those of these masters that were set up to their end, whether or not they answer at the moment. */
+  wholeMasters(masters: readonly Host[]): Promise<readonly Host[]>;
   /** The first of these masters that is set up to its end and answers; undefined when none does. */
   liveMaster(masters: readonly Host[], rootfs: string): Promise<Host | undefined>;
   /** Runs kubectl with the administrator's rights on a master. */

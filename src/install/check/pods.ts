@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { goQuotedToJson } from '../../base/go-json.js';
 import type { Finding } from './finding.js';
 
 /**
@@ -36,7 +37,7 @@ const PATIENCE_MS = 5 * 60_000;
 export function parsePods(text: string): readonly OpenPod[] {
   return text.split('\n').flatMap((line) => {
     try {
-      const parsed = podSchema.safeParse(JSON.parse(asJson(line)));
+      const parsed = podSchema.safeParse(JSON.parse(goQuotedToJson(line)));
       return parsed.success ? [parsed.data] : [];
     } catch {
       return [];
@@ -61,14 +62,4 @@ export function podFindings(pods: readonly OpenPod[], hosts: readonly string[], 
         fix: `kubectl -n ${namespace} describe pod ${name}; kubectl -n ${namespace} logs ${name} --all-containers`,
       };
     });
-}
-
-/** Escapes that Go's %q has and JSON has not. */
-function asJson(line: string): string {
-  return line.replace(/\\(?:x([0-9a-f]{2})|U([0-9a-f]{8})|[\s\S])/g, (sequence, byte?: string, point?: string) => {
-    if (byte !== undefined) return `\\u00${byte}`;
-    if (point !== undefined) return JSON.stringify(String.fromCodePoint(Number.parseInt(point, 16))).slice(1, -1);
-    if (sequence === '\\a') return '\\u0007';
-    return sequence === '\\v' ? '\\u000b' : sequence;
-  });
 }

@@ -61,7 +61,8 @@ export async function loadInstallImage(store: Store, name: string, platform?: Pl
     digest: descriptor.digest,
     platform: image.platform,
     metadata,
-    version: metadata.version ?? '',
+    // As Kubernetes itself writes it, whatever the author did.
+    version: (metadata.version ?? '').trim().replace(/^(?=\d)/, 'v'),
     rootfs,
     env: { ...envOf(config.config?.Env ?? []), ...cluster?.extension.env },
     launchCmds: cluster === undefined ? (config.config?.Cmd ?? []) : cluster.extension.launch.cmds,

@@ -9,7 +9,7 @@ import { keepableEnv } from '../state/kept-spec.js';
 import { type InstallWork, programPath } from '../work.js';
 
 const TIMEOUT_MS = 60 * 60_000;
-/** In kube-system: what has been launched. A cluster that was made anew has launched nothing. */
+/** In kube-system: of each launch command what was run last. A cluster that was made anew has launched nothing. */
 const LAUNCHED = 'slipway-launched';
 
 /**
@@ -27,15 +27,16 @@ export const launchPhase: Phase<InstallWork> = {
       const env = application === undefined ? entry.env : (entry.applicationEnvs.get(application) ?? entry.env);
       const place = application === undefined ? [] : [application];
       const inputs = inputsDigest(command, index, image.rootfs.digest, keepableEnv(cluster.env), ...place);
+      const id = stepId(`launch-${index + 1}`);
       const title = [...place, command.split('\n', 1)[0] ?? ''].join(': ');
       return {
-        id: stepId(`launch-${index + 1}`),
+        id,
         host: address,
         title,
         why,
         inputs,
         proof: 'check',
-        check: async () => ({ holds: (await launched(driver, host, paths.rootfs)).includes(hexOf(inputs)) }),
+        check: async () => ({ holds: (await launched(driver, host, paths.rootfs)).includes(`${id}=${hexOf(inputs)}`) }),
         run: async ({ signal }) => {
           await host.run(`${programPath(paths.rootfs)}exec bash -c ${shellQuote(command)}`, {
             title,
@@ -44,7 +45,7 @@ export const launchPhase: Phase<InstallWork> = {
             timeoutMs: TIMEOUT_MS,
             signal,
           });
-          await markLaunched(driver, host, paths.rootfs, hexOf(inputs));
+          await markLaunched(driver, host, paths.rootfs, { [id]: hexOf(inputs) });
           return undefined;
         },
       };
@@ -58,21 +59,26 @@ async function launched(driver: RuntimeDriver, master: Host, rootfs: string): Pr
     rootfs,
     [
       ...['-n', 'kube-system', 'get', 'configmap', LAUNCHED, '--ignore-not-found'],
-      ...['-o', 'go-template={{range $name, $time := .data}}{{$name}}{{"\\n"}}{{end}}'],
+      ...['-o', 'go-template={{range $id, $digest := .data}}{{$id}}={{$digest}}{{"\\n"}}{{end}}'],
     ],
     { title: 'looking what has been launched' },
   );
   return stdout.split('\n');
 }
 
-async function markLaunched(driver: RuntimeDriver, master: Host, rootfs: string, name: string): Promise<void> {
+async function markLaunched(
+  driver: RuntimeDriver,
+  master: Host,
+  rootfs: string,
+  data: Record<string, string>,
+): Promise<void> {
   const title = 'noting what has been launched';
   // It may be there already: then the patch says all.
   await driver.kubectl(master, rootfs, ['-n', 'kube-system', 'create', 'configmap', LAUNCHED], {
     title,
     allowFailure: true,
   });
-  const patch = JSON.stringify({ data: { [name]: new Date().toISOString() } });
+  const patch = JSON.stringify({ data });
   await driver.kubectl(
     master,
     rootfs,

@@ -27,6 +27,7 @@ export const setupPhase: Phase<InstallWork> = {
         },
         run: async ({ signal }) => {
           await scripts.run(one, signal);
+          await scripts.note(one);
           return undefined;
         },
       }));

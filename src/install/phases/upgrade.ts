@@ -70,6 +70,8 @@ function upgradeStep(work: InstallWork, { one, scripts }: Rolling): Step {
     }),
     run: async ({ note, signal }) => {
       await run(note, signal);
+      // Last of all: killed before, the node is looked at again.
+      await scripts.note(one);
       return undefined;
     },
   };

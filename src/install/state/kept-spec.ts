@@ -1,8 +1,9 @@
-import { redact } from '../../base/redact.js';
+import { redact, registerSecret } from '../../base/redact.js';
 import type { ClusterSpec } from '../spec/cluster-spec.js';
 import type { ClusterState } from './cluster-state.js';
 
 const SECRET_NAME = /pass|secret|token|credential|private|(?:^|_)key$|api_?key/i;
+const SHORTEST_SECRET = 8;
 const CAMEL_KEY = /[a-z]Key$/;
 
 /**
@@ -20,6 +21,17 @@ export function keepableEnv(env: Readonly<Record<string, string>>): {
     env: Object.fromEntries(entries.filter((entry) => !secret(entry))),
     envNotKept: entries.filter(secret).map(([name]) => name),
   };
+}
+
+/** Lets redaction know the variables of a cluster that look like secrets, so that what prints them does not get into logs. */
+export function registerSecretVariables({ env, hosts }: Pick<ClusterSpec, 'env' | 'hosts'>): void {
+  for (const variables of [env, ...hosts.map((host) => host.env)]) {
+    for (const name of keepableEnv(variables).envNotKept) {
+      const value = variables[name] ?? '';
+      // `TOKEN_CHECK=true` is none, and would take every "true" out of every message.
+      if (value.length >= SHORTEST_SECRET) registerSecret(value);
+    }
+  }
 }
 
 /** The settings of a cluster, besides its hosts, that its state keeps, without secrets. */
@@ -44,7 +56,7 @@ export type KeptSettings = Pick<
  * command that needs it can ask for it.
  */
 export function keptSettings(spec: ClusterSpec): KeptSettings {
-  const { registry, configs, configDocuments } = spec;
+  const { registry, configs, configDocuments, cmds } = spec;
   const { env, envNotKept } = keepableEnv(spec.env);
   const ofHosts = spec.hosts.flatMap((host) => keepableEnv(host.env).envNotKept);
   return {
@@ -60,9 +72,10 @@ export function keptSettings(spec: ClusterSpec): KeptSettings {
     notKept: [
       ...(registry.password === undefined ? [] : ['the password of the registry']),
       ...configs.filter(({ data }) => hasSecret(data)).map(({ path }) => `Config ${path}`),
+      ...(cmds?.some(hasSecret) ? ['the launch commands'] : []),
       ...configDocuments.filter((one) => hasSecret(JSON.stringify(one))).map(({ kind }) => `document ${String(kind)}`),
     ],
-    ...(spec.cmds === undefined ? {} : { cmds: spec.cmds }),
+    ...(cmds === undefined || cmds.some(hasSecret) ? {} : { cmds }),
     ...(spec.apps === undefined ? {} : { apps: spec.apps }),
     ...(spec.containerRuntime === undefined ? {} : { containerRuntime: spec.containerRuntime }),
     certSANs: spec.certSANs,

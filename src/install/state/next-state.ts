@@ -73,10 +73,9 @@ function previousImage(
     const { previous, changing } = before ?? {};
     return { ...(previous === undefined ? {} : { previous }), ...(changing === undefined ? {} : { changing }) };
   }
-  return {
-    previous: { ...before.image, version: before.version },
-    ...(change === undefined ? {} : { changing: change }),
-  };
+  // What it was half on its way to is nothing to go back to.
+  const previous = (before.changing && before.previous) ?? { ...before.image, version: before.version };
+  return { previous, ...(change === undefined ? {} : { changing: change }) };
 }
 
 /** Adds what was found out about the hosts. */

@@ -1,3 +1,5 @@
+import { API_SERVER_VIP } from './config.js';
+
 /** Where the balancer's things are on a host. */
 export const BALANCER = {
   /** First line `VIP PORT`, then an address of an API server a line: the first one that answers is used. */
@@ -50,12 +52,9 @@ lead_to() {
   local before
   before=$(iptables -w 5 -t nat -S "$chain" 2>/dev/null | sed -n 's/.*--to-destination \\([0-9.]*\\):.*/\\1/p')
   route "$1" || return 1
-  iptables-restore -w 5 --noflush <<RULES || return 1
-*nat
-:$chain - [0:0]
--A $chain -p tcp -j DNAT --to-destination $1:$port
-COMMIT
-RULES
+  iptables -w 5 -t nat -N "$chain" 2>/dev/null
+  iptables -w 5 -t nat -R "$chain" 1 -p tcp -j DNAT --to-destination "$1:$port" 2>/dev/null ||
+    iptables -w 5 -t nat -A "$chain" -p tcp -j DNAT --to-destination "$1:$port" || return 1
   iptables -w 5 -t nat -C OUTPUT -d "$vip/32" -p tcp --dport "$port" -j "$chain" 2>/dev/null ||
     iptables -w 5 -t nat -I OUTPUT -d "$vip/32" -p tcp --dport "$port" -j "$chain" || return 1
   # What still talks to the one that is gone is told at once (the next packet meets the other one), not when it gives up.
@@ -92,11 +91,14 @@ look() {
   fi
 }
 
+# By the name of the chain, not by the configuration: that may be gone.
 stop() {
-  if read_config; then
-    while iptables -w 5 -t nat -D OUTPUT -d "$vip/32" -p tcp --dport "$port" -j "$chain" 2>/dev/null; do :; done
-    ip -4 route del "$vip/32" 2>/dev/null
-  fi
+  local rule
+  while rule=$(iptables -w 5 -t nat -S OUTPUT 2>/dev/null | grep -m 1 -- "-j $chain$"); do
+    # shellcheck disable=SC2086 # a rule is words
+    iptables -w 5 -t nat -D \${rule#-A } || break
+  done
+  ip -4 route del ${API_SERVER_VIP}/32 2>/dev/null
   iptables -w 5 -t nat -F "$chain" 2>/dev/null && iptables -w 5 -t nat -X "$chain"
   true
 }

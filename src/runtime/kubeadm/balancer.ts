@@ -73,6 +73,7 @@ async function isLedTo(host: Host, servers: readonly string[], cluster: ClusterC
   if (way.config === undefined) return true;
   if (!(await isText(host, BALANCER.config, way.config))) return false;
   if (!(await isText(host, BALANCER.script, BALANCER_SCRIPT))) return false;
+  if (!(await isText(host, BALANCER.unit, BALANCER_UNIT))) return false;
   const { code } = await host.run(`systemctl is-active -q ${BALANCER.service}`, {
     title: 'looking whether the way to the API servers is looked after',
     allowFailure: true,

@@ -3,7 +3,7 @@ import type { RuntimeDriver } from '../driver.js';
 import { followStep } from './balancer.js';
 import { kubectl } from './commands.js';
 import { API_SERVER_PORT, networksOf } from './config.js';
-import { findLiveMaster } from './entry.js';
+import { findLiveMaster, wholeMasters } from './entry.js';
 import { initStep } from './init.js';
 import { joinMasterStep, joinWorkerStep } from './join.js';
 import { withServer } from './kubeconfig.js';
@@ -12,7 +12,7 @@ import { listNodes } from './nodes.js';
 import { PATHS } from './paths.js';
 import { removalProblem, removeStep } from './remove.js';
 import { resetStep } from './reset.js';
-import { preloadStep, upgradeProblem, upgradeStep } from './upgrade.js';
+import { clusterUpgradeProblem, preloadStep, upgradeStep } from './upgrade.js';
 
 /** kubelet, and kube-proxy's health port. */
 const NODE_PORTS = [10250, 10256];
@@ -32,7 +32,7 @@ export const kubeadmDriver: RuntimeDriver = {
   follow: followStep,
   remove: removeStep,
   removalProblem,
-  upgradeProblem,
+  upgradeProblem: clusterUpgradeProblem,
   preload: preloadStep,
   upgrade: upgradeStep,
   reset: resetStep,
@@ -46,6 +46,7 @@ export const kubeadmDriver: RuntimeDriver = {
     return withServer(text.toString('utf8'), first.address, `${PATHS.admin} of ${first.address}`);
   },
   liveMaster: findLiveMaster,
+  wholeMasters,
   kubectl,
   nodes: (first, { rootfs }) => listNodes(first, rootfs),
   adminKubeconfig: PATHS.admin,

@@ -22,11 +22,12 @@ export interface EtcdPlace {
   readonly node: string;
 }
 
+const MANIFEST = '/etc/kubernetes/manifests/etcd.yaml';
 const PKI = '/etc/kubernetes/pki/etcd';
 
 /** Whether etcd runs on the masters, and not somewhere else where it is not ours to touch. */
 export function hasOwnEtcd(host: Host): Promise<boolean> {
-  return host.exists('/etc/kubernetes/manifests/etcd.yaml');
+  return host.exists(MANIFEST);
 }
 
 /** The members, asked of the one on this master. @throws SlipwayError E_HOST_COMMAND when etcd has no quorum. */
@@ -47,7 +48,8 @@ export async function healthyMembers(place: EtcdPlace): Promise<ReadonlySet<stri
 /** Takes a member out, and sees that it is out. */
 export async function removeMember(place: EtcdPlace, address: string, signal?: AbortSignal): Promise<void> {
   for (const { id } of (await etcdMembers(place)).filter((member) => member.address === address)) {
-    await etcdctl(place, ['member', 'remove', id], { title: 'etcdctl member remove', signal });
+    // Whether it failed, or was done and not answered, is seen below.
+    await etcdctl(place, ['member', 'remove', id], { title: 'etcdctl member remove', signal, allowFailure: true });
   }
   if ((await etcdMembers(place)).some((member) => member.address === address)) {
     throw new SlipwayError('E_CLUSTER_STATE', `etcd on ${place.host.address} still has ${address} as a member`);
@@ -56,9 +58,10 @@ export async function removeMember(place: EtcdPlace, address: string, signal?: A
 
 /** Writes what etcd has into a file on its host, for root alone. */
 export async function saveSnapshot(place: EtcdPlace, file: string, signal?: AbortSignal): Promise<void> {
-  // The only directory that the host and etcd's container share for writing.
-  const inside = '/var/lib/etcd/slipway-snapshot.db';
-  await etcdctl(place, ['snapshot', 'save', inside], { title: 'etcdctl snapshot save', signal });
+  // The only directory that the host and etcd's container share for writing; of the same name in both.
+  const manifest = (await place.host.readFile(MANIFEST))?.toString('utf8') ?? '';
+  const inside = `${/--data-dir=(\S+)/.exec(manifest)?.[1] ?? '/var/lib/etcd'}/slipway-snapshot.db`;
+  await etcdctl(place, ['snapshot', 'save', inside], { title: 'etcdctl snapshot save', signal, timeoutMs: 900_000 });
   await place.host.run(
     `umask 077 && mv -f ${shellQuote(inside)} ${shellQuote(file)} && chmod 600 ${shellQuote(file)}`,
     {

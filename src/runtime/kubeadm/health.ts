@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import type { Host } from '../../hosts/host.js';
 import { waitFor } from '../wait.js';
 import { kubectl, onHost } from './commands.js';
@@ -9,7 +10,11 @@ export async function apiServerReady(master: Host, rootfs: string): Promise<bool
   const { code, stdout } = await kubectl(
     master,
     rootfs,
-    [`--server=https://${master.address}:${API_SERVER_PORT}`, 'get', '--raw=/readyz'],
+    [
+      `--server=https://${isIPv6(master.address) ? `[${master.address}]` : master.address}:${API_SERVER_PORT}`,
+      'get',
+      '--raw=/readyz',
+    ],
     { allowFailure: true, title: 'asking the API server for /readyz' },
   );
   return code === 0 && stdout.trim() === 'ok';

@@ -1,3 +1,4 @@
+import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
@@ -92,9 +93,22 @@ async function makeRoom(
     });
     return true;
   }
-  if (remains.leftovers) await kubeadmReset(host, rootfs, signal);
+  // What is on a whole master is a cluster, perhaps the only copy of it, whatever the one that is asked knows.
+  if (remains.complete) {
+    throw new SlipwayError(
+      'E_CLUSTER_STATE',
+      `${host.address} is a master that was set up to its end, and ${entry.address} does not know it as one; nothing was changed on it`,
+      {
+        hint: `see which of the two has the cluster: "kubectl get nodes" and "etcdctl member list" on both; "systemctl restart kubelet" on ${host.address} registers a node that was deleted, "slipway delete --masters ${host.address}" takes it out`,
+      },
+    );
+  }
+  // While its etcd is alive: of two members one alone could not agree on it.
   if (asMaster) await forgetMember(host, cluster, signal);
-  if (node !== undefined) await kubectl(entry, rootfs, ['delete', 'node', node.name], { signal });
+  if (remains.leftovers) await kubeadmReset(host, rootfs, signal);
+  if (node !== undefined) {
+    await kubectl(entry, rootfs, ['delete', 'node', node.name, '--ignore-not-found'], { signal });
+  }
   return false;
 }
 

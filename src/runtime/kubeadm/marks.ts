@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
+import { goQuotedToJson } from '../../base/go-json.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, DriverStep, NodeMarks } from '../driver.js';
 import { kubectl } from './commands.js';
@@ -121,7 +122,7 @@ export function parseMarkedNodes(text: string, where: string): readonly MarkedNo
     .filter((line) => line.trim() !== '')
     .map((line) => {
       try {
-        const { labels, ours, ...node } = lineSchema.parse(JSON.parse(line));
+        const { labels, ours, ...node } = lineSchema.parse(JSON.parse(goQuotedToJson(line)));
         const { '': _, ...named } = labels;
         return { ...node, labels: named, ours: parseOurs(ours) };
       } catch (cause) {

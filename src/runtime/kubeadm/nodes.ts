@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
+import { goQuotedToJson } from '../../base/go-json.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterNode } from '../driver.js';
 import { kubectl } from './commands.js';
@@ -86,7 +87,7 @@ function describe(
 function parseLine(line: string, where: string): z.infer<typeof lineSchema> {
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = JSON.parse(goQuotedToJson(line));
   } catch {
     value = undefined;
   }

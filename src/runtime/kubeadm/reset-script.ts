@@ -37,6 +37,7 @@ done
 [ -e ${PATHS.rootKubeconfig} ] && grep -q 'server: https://${API_SERVER_NAME}:' ${PATHS.rootKubeconfig} && echo ${PATHS.rootKubeconfig}
 grep -q '^# BEGIN slipway ${HOSTS_BLOCK}$' /etc/hosts && echo '/etc/hosts: ${API_SERVER_NAME}'
 for f in ${BALANCER.unit} ${BALANCER.script} ${BALANCER.config}; do [ -e "$f" ] && echo "$f"; done
+command -v iptables-save >/dev/null 2>&1 && iptables-save -t nat 2>/dev/null | grep -q '${BALANCER.chain}' && echo 'iptables rules for ${API_SERVER_NAME}'
 true
 `;
 

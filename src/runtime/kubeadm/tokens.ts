@@ -55,7 +55,8 @@ export async function withJoinToken<T>(
   work: (token: string) => Promise<T>,
 ): Promise<T> {
   const token = newBootstrapToken();
-  await kubectl(master, rootfs, ['create', '-f', '-'], {
+  // apply, not create: asked again after an answer that got lost, it is content with what is there.
+  await kubectl(master, rootfs, ['apply', '-f', '-'], {
     ...options,
     stdin: tokenManifest(token, Date.now()),
     title: 'making a join token',

@@ -30,12 +30,17 @@ export function upgradeStep(host: Host, cluster: ClusterContext, options: Upgrad
     title: from === version ? `set up anew (${version})` : `upgrade from ${from || 'an unknown version'} to ${version}`,
     async done() {
       const node = nodeOf(await listNodes(entry, rootfs), host);
-      return node?.ready === true && node.version === version && !node.unschedulable;
+      if (node?.ready !== true || node.version !== version || node.unschedulable) return false;
+      return !node.controlPlane || (await runsVersion(host, version));
     },
     async run(note, signal) {
       const nodes = await listNodes(entry, rootfs);
       const node = nodeOf(nodes, host);
-      if (node === undefined) throw new SlipwayError('E_CLUSTER_STATE', `${host.address} is no node of the cluster`);
+      if (node === undefined) {
+        // Its join broke off: what follows in the plan joins it, with what it is set up with now.
+        await setUp(signal);
+        return;
+      }
       await upgradeComponents(host, cluster, node, note, signal);
       const others = nodes.some((other) => other.name !== node.name && other.ready && !other.unschedulable);
       const drained = drainTimeoutMs > 0 && others;
@@ -93,6 +98,26 @@ export function upgradeProblem(from: string, to: string): string | undefined {
   return undefined;
 }
 
+/** {@link upgradeProblem} of everything that runs: the control plane and every kubelet. */
+export async function clusterUpgradeProblem(cluster: ClusterContext): Promise<string | undefined> {
+  const { rootfs, version } = cluster;
+  const entry = entryMaster(cluster);
+  const current = await clusterVersion(entry, rootfs);
+  const ofControlPlane = upgradeProblem(current, version);
+  if (ofControlPlane !== undefined) return ofControlPlane;
+  for (const { name, version: kubelet } of await listNodes(entry, rootfs)) {
+    const problem = kubelet === '' ? undefined : upgradeProblem(kubelet, version);
+    if (problem !== undefined) return `node ${name}: ${problem}`;
+  }
+  return undefined;
+}
+
+/** Whether the API server of a master is of this version: what its manifest says is what kubelet runs. */
+async function runsVersion(master: Host, version: string): Promise<boolean> {
+  const manifest = (await master.readFile('/etc/kubernetes/manifests/kube-apiserver.yaml'))?.toString('utf8') ?? '';
+  return manifest.includes(`kube-apiserver:${version}\n`);
+}
+
 /** What runs in pods: API server, controllers, etcd, add-ons; on workers only kubelet's configuration. Nothing when it is done. */
 async function upgradeComponents(
   host: Host,
@@ -105,6 +130,8 @@ async function upgradeComponents(
   const kubeadm = shellQuote(`${rootfs}/bin/kubeadm`);
   const current = await clusterVersion(entryMaster(cluster), rootfs, signal);
   if (controlPlane && current !== version) {
+    const problem = upgradeProblem(current, version);
+    if (problem !== undefined) throw new SlipwayError('E_CLUSTER_STATE', problem);
     await snapshot(host, cluster, current, note, signal);
     const back = semver.lt(version, current) ? ' --force' : '';
     await onHost(
@@ -113,7 +140,7 @@ async function upgradeComponents(
       `${kubeadm} upgrade apply ${shellQuote(version)} --yes${back} --ignore-preflight-errors=CreateJob,SystemVerification`,
       { signal, timeoutMs: UPGRADE_TIMEOUT_MS, title: 'kubeadm upgrade apply' },
     );
-  } else if (kubelet !== version) {
+  } else if (kubelet !== version || (controlPlane && !(await runsVersion(host, version)))) {
     await onHost(host, rootfs, `${kubeadm} upgrade node`, {
       signal,
       timeoutMs: UPGRADE_TIMEOUT_MS,
@@ -133,7 +160,12 @@ async function snapshot(
   if (!(await hasOwnEtcd(host))) return;
   const node = nodeOf(await listNodes(host, rootfs), host)?.name;
   if (node === undefined) return;
-  const file = `${rootfs.slice(0, rootfs.lastIndexOf('/'))}/etcd-before-${version}.db`;
+  // Each its own: one that is made while a broken upgrade goes on must not replace what was before it.
+  const time = new Date()
+    .toISOString()
+    .replace(/\.\d+Z$/, 'Z')
+    .replaceAll(':', '');
+  const file = `${rootfs.slice(0, rootfs.lastIndexOf('/'))}/etcd-before-${version}-${time}.db`;
   await saveSnapshot({ host, rootfs, node }, file, signal);
   note(`etcd as it was is in ${file}`);
 }
@@ -156,7 +188,8 @@ async function clusterVersion(entry: Host, rootfs: string, signal?: AbortSignal)
     );
   }
   // Somebody may have changed it: it becomes a part of a file name.
-  return `v${parseKubeVersion(found.data.kubernetesVersion).version}`;
+  parseKubeVersion(found.data.kubernetesVersion);
+  return found.data.kubernetesVersion;
 }
 
 async function waitUntilUpgraded(
