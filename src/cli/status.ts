@@ -69,14 +69,14 @@ function printClusters({ json, quiet, root, out }: CliContext, clusters: readonl
     ['NAME', 'PHASE', 'IMAGE', 'VERSION', 'HOSTS', 'AGE'],
     ...clusters.map((one) => {
       if ('problem' in one) return [one.name, 'unreadable', '', '', '', ''];
-      const { phase, image, version, hosts, created } = one.state;
-      return [one.name, phase, image.name, version, String(hosts.length), age(created)];
+      const { image, version, hosts, created } = one.state;
+      return [one.name, phaseOf(one.state), image.name, version, String(hosts.length), age(created)];
     }),
   ]);
 }
 
 function printStatus({ json, quiet, root, out }: CliContext, state: ClusterState, status: ClusterStatus): void {
-  const { name, phase, image, version, created } = state;
+  const { name, image, version, created } = state;
   const { hosts, master, problem, strangers } = status;
   if (json) {
     out.json({ schema: 1, clusters: [{ ...clusterDocument({ name, state }, root), ...status }] });
@@ -88,7 +88,7 @@ function printStatus({ json, quiet, root, out }: CliContext, state: ClusterState
   }
   const kubeconfig = kubeconfigOf(root, name);
   for (const line of [
-    `Cluster:     ${name} (${phase}), launched ${ago(created)}`,
+    `Cluster:     ${name} (${phaseOf(state)}), launched ${ago(created)}`,
     `Image:       ${image.name} (${image.digest})`,
     `Kubernetes:  ${version}`,
     `Kubeconfig:  ${kubeconfig ?? 'not fetched yet'}`,
@@ -113,14 +113,20 @@ function printStatus({ json, quiet, root, out }: CliContext, state: ClusterState
   }
 }
 
+/** `running`, and whether it is half way to its image. */
+function phaseOf({ phase, changing }: ClusterState): string {
+  return changing === undefined ? phase : `${phase}, ${changing} not finished`;
+}
+
 /** What is known of a cluster without asking anybody; what is only found out by asking is null. */
 function clusterDocument(cluster: KnownCluster, root: string): object {
   const kubeconfig = kubeconfigOf(root, cluster.name);
   if ('problem' in cluster) return { name: cluster.name, phase: 'unreadable', problem: cluster.problem.message };
-  const { phase, image, runtime, version, created, updated, hosts } = cluster.state;
+  const { phase, changing, image, runtime, version, created, updated, hosts } = cluster.state;
   return {
     name: cluster.name,
     phase,
+    changing: changing ?? null,
     image,
     runtime,
     version,

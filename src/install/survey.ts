@@ -149,6 +149,7 @@ export async function withSurvey<T>(
       work,
       report: {
         ...report,
+        warnings: [...report.warnings, ...changeWarnings(before, options)],
         problems: [
           ...report.problems,
           ...(entry.problem === undefined ? [] : [entry.problem]),
@@ -264,6 +265,12 @@ async function upgradeProblems(
       hint: `mend it first ("journalctl -u kubelet" on ${address}), or take it out with "slipway delete"`,
     })),
   ];
+}
+
+/** Whoever adds a host need not know that somebody else's upgrade was stopped. */
+function changeWarnings(before: ClusterState | undefined, { upgrade }: SurveyOptions): readonly string[] {
+  if (before?.changing === undefined || upgrade !== undefined) return [];
+  return [`the ${before.changing} to ${before.image.name} was not finished: nodes are drained and taken there now`];
 }
 
 /** Hosts that are to leave and do not let us in are there: taken for dead they would go on, and come back. */

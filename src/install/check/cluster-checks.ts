@@ -3,8 +3,28 @@ import type { ClusterState } from '../state/cluster-state.js';
 import type { Finding } from './finding.js';
 
 /** Whether the last command on the cluster came to its end. Pure. */
-export function launchFindings({ name, phase }: Pick<ClusterState, 'name' | 'phase'>): Finding[] {
-  if (phase === 'running') return [];
+export function launchFindings({
+  name,
+  phase,
+  changing,
+  image,
+}: Pick<ClusterState, 'name' | 'phase' | 'changing' | 'image'>): Finding[] {
+  if (phase === 'running') {
+    if (changing === undefined) return [];
+    return [
+      {
+        severity: 'problem',
+        host: null,
+        check: 'launch',
+        what: `the ${changing} to ${image.name} is not finished`,
+        why: 'it failed or was stopped',
+        fix:
+          changing === 'rollback'
+            ? `slipway rollback --cluster ${name}`
+            : `slipway upgrade ${image.name} --cluster ${name}, or slipway rollback`,
+      },
+    ];
+  }
   const half = phase === 'resetting';
   return [
     {

@@ -54,9 +54,15 @@ describe('the nodes of a cluster', () => {
   });
 
   it('are of a cluster that was launched to its end', () => {
-    expect(launchFindings({ name: 'edge', phase: 'running' })).toEqual([]);
-    expect(launchFindings({ name: 'edge', phase: 'installing' })).toMatchObject([{ severity: 'problem' }]);
-    expect(launchFindings({ name: 'edge', phase: 'resetting' })[0]?.fix).toContain('slipway reset --cluster edge');
+    const image = { name: 'k8s:v2', digest: 'sha256:2' };
+    expect(launchFindings({ name: 'edge', phase: 'running', image })).toEqual([]);
+    expect(launchFindings({ name: 'edge', phase: 'running', changing: 'upgrade', image })).toMatchObject([
+      { severity: 'problem', what: 'the upgrade to k8s:v2 is not finished' },
+    ]);
+    expect(launchFindings({ name: 'edge', phase: 'installing', image })).toMatchObject([{ severity: 'problem' }]);
+    expect(launchFindings({ name: 'edge', phase: 'resetting', image })[0]?.fix).toContain(
+      'slipway reset --cluster edge',
+    );
   });
 });
 
