@@ -1,5 +1,5 @@
 import { SlipwayError } from '../base/errors.js';
-import { type HostSpec, MASTER, NODE } from './spec/cluster-spec.js';
+import { type HostSpec, isMaster, MASTER, NODE } from './spec/cluster-spec.js';
 import { parseIpList } from './spec/ip-list.js';
 import type { SshFlags } from './spec/spec-from-flags.js';
 import type { ClusterState } from './state/cluster-state.js';
@@ -26,6 +26,7 @@ export function hostsToReset(name: string, flags: ResetFlags, state: ClusterStat
     ...masters.addresses.map((address) => [address, MASTER] as const),
   ]);
   if (given.size > 0) {
+    if (state !== undefined) assertWhole(state, given);
     return [...given].map(([address, role]) => {
       const known = state?.hosts.find((host) => host.address === address);
       return { address, roles: known?.roles ?? [role], ssh: mergedSsh(flags, known?.ssh), env: known?.env ?? {} };
@@ -37,4 +38,19 @@ export function hostsToReset(name: string, flags: ResetFlags, state: ClusterStat
     });
   }
   return state.hosts.map((host) => hostFromState(host, flags));
+}
+
+/** A part of a cluster that goes on is drained and taken out of etcd, which only `delete` does. @throws SlipwayError E_USAGE */
+function assertWhole({ name, phase, hosts }: ClusterState, given: ReadonlyMap<string, string>): void {
+  const staying = hosts.filter(({ leaving }) => leaving !== true);
+  const parts = staying.filter(({ address }) => given.has(address));
+  const goesOn = staying.some((host) => isMaster(host) && !given.has(host.address));
+  if (phase !== 'running' || parts.length === 0 || !goesOn) return;
+  const list = (master: boolean): string => {
+    const addresses = parts.filter((host) => isMaster(host) === master).map(({ address }) => address);
+    return addresses.length === 0 ? '' : ` ${master ? '--masters' : '--nodes'} ${addresses.join(',')}`;
+  };
+  throw new SlipwayError('E_USAGE', `cluster ${name} goes on without these hosts: they must be taken out of it first`, {
+    hint: `slipway delete --cluster ${name}${list(true)}${list(false)} takes them out and cleans them`,
+  });
 }

@@ -245,6 +245,14 @@ describe('the hosts of a reset', () => {
     });
   });
 
+  it('are not some of a cluster that goes on: these are deleted, or were', () => {
+    const up = running(next(undefined, spec('10.0.0.2', '10.0.0.3,10.0.0.4'), image()));
+    expect(() => hostsToReset('prod', { nodes: '10.0.0.3' }, up)).toThrow(/cluster prod goes on without these hosts/);
+    expect(hostsToReset('prod', { masters: '10.0.0.2', nodes: '10.0.0.3' }, up)).toHaveLength(2);
+    expect(hostsToReset('prod', { nodes: '10.0.0.3' }, markLeaving(up, ['10.0.0.3']))).toHaveLength(1);
+    expect(hostsToReset('prod', { nodes: '10.0.0.9' }, up)).toHaveLength(1);
+  });
+
   it('must be known or given', () => {
     expect(() => hostsToReset('prod', {}, undefined)).toThrow(/no cluster prod/);
     expect(() => hostsToReset('prod', { nodes: 'x' }, undefined)).toThrow(/"x" is not an IP address/);
