@@ -245,6 +245,8 @@ spec: { path: statics/notice/text, data: "mind the gap" }
     }
     expect(await mustSlipway(of('run'), options)).toContain(': 0 steps done');
 
+    // Other files again: what is launched with them is launched again.
+    await kubectl('delete cm launched');
     writeFileSync(file, clusterfile('', ''));
     await mustSlipway(of('run'), options);
     expect(
