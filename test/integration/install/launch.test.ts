@@ -32,20 +32,37 @@ const applications: Application[] = [
   { name: 'idle', type: 'kube', files: ['x.yaml'] },
 ];
 
+/** What the cluster notes of what was launched: the part of kubectl that is asked for it. */
+const notes: Record<string, string> = {};
+async function clusterNotes(_host: unknown, _rootfs: string, args: readonly string[]): Promise<{ stdout: string }> {
+  if (args.includes('patch')) Object.assign(notes, (JSON.parse(args.at(-1) ?? '') as { data: object }).data);
+  return {
+    stdout: Object.entries(notes)
+      .map((pair) => `${pair.join('=')}\n`)
+      .join(''),
+  };
+}
+
 /** As much of an installation as launching needs. */
 function work(given: Partial<InstallWork['spec']> = {}): InstallWork {
   const env = { A: 'of the image', SECRET_TOKEN: 'x' };
   return {
     spec: given,
-    image: { name: 'k8s:v1', launchCmds: ['kubectl get ns'], launchApps: ['web', 'tool'], applications },
-    first: {
+    image: {
+      name: 'k8s:v1',
+      launchCmds: ['kubectl get ns'],
+      launchApps: ['web', 'tool'],
+      applications,
+      rootfs: { digest: 'sha256:one' },
+    },
+    cluster: { env },
+    entry: {
       address: '127.0.0.1',
       host,
       env,
       applicationEnvs: new Map(applications.map((app) => [app.name, { ...env, ...app.env }])),
-      wantedDigest: 'sha256:one',
     },
-    driver: { adminKubeconfig: '/etc/kubernetes/admin.conf' },
+    driver: { adminKubeconfig: '/etc/kubernetes/admin.conf', kubectl: clusterNotes },
     paths,
   } as unknown as InstallWork;
 }

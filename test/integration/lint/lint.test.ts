@@ -176,12 +176,7 @@ describe('slipway lint', () => {
     const text = await mustSlipway(['lint', '--rules'], { root });
     expect(text).toMatch(/^RULE +SEVERITY +MEANING\nsyntax +error /);
     const completion = await mustSlipway(['completion', 'bash'], { root });
-    for (const flag of [
-      'lint)',
-      '--fail-on',
-      '--no-context',
-      '"lint --format") COMPREPLY=($(compgen -W "text json github"',
-    ])
+    for (const flag of ['"lint") flags=', '--fail-on', '--no-context', '"lint --format") source="text json github"'])
       expect(completion).toContain(flag);
   });
 });
