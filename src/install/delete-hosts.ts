@@ -4,20 +4,13 @@ import type { Host } from '../hosts/host.js';
 import { tryOnHosts } from '../hosts/host-group.js';
 import type { RemoveOptions } from '../runtime/driver.js';
 import { withLock } from '../store/locks.js';
+import { driverOf } from './cluster-hosts/ask-cluster.js';
 import { type HostSet, openHosts, sshConnect } from './cluster-hosts/connect-hosts.js';
 import { findTraces } from './cluster-hosts/host-owner.js';
 import { lockHosts } from './cluster-hosts/lock-hosts.js';
 import { execute, failureError } from './plan/execute.js';
 import { makePlan } from './plan/plan.js';
-import {
-  contextOfState,
-  driverOf,
-  isSilence,
-  type LeavingHost,
-  makeRemoval,
-  partition,
-  type Removal,
-} from './removal.js';
+import { contextOfState, isSilence, type LeavingHost, makeRemoval, partition, type Removal } from './removal.js';
 import { DELETE_PHASES } from './run-phases.js';
 import { isMaster } from './spec/cluster-spec.js';
 import type { SshFlags } from './spec/spec-from-flags.js';

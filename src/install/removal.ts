@@ -1,9 +1,8 @@
 import { isSlipwayError } from '../base/errors.js';
 import type { Reporter } from '../base/reporter.js';
 import type { Host } from '../hosts/host.js';
-import { CLUSTER_RUNTIMES } from '../image/metadata.js';
-import { chooseClusterRuntime } from '../runtime/choose.js';
-import type { ClusterContext, RemoveOptions, RuntimeDriver } from '../runtime/driver.js';
+import type { ClusterContext, RemoveOptions } from '../runtime/driver.js';
+import { driverOf } from './cluster-hosts/ask-cluster.js';
 import type { ClusterTraces } from './cluster-hosts/host-owner.js';
 import type { ResetWork } from './reset-work.js';
 import { hostPaths } from './state/cluster-paths.js';
@@ -29,19 +28,8 @@ export interface Removal extends ResetWork {
   readonly options: RemoveOptions;
 }
 
-export interface RemovalFacts {
+export interface RemovalFacts extends Pick<Removal, 'context' | 'leaving' | 'staying' | 'up' | 'options'> {
   readonly state: ClusterState;
-  readonly context: ClusterContext;
-  readonly leaving: readonly LeavingHost[];
-  readonly staying: readonly Host[];
-  readonly up: boolean;
-  readonly options: RemoveOptions;
-}
-
-/** The driver of a cluster that is known by its state alone. */
-export function driverOf({ runtime }: Pick<ClusterState, 'runtime'>): RuntimeDriver {
-  const known = CLUSTER_RUNTIMES.find((one) => one === runtime);
-  return chooseClusterRuntime(known === undefined ? {} : { ClusterRuntime: known });
 }
 
 /** A cluster as a driver is told of it, from its state. */

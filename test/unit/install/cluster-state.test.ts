@@ -163,6 +163,8 @@ describe('another image', () => {
     expect(half).toMatchObject({ changing: 'upgrade', image: { digest: digestOf('two') } });
     expect(half.previous?.digest).toBe(digestOf('one'));
     expect(change(half, 'two', 'upgrade')).toMatchObject({ changing: 'upgrade', previous: half.previous });
+    // To a third one from half way: what was whole is what there is to go back to.
+    expect(change(half, 'three', 'upgrade').previous?.digest).toBe(digestOf('one'));
     const { changing: _, ...there } = half;
     expect(change(there, 'one', 'rollback')).toMatchObject({
       changing: 'rollback',
