@@ -22,7 +22,8 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 1_200_000,
           hookTimeout: 1_800_000,
-          fileParallelism: false,
+          // Each file has hosts and addresses of its own; installing is for the most part waiting.
+          maxWorkers: 2,
           sequence: { groupOrder: 2 },
         },
       },

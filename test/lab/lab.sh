@@ -261,7 +261,7 @@ hosts() {
 }
 
 check_name() {
-  [[ ${1:-} =~ ^[a-z][a-z0-9-]*$ && $1 != base && $1 != base.new && $1 != kubernetes ]] || usage
+  [[ ${1:-} =~ ^[a-z][a-z0-9-]*$ && $1 != base && $1 != base.new && $1 != kubernetes && $1 != images ]] || usage
   # the kernel allows 15 characters for the name of a network interface
   [ $((${#BRIDGE} + 1 + ${#1})) -le 15 ] || fail "the name $1 is too long"
 }

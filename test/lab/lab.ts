@@ -1,10 +1,12 @@
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type FileLock, lockFile } from './file-lock.js';
 
 const LAB_SH = fileURLToPath(new URL('lab.sh', import.meta.url));
-const LAB = process.env.SLIPWAY_LAB ?? '/var/tmp/slipway-lab';
+/** Where hosts, and all that is made for them once, are kept. */
+export const LAB = process.env.SLIPWAY_LAB ?? '/var/tmp/slipway-lab';
 /** In the directory of a host that a test started. */
 const MARK = 'of-a-test';
 
@@ -43,7 +45,8 @@ export function labAvailable(): { readonly ok: true } | { readonly ok: false; re
 }
 
 const started = new Map<string, LabHost>();
-let lock: Promise<ChildProcess> | undefined;
+/** By group: what holds the lock of this group of hosts. */
+const locks = new Map<string, Promise<FileLock>>();
 
 // whatever ends this process in an orderly way: nothing of ours stays behind
 process.once('exit', () => {
@@ -51,12 +54,15 @@ process.once('exit', () => {
 });
 
 /**
- * Starts a fresh host; one of this name that is left over is taken away first. The first host of a process waits until no
- * other process has hosts from tests, for as long as it takes, and clears up what a killed one left.
+ * Starts a fresh host; one of this name that is left over is taken away first. What is before the first `-` of its name is its group: one
+ * process at a time has hosts of a group, another one waits for as long as it takes, and clears up what a killed one left. Groups use
+ * addresses of their own, and run beside each other.
  * @param ip in the lab's network, 10.99.0.0/24 unless configured otherwise
  */
 export async function startLabHost(name: string, ip: string): Promise<LabHost> {
-  lock ??= takeLab();
+  const group = groupOf(name);
+  const lock = locks.get(group) ?? takeGroup(group);
+  locks.set(group, lock);
   await lock;
   await lab('down', name);
   const host: LabHost = {
@@ -77,7 +83,7 @@ export async function startLabHost(name: string, ip: string): Promise<LabHost> {
     stop: async () => {
       await lab('down', name);
       started.delete(name);
-      if (started.size === 0) await giveLabBack();
+      if (![...started.keys()].some((other) => groupOf(other) === group)) await giveBack(group);
     },
   };
   started.set(name, host);
@@ -91,30 +97,23 @@ export async function stopLabHosts(): Promise<void> {
   for (const host of [...started.values()]) await host.stop();
 }
 
-/** The lock is held by a child that ends with our end of its standard input: a killed test run holds nothing. */
-async function takeLab(): Promise<ChildProcess> {
-  mkdirSync(LAB, { recursive: true });
-  const holder = spawn('flock', [join(LAB, '.tests.lock'), 'sh', '-c', 'echo locked; exec cat'], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  await new Promise<void>((resolve, reject) => {
-    holder.once('error', reject);
-    holder.once('exit', (code) => reject(new Error(`the lab cannot be locked (flock ended with ${code})`)));
-    holder.stdout?.once('data', () => resolve());
-  });
-  holder.unref();
-  await lab('setup');
-  for (const name of readdirSync(LAB)) if (existsSync(join(LAB, name, MARK))) await lab('down', name);
-  return holder;
+function groupOf(name: string): string {
+  return name.split('-')[0] ?? name;
 }
 
-async function giveLabBack(): Promise<void> {
-  const holder = await lock;
-  lock = undefined;
-  if (holder === undefined) return;
-  const exit = new Promise((resolve) => holder.once('exit', resolve));
-  holder.stdin?.end();
-  await exit;
+async function takeGroup(group: string): Promise<FileLock> {
+  const lock = await lockFile(join(LAB, `.tests-${group}.lock`));
+  await lab('setup');
+  for (const name of readdirSync(LAB)) {
+    if (groupOf(name) === group && existsSync(join(LAB, name, MARK))) await lab('down', name);
+  }
+  return lock;
+}
+
+async function giveBack(group: string): Promise<void> {
+  const lock = await locks.get(group);
+  locks.delete(group);
+  await lock?.release();
 }
 
 async function lab(...args: string[]): Promise<string> {
