@@ -64,8 +64,13 @@ export function define(program: Command): void {
 /** The names that a word stands for: itself, or all names of the image when it is an id. */
 async function namesOf(store: Store, text: string, force: boolean): Promise<readonly string[]> {
   const { name, descriptor } = await findImage(store, text);
-  if (text.includes('@') || sameName(name, text)) return [name];
   const all = (await store.images()).filter((image) => image.descriptor.digest === descriptor.digest);
+  if (all.some((image) => image.name === name) && (text.includes('@') || sameName(name, text))) return [name];
+  if (all.length === 0) {
+    throw new SlipwayError('E_NOT_FOUND', `${text} has no name of its own that could be removed`, {
+      hint: `it belongs to ${name}, or a cluster that runs it ("slipway status --list") keeps it`,
+    });
+  }
   if (all.length > 1 && !force) {
     throw new SlipwayError('E_USAGE', `${text} has ${all.length} names: ${all.map((image) => image.name).join(', ')}`, {
       hint: 'give a name, or take them all with --force',

@@ -15,11 +15,11 @@ export function define(program: Command): void {
       action<[], UpgradeFlags>(async (context, flags) =>
         changeImage(context, flags, 'rollback', ({ name, image, previous, changing }) => {
           // One that was stopped goes on.
-          if (changing === 'rollback') return image.digest;
+          if (changing === 'rollback') return `${image.name}@${image.digest}`;
           if (previous === undefined) {
             throw new SlipwayError('E_CLUSTER_STATE', `cluster ${name} has never been upgraded`);
           }
-          return previous.digest;
+          return `${previous.name}@${previous.digest}`;
         }),
       ),
     );

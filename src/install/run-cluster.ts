@@ -3,14 +3,17 @@ import { fileSystemError, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
 import type { ClusterNode } from '../runtime/driver.js';
 import { withLock } from '../store/locks.js';
+import { pinImages, pinsOf } from '../store/pins.js';
+import type { Store } from '../store/store.js';
 import { lockHosts } from './cluster-hosts/lock-hosts.js';
+import type { InstallImage } from './files/install-image.js';
 import { type ExecuteOutcome, execute, failureError } from './plan/execute.js';
 import { formatPlan, inspectPlan, type PlanDocument } from './plan/plan.js';
 import { preflightError } from './plan/preflight.js';
 import { partition } from './removal.js';
 import { type ClusterSpec, mastersOf } from './spec/cluster-spec.js';
 import { type StatePaths, statePaths } from './state/cluster-paths.js';
-import { writeClusterState } from './state/cluster-state.js';
+import { type ClusterState, writeClusterState } from './state/cluster-state.js';
 import { Journal, type JournalEntry, lastEvents, readJournal } from './state/journal.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps, type Survey, type SurveyOptions, withSurvey } from './survey.js';
 
@@ -131,6 +134,7 @@ async function run(
     const locks = await lockHosts(locked, `run ${spec.name}`);
     const journal = await Journal.open(state.journal, randomUUID());
     try {
+      await keepImages(deps.store, clusterState, work.image);
       await writeClusterState(state, clusterState);
       const again = options.again ?? 'the same command';
       const outcome = await execute(survey.plan, {
@@ -174,6 +178,15 @@ async function run(
       await locks.release();
     }
   });
+}
+
+/** What the cluster runs, and what it can go back to, stays in the store. */
+async function keepImages(store: Store, { name, previous }: ClusterState, image: InstallImage): Promise<void> {
+  const kept = await pinsOf(store, name);
+  const before = kept.filter(
+    ({ descriptor }) => descriptor.digest === previous?.digest && descriptor.digest !== image.digest,
+  );
+  await pinImages(store, name, [{ name: image.name, descriptor: image.descriptor }, ...before]);
 }
 
 function leavers(

@@ -9,7 +9,7 @@ import { type CacheItem, cacheItems, removeCacheItem } from './cache-items.js';
 import { diskUsage } from './disk-usage.js';
 import type { StoredImage } from './image-index.js';
 import { readDocument } from './local-image.js';
-import { imageMounts } from './mounts.js';
+import { otherRoots } from './other-roots.js';
 import type { Store } from './store.js';
 
 /** What a collection removed, or would remove. */
@@ -44,7 +44,7 @@ export interface CollectOptions {
 /** Where a repair puts what is damaged and cannot be had again. */
 export const DAMAGED_DIRECTORY = 'damaged';
 
-/** What the names, the build cache and the mounts of a store reach. */
+/** What the names, the build cache, the mounts and the clusters of a store reach. */
 interface Reached {
   readonly blobs: Set<Digest>;
   readonly diffIds: Set<Digest>;
@@ -53,7 +53,7 @@ interface Reached {
 }
 
 /**
- * Removes every blob, table of contents and unpacked layer that no name, mount or cache record reaches.
+ * Removes every blob, table of contents and unpacked layer that no name, mount, cluster or cache record reaches.
  * @returns undefined, and removes nothing, when another process uses the store at this moment.
  * @throws SlipwayError E_STORE, having removed nothing, when the documents of an image cannot be read: what it needs is not known.
  */
@@ -156,7 +156,7 @@ async function unreachedLayers(
 async function reach(store: Store, images: readonly StoredImage[], items: readonly CacheItem[]): Promise<Reached> {
   const reached: Reached = { blobs: new Set(), diffIds: new Set(), visited: new Set() };
   for (const { name, descriptor } of images) await reachFrom(store, name, descriptor, reached);
-  for (const { name, descriptor } of await imageMounts(store)) await reachFrom(store, name, descriptor, reached);
+  for (const { name, descriptor } of await otherRoots(store)) await reachFrom(store, name, descriptor, reached);
   for (const { descriptor, diffId } of items.flatMap(({ blobs }) => blobs)) {
     reached.blobs.add(descriptor.digest);
     if (diffId !== undefined) reached.diffIds.add(diffId);

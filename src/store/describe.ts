@@ -5,7 +5,7 @@ import type { History } from '../image/oci.js';
 import { normalizePlatform, type Platform } from '../image/platform.js';
 import { countFiles } from '../layers/toc.js';
 import { layersOf, readToc } from './layer-store.js';
-import { findImage, type LocalImage, readDocument } from './local-image.js';
+import { type LocalImage, readDocument } from './local-image.js';
 import { readRootfsFile } from './rootfs-file.js';
 import type { Store } from './store.js';
 
@@ -90,8 +90,8 @@ export async function describeImage(store: Store, image: LocalImage): Promise<Im
   };
 }
 
-async function platformsOf(store: Store, { name, platform }: LocalImage): Promise<Platform[]> {
-  const document = await readDocument(store, (await findImage(store, name)).descriptor, name);
+async function platformsOf(store: Store, { name, platform, top }: LocalImage): Promise<Platform[]> {
+  const document = await readDocument(store, top, name);
   if (document.kind === 'manifest') return [platform];
   return document.index.manifests.flatMap((manifest) =>
     manifest.platform === undefined || manifest.platform.os === 'unknown' ? [] : [normalizePlatform(manifest.platform)],

@@ -18,6 +18,7 @@ import {
 import { formatPlatform, type Platform, samePlatform } from '../image/platform.js';
 import { canonicalName, parseReference, type Reference, sameName } from '../image/reference.js';
 import type { StoredImage } from './image-index.js';
+import { findPinned } from './pins.js';
 import type { Store } from './store.js';
 
 /** An image of the store for one platform, read and verified. */
@@ -26,6 +27,8 @@ export interface LocalImage {
   readonly name: string;
   /** Of the manifest (not of the index that led to it). */
   readonly descriptor: Descriptor;
+  /** What it was asked for by stands for: the index that led to the manifest, or the manifest. */
+  readonly top: Descriptor;
   readonly manifest: Manifest;
   readonly config: ImageConfig;
   readonly platform: Platform;
@@ -61,14 +64,34 @@ export async function findImage(
         },
       );
     }
+    const pinned = await findPinned(store, text);
+    if (pinned !== undefined) return pinned;
   }
   if (isDigest(text)) throw notFound(text, names);
   const reference = parseReference(text);
   const { name: wanted, digest } = reference;
   const found = images.find(({ name }) => name === wanted) ?? inAnotherForm(images, wanted);
-  if (digest !== undefined) return withDigest(images, found, text, reference, digest);
+  if (digest !== undefined) {
+    const here = await ofPlatform(store, found, digest);
+    if (here !== undefined) return here;
+    const pinned = await findPinned(store, digest);
+    if (pinned !== undefined && sameName(pinned.name, wanted)) return pinned;
+    return withDigest(images, found, text, reference, digest);
+  }
   if (found === undefined) throw notFound(wanted, names);
   return found;
+}
+
+/** A digest may be that of one platform of the index that the name stands for. */
+async function ofPlatform(
+  store: Store,
+  image: StoredImage | undefined,
+  digest: Digest,
+): Promise<StoredImage | undefined> {
+  if (image === undefined || image.descriptor.digest === digest) return image;
+  const document = await readDocument(store, image.descriptor, image.name);
+  const found = document.kind === 'index' ? document.index.manifests.find((one) => one.digest === digest) : undefined;
+  return found === undefined ? undefined : { name: image.name, descriptor: found };
 }
 
 /** By a name that is the same at Docker Hub; the one without a host first. */
@@ -138,10 +161,11 @@ export async function readImageAt(
   name: string,
   descriptor: Descriptor,
   wanted?: Platform,
+  top = descriptor,
 ): Promise<LocalImage> {
   const document = await readDocument(store, descriptor, name);
   if (document.kind === 'index') {
-    return readImageAt(store, name, choosePlatform(document.index.manifests, wanted, name), wanted);
+    return readImageAt(store, name, choosePlatform(document.index.manifests, wanted, name), wanted, top);
   }
   const { manifest } = document;
   const config = await readConfig(store, manifest, name);
@@ -161,7 +185,7 @@ export async function readImageAt(
       },
     );
   }
-  return { name, descriptor, manifest, config, platform, cluster: readClusterImage(manifest, name) };
+  return { name, descriptor, top, manifest, config, platform, cluster: readClusterImage(manifest, name) };
 }
 
 async function readConfig(store: Store, { config, artifactType }: Manifest, name: string): Promise<ImageConfig> {

@@ -6,6 +6,7 @@ import { type NamedBlob, reachAll } from './check/reach.js';
 import { collect, DAMAGED_DIRECTORY } from './collect.js';
 import { diskUsage } from './disk-usage.js';
 import { imageMounts } from './mounts.js';
+import { otherRoots } from './other-roots.js';
 import type { Store } from './store.js';
 
 /** What an image takes. */
@@ -54,7 +55,7 @@ async function measure(store: Store, prune: Parameters<typeof collect>[1]): Prom
   const images = await store.images();
   const mounts = await imageMounts(store);
   const records = await cacheItems(store);
-  const roots = [...images, ...mounts.map(({ target, descriptor }) => ({ name: `mount at ${target}`, descriptor }))];
+  const roots = [...images, ...(await otherRoots(store))];
   const reach = await reachAll(store, roots, records);
   const sizes = new Map((await store.listBlobs()).map(({ digest, size }) => [digest, size]));
   const cached = new Set(records.flatMap(({ blobs }) => blobs.map(({ descriptor }) => descriptor.digest)));

@@ -83,6 +83,8 @@ describe.skipIf(!lab.ok).sequential('a cluster that is upgraded', () => {
   it('goes back, stops at a node that does not come up, says why, and goes on when it is mended', async () => {
     const broken = '/etc/systemd/system/kubelet.service.d/99-broken.conf';
     await n1.run(`printf '[Service]\\nExecStartPre=/bin/sh -c "echo no fuel; false"\\n' >${broken}`);
+    // what the cluster ran is found by what it is, whatever has become of its name
+    await mustSlipway(['rmi', 'ship:v1'], { root });
     const stuck = await slipway(command('rollback', '--ready-timeout', '30'), { root });
     expect(stuck.code, stuck.stderr).toBe(1);
     expect(stuck.stderr).toContain(`${n1.ip}: upgrade from v1.20.3 to v1.20.2 failed: waited 30 s for node up-n1`);

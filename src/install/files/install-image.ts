@@ -4,6 +4,7 @@ import { checkApplicationNames, KUBE_VERSION_LABEL } from '../../image/applicati
 import type { Application } from '../../image/cluster-image.js';
 import type { Digest } from '../../image/digest.js';
 import { METADATA_PATH, type Metadata, parseMetadata } from '../../image/metadata.js';
+import type { Descriptor } from '../../image/oci.js';
 import type { Platform } from '../../image/platform.js';
 import { parseReference, registryAddress } from '../../image/reference.js';
 import { layersOf, unpackedLayers } from '../../store/layer-store.js';
@@ -21,6 +22,7 @@ const IMAGE_LIST = 'manifests/imageList';
 export interface InstallImage {
   readonly name: string;
   readonly digest: Digest;
+  readonly descriptor: Descriptor;
   readonly platform: Platform;
   readonly metadata: Metadata;
   /** `v1.29.2`; every image that installs a cluster says it. */
@@ -59,6 +61,7 @@ export async function loadInstallImage(store: Store, name: string, platform?: Pl
   return {
     name: image.name,
     digest: descriptor.digest,
+    descriptor,
     platform: image.platform,
     metadata,
     // As Kubernetes itself writes it, whatever the author did.

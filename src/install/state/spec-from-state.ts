@@ -44,7 +44,8 @@ export function specFromState(state: ClusterState, { ssh, env }: GivenAgain): Cl
   return parseClusterSpec(
     {
       name: state.name,
-      image: state.image.name,
+      // Its name may stand for another one by now.
+      image: `${state.image.name}@${state.image.digest}`,
       hosts: state.hosts.filter(({ leaving }) => leaving !== true).map((host) => hostFromState(host, ssh)),
       env: { ...state.env, ...env },
       ...(state.cmds === undefined ? {} : { cmds: state.cmds }),

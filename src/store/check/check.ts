@@ -8,6 +8,7 @@ import { type CacheItem, cacheItems } from '../cache-items.js';
 import { layerDirectory, layerSuffix } from '../layer-store.js';
 import type { MountKind } from '../mount-records.js';
 import { imageMounts } from '../mounts.js';
+import { otherRoots } from '../other-roots.js';
 import type { Store } from '../store.js';
 import type { CheckTask, CheckVerdict, LayerVerdict } from './check-blob.js';
 import { runChecks } from './check-pool.js';
@@ -64,10 +65,7 @@ async function checkAll(
   const index = await readIndex(store);
   const cache = await cacheItems(store);
   const mounts = await imageMounts(store);
-  const roots = [
-    ...index.roots,
-    ...mounts.map(({ target, descriptor }) => ({ name: `mount at ${target}`, descriptor })),
-  ];
+  const roots = [...index.roots, ...(await otherRoots(store))];
   const reach = await reachAll(store, roots, cache);
   const stored = await listBlobs(store);
   const places = {

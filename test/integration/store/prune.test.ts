@@ -1,6 +1,9 @@
-import { mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { findImage } from '../../../src/store/local-image.js';
+import { pinImages } from '../../../src/store/pins.js';
+import { Store } from '../../../src/store/store.js';
 import type { StoreUsage } from '../../../src/store/usage.js';
 import { mustSlipway, slipway } from '../../support/slipway.js';
 import { tempDirectory } from '../../support/temp.js';
@@ -131,6 +134,27 @@ it('du adds up: what images share is counted once, and what is an image alone is
   expect(removed.freedBytes).toBe(keep?.unique);
   expect(await ok('du', '-v')).toMatch(/images +2 [\s\S]*NAME +SIZE +SHARED +UNIQUE\nnew:v1/u);
   expect(await ok('store', 'du')).toContain('"slipway prune" would free');
+});
+
+it('what a cluster runs stays, and is found by what it is, as long as the cluster is known', async () => {
+  const store = await Store.open(root);
+  const { descriptor } = await findImage(store, 'old:v1');
+  await pinImages(store, 'prod', [{ name: 'old:v1', descriptor }]);
+  await ok('tag', 'new:v1', 'old:v1');
+  await ok('prune', '--all', '--build-cache');
+  const kept = `old:v1@${descriptor.digest}`;
+  expect(await json('inspect', kept)).toMatchObject({ digest: descriptor.digest });
+  expect(await ok('store', 'check')).toContain('all is well');
+  await ok('tag', kept, 'back:v1');
+  await ok('rmi', 'back:v1');
+  expect((await slipway(['rmi', descriptor.digest], { root })).stderr).toContain('a cluster that runs it');
+  const file = join(root, 'data/prod/images.json');
+  writeFileSync(file, '{"schema":1');
+  const damaged = await slipway(['prune'], { root });
+  expect(damaged).toMatchObject({ code: 1, stderr: expect.stringContaining(`${file} cannot be read`) });
+  rmSync(join(root, 'data/prod'), { recursive: true });
+  expect((await json('prune', '--all', '--build-cache')).blobs).toBeGreaterThan(0);
+  expect((await slipway(['inspect', kept], { root })).code).toBe(1);
 });
 
 function clusterOf(image: string): unknown {

@@ -24,6 +24,7 @@ afterEach(() => rm(dir, { recursive: true }));
 const image = (digest = 'one'): InstallImage => ({
   name: 'k8s:v1.20.2',
   digest: digestOf(digest),
+  descriptor: { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: digestOf(digest), size: 1 },
   platform: { os: 'linux', architecture: 'amd64' },
   metadata: {},
   version: 'v1.20.2',
@@ -212,7 +213,7 @@ it('what is kept of a specification gives it again, without its secrets', () => 
     ssh: { password: 'correct horse' },
     env: { DB_PASSWORD: 'x' },
   });
-  expect(again).toEqual({ ...whole, env: { A: '1', DB_PASSWORD: 'x' } });
+  expect(again).toEqual({ ...whole, image: `k8s:v1.20.2@${digestOf('one')}`, env: { A: '1', DB_PASSWORD: 'x' } });
   const secret = next(undefined, {
     ...whole,
     configs: [{ path: 'etc/b', data: 'key: hunter2hunter2', strategy: 'overwrite' }],
