@@ -10,9 +10,10 @@ import { withServer } from './kubeconfig.js';
 import { markStep } from './marks.js';
 import { listNodes } from './nodes.js';
 import { PATHS } from './paths.js';
+import { preloadStep } from './preload.js';
 import { removalProblem, removeStep } from './remove.js';
 import { resetStep } from './reset.js';
-import { clusterUpgradeProblem, preloadStep, upgradeStep } from './upgrade.js';
+import { clusterUpgradeProblem, upgradeStep } from './upgrade.js';
 
 /** kubelet, and kube-proxy's health port. */
 const NODE_PORTS = [10250, 10256];

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import { goQuotedToJson } from '../../base/go-json.js';
+import { inFlight } from '../../base/in-flight.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterNode } from '../driver.js';
 import { kubectl } from './commands.js';
@@ -30,27 +31,16 @@ const lineSchema = z.object({
 /** Labels that mark a control-plane node: kubeadm before and since 1.20. */
 const CONTROL_PLANE = ['node-role.kubernetes.io/master', 'node-role.kubernetes.io/control-plane'];
 
-/** Questions that are on their way: of a hundred hosts that are looked at at once, each would ask the same. */
-const asking = new WeakMap<Host, Promise<readonly ClusterNode[]>>();
-
 /**
- * The nodes that the API server of `master` knows. Who asks while the question is on its way gets the same answer.
+ * The nodes that the API server of `master` knows.
  * @throws SlipwayError E_HOST_COMMAND when it does not answer.
  */
-export function listNodes(master: Host, rootfs: string): Promise<readonly ClusterNode[]> {
-  const asked = asking.get(master);
-  if (asked !== undefined) return asked;
-  const answer = askForNodes(master, rootfs).finally(() => asking.delete(master));
-  asking.set(master, answer);
-  return answer;
-}
-
-async function askForNodes(master: Host, rootfs: string): Promise<readonly ClusterNode[]> {
+export const listNodes = inFlight(async (master: Host, rootfs: string): Promise<readonly ClusterNode[]> => {
   const { stdout } = await kubectl(master, rootfs, ['get', 'nodes', '-o', `go-template=${TEMPLATE}`], {
     title: 'kubectl get nodes',
   });
   return parseNodes(stdout, master.address);
-}
+});
 
 /** Reads what {@link listNodes} asks for. Pure. @throws SlipwayError E_CLUSTER_STATE */
 export function parseNodes(text: string, where: string): readonly ClusterNode[] {

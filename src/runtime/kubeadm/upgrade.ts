@@ -1,12 +1,11 @@
 import semver from 'semver';
-import { parse } from 'yaml';
-import * as z from 'zod';
 import { isSlipwayError, SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, ClusterNode, DriverStep, UpgradeOptions } from '../driver.js';
 import { waitFor } from '../wait.js';
 import { parseKubeVersion } from './api-version.js';
+import { readClusterConfiguration } from './cluster-configuration.js';
 import { kubectl, onHost } from './commands.js';
 import { drainNode } from './drain.js';
 import { entryMaster } from './entry.js';
@@ -60,32 +59,6 @@ export function upgradeStep(host: Host, cluster: ClusterContext, options: Upgrad
   };
 }
 
-/** Lets a host fetch the images of the new version from the cluster's registry. */
-export function preloadStep(host: Host, { rootfs, version, masters }: ClusterContext): DriverStep {
-  const master = masters.some(({ address }) => address === host.address);
-  const list = `${shellQuote(`${rootfs}/bin/kubeadm`)} config images list --kubernetes-version ${shellQuote(version)}`;
-  const images = master ? list : `${list} | grep -E '/(kube-proxy|pause):'`;
-  return {
-    title: 'fetch images',
-    async done() {
-      const { code } = await onHost(
-        host,
-        rootfs,
-        `for image in $(${images}); do crictl inspecti "$image" >/dev/null 2>&1 || exit 1; done`,
-        { allowFailure: true, title: 'looking for the images', timeoutMs: 60_000 },
-      );
-      return code === 0;
-    },
-    async run(_note, signal) {
-      await onHost(host, rootfs, `for image in $(${images}); do crictl pull "$image" >/dev/null || exit 1; done`, {
-        signal,
-        timeoutMs: UPGRADE_TIMEOUT_MS,
-        title: 'crictl pull',
-      });
-    },
-  };
-}
-
 /**
  * Why a cluster cannot go from one version to another; undefined when it can. Pure.
  * Source: Kubernetes, "Version Skew Policy": no minor version may be skipped, and none can be gone back.
@@ -104,7 +77,7 @@ export function upgradeProblem(from: string, to: string): string | undefined {
 export async function clusterUpgradeProblem(cluster: ClusterContext): Promise<string | undefined> {
   const { rootfs, version } = cluster;
   const entry = entryMaster(cluster);
-  const current = await clusterVersion(entry, rootfs);
+  const { kubernetesVersion: current } = await readClusterConfiguration(entry, rootfs);
   const ofControlPlane = upgradeProblem(current, version);
   if (ofControlPlane !== undefined) return ofControlPlane;
   for (const { name, version: kubelet } of await listNodes(entry, rootfs)) {
@@ -130,7 +103,7 @@ async function upgradeComponents(
 ): Promise<void> {
   const { rootfs, version } = cluster;
   const kubeadm = shellQuote(`${rootfs}/bin/kubeadm`);
-  const current = await clusterVersion(entryMaster(cluster), rootfs, signal);
+  const { kubernetesVersion: current } = await readClusterConfiguration(entryMaster(cluster), rootfs, signal);
   if (controlPlane && current !== version) {
     const problem = upgradeProblem(current, version);
     if (problem !== undefined) throw new SlipwayError('E_CLUSTER_STATE', problem);
@@ -170,28 +143,6 @@ async function snapshot(
   const file = `${rootfs.slice(0, rootfs.lastIndexOf('/'))}/etcd-before-${version}-${time}.db`;
   await saveSnapshot({ host, rootfs, node }, file, signal);
   note(`etcd as it was is in ${file}`);
-}
-
-const clusterConfigurationSchema = z.looseObject({ kubernetesVersion: z.string() });
-
-/** The version that the cluster was last taken to, as kubeadm keeps it. */
-async function clusterVersion(entry: Host, rootfs: string, signal?: AbortSignal): Promise<string> {
-  const { stdout } = await kubectl(
-    entry,
-    rootfs,
-    ['-n', 'kube-system', 'get', 'configmap', 'kubeadm-config', '-o', 'jsonpath={.data.ClusterConfiguration}'],
-    { title: 'reading kubeadm-config', signal },
-  );
-  const found = clusterConfigurationSchema.safeParse(parse(stdout));
-  if (!found.success) {
-    throw new SlipwayError(
-      'E_CLUSTER_STATE',
-      `${entry.address}: kubeadm-config does not say the version of the cluster`,
-    );
-  }
-  // Somebody may have changed it: it becomes a part of a file name.
-  parseKubeVersion(found.data.kubernetesVersion);
-  return found.data.kubernetesVersion;
 }
 
 async function waitUntilUpgraded(
