@@ -50,14 +50,21 @@ export async function resetCluster(options: ResetOptions, deps: InstallDeps): Pr
     throw new SlipwayError('E_USAGE', `${JSON.stringify(cluster)} is not the name of a cluster`);
   }
   const state = statePaths(deps.store.root, cluster);
-  const before = await readClusterState(state);
-  const specs = hostsToReset(cluster, options, before);
+  // Says what is wrong with the flags before anything is made.
+  hostsToReset(cluster, options, await readClusterState(state));
   await makeDirectory(state.dir, 0o700).catch((error: unknown) => {
     throw fileSystemError(error, `making ${state.dir}`);
   });
-  return withLock(state.lock, 'exclusive', `cluster ${cluster}`, () => reset(specs, before, state, options, deps), {
-    waitSeconds: 0,
-  });
+  return withLock(
+    state.lock,
+    'exclusive',
+    `cluster ${cluster}`,
+    async () => {
+      const before = await readClusterState(state);
+      return reset(hostsToReset(cluster, options, before), before, state, options, deps);
+    },
+    { waitSeconds: 0 },
+  );
 }
 
 /** One error that lists what is left; undefined when nothing is. */

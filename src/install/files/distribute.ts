@@ -84,7 +84,8 @@ export async function distribute(
   const piped = pipeline(source, counted);
   // Whoever reads the stream sees its failure; this one only keeps it from being unhandled.
   piped.catch(() => {});
-  const { code, stderr } = await host.run(receiveScript(paths), {
+  const bytes = send.reduce((sum, entry) => sum + (entry.type === 'file' ? entry.size : 0), 0);
+  const { code, stderr } = await host.run(receiveScript(paths, bytes), {
     title: 'receiving the rootfs',
     stdin: counted,
     timeoutMs: TRANSFER_TIMEOUT_MS,
@@ -96,8 +97,10 @@ export async function distribute(
 }
 
 const DAMAGED = 92;
+const FULL = 93;
 
-function receiveScript({ base, incoming, rootfs, toc }: HostPaths): string {
+/** @param bytes of all files that come */
+function receiveScript({ base, incoming, rootfs, toc }: HostPaths, bytes: number): string {
   const next = `${toc}.next`;
   // The list of what will have been given is there before anything moves: whatever becomes of us, nothing is forgotten.
   return `set -e
@@ -105,6 +108,11 @@ umask 022
 in=${shellQuote(incoming)}
 mkdir -p ${shellQuote(base)}
 rm -rf "$in"
+free=$(df -Pk ${shellQuote(base)} | awk 'NR == 2 { print $4 }')
+if [ "\${free:-0}" -lt ${Math.ceil(bytes / 1024)} ]; then
+  echo "$free kB are free, ${Math.ceil(bytes / 1024)} kB are to come" >&2
+  exit ${FULL}
+fi
 mkdir -m 700 "$in"
 tar -x -p --numeric-owner -f - -C "$in"
 cd "$in/files"
@@ -134,7 +142,7 @@ function receiveError(host: Host, paths: HostPaths, code: number, stderr: string
       },
     );
   }
-  const full = /no space left|quota exceeded/i.test(stderr);
+  const full = code === FULL || /no space left|quota exceeded/i.test(stderr);
   return new SlipwayError(
     full ? 'E_NO_SPACE' : 'E_HOST_COMMAND',
     `host ${host.address}: receiving the rootfs in ${paths.base} failed with exit code ${code}:\n${lines}`,

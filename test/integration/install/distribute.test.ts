@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
@@ -98,6 +99,27 @@ describe('distribution', () => {
     expect(text('etc/b.yml')).toBe('a: 1\n');
     expect(readdirSync(paths.base).sort()).toEqual(['.toc.gz', 'rootfs']);
     expect(await isDone(wanted)).toBe(true);
+  });
+
+  it('refuses before anything arrives what the disk has no room for, and goes on when it has', async () => {
+    const disk = join(paths.base, '../..');
+    mkdirSync(disk, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', disk]);
+    try {
+      const small = image(IMAGE);
+      await send(small);
+      const big = image({ ...IMAGE, 'bin/kubelet': 'x'.repeat(8 * 1024 * 1024) });
+      await expect(send(big)).rejects.toMatchObject({
+        code: 'E_NO_SPACE',
+        message: expect.stringMatching(/host 127\.0\.0\.1: .*\n\d+ kB are free, 8192 kB are to come/),
+      });
+      expect(readdirSync(paths.base).sort()).toEqual(['.toc.gz', 'rootfs']);
+      expect(await isDone(small)).toBe(true);
+      execFileSync('mount', ['-o', 'remount,size=32m', disk]);
+      expect(await send(big)).toEqual(['bin/kubelet']);
+    } finally {
+      execFileSync('umount', [disk]);
+    }
   });
 
   it('sends only what changed, and a file in use keeps its old content for who has it open', async () => {
