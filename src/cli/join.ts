@@ -3,19 +3,16 @@ import { runCluster } from '../install/run-cluster.js';
 import { envFromFlags } from '../install/spec/spec-from-flags.js';
 import { joinSpec } from '../install/state/spec-from-state.js';
 import { action, addGlobalFlags, examples, repeatable } from './action.js';
-import { printPlan, runOptions } from './launch-flags.js';
+import { addPaceFlags, type PaceFlags, printPlan, runOptions } from './launch-flags.js';
 import { printResult } from './run-result.js';
 import { addHostFlags, type HostFlags, hostConnector, sshFlags } from './ssh-flags.js';
 
-interface Flags extends HostFlags {
+interface Flags extends HostFlags, PaceFlags {
   readonly cluster?: string;
   readonly masters?: string;
   readonly nodes?: string;
   readonly env?: readonly string[];
   readonly dryRun?: boolean;
-  readonly concurrency?: string;
-  readonly concurrentUploads?: string;
-  readonly readyTimeout?: string;
 }
 
 export function define(program: Command): void {
@@ -29,11 +26,8 @@ export function define(program: Command): void {
     .option('--masters <ips>', 'hosts that become masters: 10.0.0.3,10.0.0.4')
     .option('--nodes <ips>', 'hosts that become workers, in the same form')
     .option('-e, --env <name=value>', 'secret variables of the cluster, which are not kept', repeatable)
-    .option('--dry-run', 'look at the hosts and print what would be done, and why; change nothing on them')
-    .option('--concurrency <n>', 'hosts worked on at once (default: 10)')
-    .option('--concurrent-uploads <n>', 'hosts that receive files at once (default: 5)')
-    .option('--ready-timeout <seconds>', 'how long nodes may take to become Ready (default: 300)');
-  addGlobalFlags(addHostFlags(command))
+    .option('--dry-run', 'look at the hosts and print what would be done, and why; change nothing on them');
+  addGlobalFlags(addHostFlags(addPaceFlags(command)))
     .addHelpText(
       'after',
       examples(

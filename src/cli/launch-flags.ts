@@ -14,7 +14,7 @@ import { wholeNumber } from './flag-values.js';
 import { addHostFlags, type HostFlags, hostConnector, sshFlags } from './ssh-flags.js';
 
 /** The flags of commands that launch a cluster, or plan to. */
-export interface LaunchFlags extends HostFlags {
+export interface LaunchFlags extends HostFlags, PaceFlags {
   readonly file?: string;
   readonly masters?: string;
   readonly nodes?: string;
@@ -24,9 +24,6 @@ export interface LaunchFlags extends HostFlags {
   readonly cluster?: string;
   readonly fromScratch?: boolean;
   readonly platform?: string;
-  readonly concurrency?: string;
-  readonly concurrentUploads?: string;
-  readonly readyTimeout?: string;
 }
 
 /** What is to be launched, and how. */
@@ -51,11 +48,24 @@ export function addLaunchFlags(command: Command): Command {
     )
     .option('--cluster <name>', 'the name of the cluster')
     .option('--from-scratch', 'forget what earlier runs did; what the hosts say counts all the same')
-    .option('--platform <os/arch>', 'which image of a multi-platform one')
+    .option('--platform <os/arch>', 'which image of a multi-platform one');
+  return addGlobalFlags(addHostFlags(addPaceFlags(command)));
+}
+
+/** How hosts are worked on, of every command that installs something on them. */
+export interface PaceFlags {
+  readonly concurrency?: string;
+  readonly concurrentUploads?: string;
+  readonly fanOut?: boolean;
+  readonly readyTimeout?: string;
+}
+
+export function addPaceFlags(command: Command): Command {
+  return command
     .option('--concurrency <n>', 'hosts worked on at once (default: 10)')
-    .option('--concurrent-uploads <n>', 'hosts that receive files at once (default: 5)')
+    .option('--concurrent-uploads <n>', 'hosts that receive files from here at once (default: 5, with --fan-out 1)')
+    .option('--fan-out', 'hosts that have the files send them on to others: for many hosts behind a slow link')
     .option('--ready-timeout <seconds>', 'how long nodes may take to become Ready (default: 300)');
-  return addGlobalFlags(addHostFlags(command));
 }
 
 /**
@@ -79,15 +89,14 @@ export async function launchRequest(
 }
 
 /** How a cluster is worked on. @throws SlipwayError E_USAGE */
-export function runOptions(
-  flags: Pick<LaunchFlags, 'readyTimeout' | 'concurrency' | 'concurrentUploads' | 'platform' | 'fromScratch'>,
-): RunClusterOptions {
+export function runOptions(flags: PaceFlags & Pick<LaunchFlags, 'platform' | 'fromScratch'>): RunClusterOptions {
   const readyTimeout = wholeNumber('--ready-timeout', flags.readyTimeout);
   const concurrency = wholeNumber('--concurrency', flags.concurrency);
   const concurrentUploads = wholeNumber('--concurrent-uploads', flags.concurrentUploads);
   return {
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(concurrentUploads === undefined ? {} : { concurrentUploads }),
+    ...(flags.fanOut === true ? { fanOut: true } : {}),
     ...(readyTimeout === undefined ? {} : { readyTimeoutMs: readyTimeout * 1000 }),
     ...(flags.platform === undefined ? {} : { platform: parsePlatform(flags.platform) }),
     fromScratch: flags.fromScratch === true,

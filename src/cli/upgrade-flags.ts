@@ -6,21 +6,18 @@ import type { ClusterState } from '../install/state/cluster-state.js';
 import { specFromState } from '../install/state/spec-from-state.js';
 import { addGlobalFlags, repeatable } from './action.js';
 import type { CliContext } from './context.js';
-import { printPlan, runOptions } from './launch-flags.js';
+import { addPaceFlags, type PaceFlags, printPlan, runOptions } from './launch-flags.js';
 import { addDrainFlag, drainTimeoutMs } from './removal-flags.js';
 import { printResult } from './run-result.js';
 import { addHostFlags, type HostFlags, hostConnector, sshFlags } from './ssh-flags.js';
 
 /** The flags of commands that take a cluster to another image. */
-export interface UpgradeFlags extends HostFlags {
+export interface UpgradeFlags extends HostFlags, PaceFlags {
   readonly cluster?: string;
   readonly env?: readonly string[];
   readonly batch?: string;
   readonly drainTimeout?: string;
   readonly dryRun?: boolean;
-  readonly concurrency?: string;
-  readonly concurrentUploads?: string;
-  readonly readyTimeout?: string;
 }
 
 export function addBatchFlag(command: Command): Command {
@@ -31,11 +28,8 @@ export function addUpgradeFlags(command: Command): Command {
   command.option('--cluster <name>', 'the cluster; may be left out when there is one only');
   addDrainFlag(addBatchFlag(command))
     .option('-e, --env <name=value>', 'secret variables of the cluster, which are not kept', repeatable)
-    .option('--dry-run', 'look at the hosts and print what would be done, and why; change nothing on them')
-    .option('--concurrency <n>', 'hosts worked on at once (default: 10)')
-    .option('--concurrent-uploads <n>', 'hosts that receive files at once (default: 5)')
-    .option('--ready-timeout <seconds>', 'how long nodes may take to become Ready (default: 300)');
-  return addGlobalFlags(addHostFlags(command));
+    .option('--dry-run', 'look at the hosts and print what would be done, and why; change nothing on them');
+  return addGlobalFlags(addHostFlags(addPaceFlags(command)));
 }
 
 /** How many workers are upgraded at once. @throws SlipwayError E_USAGE */

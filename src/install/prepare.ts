@@ -104,6 +104,7 @@ export interface WorkOptions {
   /** Hosts of the cluster that nothing is done on: they do not answer. */
   readonly leftOut: ReadonlySet<string>;
   readonly concurrentUploads: number;
+  readonly fanOut: boolean;
   readonly readyTimeoutMs: number;
   readonly reporter: Reporter;
 }
@@ -189,6 +190,7 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
     registryAddress: first.address,
     registry,
     concurrentUploads,
+    fanOut: options.fanOut,
     readyTimeoutMs,
     reporter,
   };

@@ -42,8 +42,10 @@ export interface InstallDeps {
 export interface SurveyOptions {
   /** Hosts worked on at once; default 10. */
   readonly concurrency?: number;
-  /** Hosts that receive files at once; default 5. */
+  /** Hosts that receive files from here at once; default 5, with `fanOut` 1. */
   readonly concurrentUploads?: number;
+  /** Hosts that have the files send them on to others. */
+  readonly fanOut?: boolean;
   /** How long nodes may take to be Ready; default 5 minutes. */
   readonly readyTimeoutMs?: number;
   /** The platform of the hosts, when the image is for several. */
@@ -139,7 +141,8 @@ export async function withSurvey<T>(
       upgradeBatch: options.upgrade?.batch ?? 1,
       drainTimeoutMs: options.drainTimeoutMs ?? DEFAULT_DRAIN_MS,
       leftOut: new Set(absent.map(({ host }) => host.address)),
-      concurrentUploads: options.concurrentUploads ?? DEFAULT_UPLOADS,
+      concurrentUploads: options.concurrentUploads ?? (options.fanOut ? 1 : DEFAULT_UPLOADS),
+      fanOut: options.fanOut === true,
       readyTimeoutMs: options.readyTimeoutMs ?? DEFAULT_READY_MS,
       reporter,
     });

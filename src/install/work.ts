@@ -59,6 +59,8 @@ export interface InstallWork {
   /** Undefined when the image carries no container images: then hosts pull from where the names say. */
   readonly registry: RegistryCertificates | undefined;
   readonly concurrentUploads: number;
+  /** Hosts that have the files send them on to others. */
+  readonly fanOut: boolean;
   readonly readyTimeoutMs: number;
   readonly reporter: Reporter;
 }

@@ -11,11 +11,13 @@ const MOST_ARGUMENTS = 200;
 /**
  * The script that brings files from `incoming/files` to their places, as bytes: file names need not be UTF-8. It may be cut off
  * anywhere; the next comparison finds what is still missing.
+ * @param bare files there of which only the content is right
  */
 export function applyScript(
   { clear, remove, removeDirs, adjust }: TocDifference,
   { trees, intoDirs }: Moves,
   paths: HostPaths,
+  bare: readonly WantedFile[] = [],
 ): Buffer {
   const inRootfs = (path: string): string => (path === '' ? paths.rootfs : `${paths.rootfs}/${path}`);
   const lines: Buffer[] = [Buffer.from('set -e')];
@@ -25,6 +27,7 @@ export function applyScript(
     }
   };
   lines.push(Buffer.concat([Buffer.from('cd'), quoted(`${paths.incoming}/files`)]));
+  for (const [words, names] of attributeCommands(bare)) command(words, names);
   command(['rm', '-rf', '--'], clear.map(inRootfs));
   command(['rm', '-f', '--'], remove.map(inRootfs));
   for (const tree of trees) {
@@ -48,6 +51,25 @@ export function applyScript(
     lines.push(Buffer.concat([Buffer.from('rmdir --'), quoted(inRootfs(dir)), Buffer.from(' 2>/dev/null || true')]));
   }
   return Buffer.concat(lines.map((line) => Buffer.concat([line, Buffer.from('\n')])));
+}
+
+/** Commands that give files their attributes, each for all that have the same. Owner before mode: changing it takes setuid away. */
+function attributeCommands(files: readonly WantedFile[]): [readonly string[], readonly string[]][] {
+  const grouped = (words: (file: WantedFile) => readonly string[]): [readonly string[], readonly string[]][] => {
+    const groups = new Map<string, [readonly string[], string[]]>();
+    for (const file of files) {
+      const of = words(file);
+      const group = groups.get(of.join(' ')) ?? [of, []];
+      groups.set(of.join(' '), group);
+      group[1].push(`./${file.path}`);
+    }
+    return [...groups.values()];
+  };
+  return [
+    ...grouped(({ uid, gid }) => ['chown', `${uid}:${gid}`, '--']),
+    ...grouped(({ mode }) => ['chmod', mode.toString(8), '--']),
+    ...grouped(({ mtime }) => ['touch', '-d', `@${mtime}`, '--']),
+  ];
 }
 
 /** The list that `sha256sum -c` checks the files that arrived against. Names with a line break or backslash are escaped as it does. */

@@ -36,6 +36,8 @@ export interface DistributeOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called with the bytes that have gone over the wire since the last call. */
   readonly onBytes?: (bytes: number) => void;
+  /** Contents of these are in `incoming/files` already, perhaps: verified like everything else. */
+  readonly arrived?: readonly WantedFile[];
 }
 
 /**
@@ -69,23 +71,27 @@ export async function distribute(
   paths: HostPaths,
   wanted: readonly WantedEntry[],
   { difference, listing }: HostDifference,
-  { signal, onBytes }: DistributeOptions = {},
+  { signal, onBytes, arrived = [] }: DistributeOptions = {},
 ): Promise<void> {
   const { send } = difference;
+  const there = new Set(arrived.map(({ path }) => path));
   const entries: PackEntry[] = [
     bytesEntry('toc.gz', encodeHostToc(wanted)),
     bytesEntry('sums', checksumList(send)),
-    bytesEntry('apply.sh', applyScript(difference, planMoves(difference, listing), paths)),
+    bytesEntry('apply.sh', applyScript(difference, planMoves(difference, listing), paths, arrived)),
     ...directoryEntry('files', 0o755),
-    ...packed(send, wanted),
+    ...packed(send, wanted, there),
   ];
   const source = tarStream(entries, signal === undefined ? {} : { signal });
   const counted = countBytes(onBytes ?? (() => {}));
   const piped = pipeline(source, counted);
   // Whoever reads the stream sees its failure; this one only keeps it from being unhandled.
   piped.catch(() => {});
-  const bytes = send.reduce((sum, entry) => sum + (entry.type === 'file' ? entry.size : 0), 0);
-  const { code, stderr } = await host.run(receiveScript(paths, bytes), {
+  const bytes = send.reduce(
+    (sum, entry) => sum + (entry.type === 'file' && !there.has(entry.path) ? entry.size : 0),
+    0,
+  );
+  const { code, stderr } = await host.run(receiveScript(paths, bytes, arrived.length > 0), {
     title: 'receiving the rootfs',
     stdin: counted,
     timeoutMs: TRANSFER_TIMEOUT_MS,
@@ -99,21 +105,21 @@ export async function distribute(
 const DAMAGED = 92;
 const FULL = 93;
 
-/** @param bytes of all files that come */
-function receiveScript({ base, incoming, rootfs, toc }: HostPaths, bytes: number): string {
+/** @param bytes of all files that come @param keep what has arrived already stays */
+function receiveScript({ base, incoming, rootfs, toc }: HostPaths, bytes: number, keep: boolean): string {
   const next = `${toc}.next`;
   // The list of what will have been given is there before anything moves: whatever becomes of us, nothing is forgotten.
   return `set -e
 umask 022
 in=${shellQuote(incoming)}
 mkdir -p ${shellQuote(base)}
-rm -rf "$in"
+${keep ? '' : 'rm -rf "$in"'}
 free=$(df -Pk ${shellQuote(base)} | awk 'NR == 2 { print $4 }')
 if [ "\${free:-0}" -lt ${Math.ceil(bytes / 1024)} ]; then
   echo "$free kB are free, ${Math.ceil(bytes / 1024)} kB are to come" >&2
   exit ${FULL}
 fi
-mkdir -m 700 "$in"
+${keep ? '' : 'mkdir -m 700 "$in"'}
 tar -x -p --numeric-owner -f - -C "$in"
 cd "$in/files"
 if ! sha256sum -c ../sums >../result 2>&1 && [ -s ../sums ]; then
@@ -155,8 +161,12 @@ function receiveError(host: Host, paths: HostPaths, code: number, stderr: string
   );
 }
 
-/** What travels, under `files/`: also the directories above it, with their attributes, as a tar needs them. */
-function* packed(send: readonly WantedEntry[], wanted: readonly WantedEntry[]): Generator<PackEntry> {
+/** What travels, under `files/`: also the directories above all that is new, with their attributes, as a tar needs them. */
+function* packed(
+  send: readonly WantedEntry[],
+  wanted: readonly WantedEntry[],
+  there: ReadonlySet<string>,
+): Generator<PackEntry> {
   const dirs = new Map(wanted.flatMap((entry) => (entry.type === 'dir' ? [[entry.path, entry] as const] : [])));
   const given = new Set<string>(['']);
   function* above(path: string): Generator<PackEntry> {
@@ -168,7 +178,7 @@ function* packed(send: readonly WantedEntry[], wanted: readonly WantedEntry[]): 
   for (const entry of send) {
     yield* above(parentOf(entry.path));
     if (entry.type === 'dir') yield* above(entry.path);
-    else yield packEntry(entry);
+    else if (!there.has(entry.path)) yield packEntry(entry);
   }
 }
 
