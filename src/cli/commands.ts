@@ -55,8 +55,13 @@ export const COMMANDS: readonly CommandEntry[] = [
   { names: ['status'], summary: 'show clusters and how their hosts are', load: () => import('./status.js') },
   { names: ['exec'], summary: 'run a command on the hosts of a cluster', load: () => import('./exec.js') },
   { names: ['check'], summary: 'ask whether a cluster is as it should be', load: () => import('./check.js') },
+  {
+    names: ['cert'],
+    summary: 'show, extend and renew the certificates of a cluster',
+    load: () => import('./cert.js'),
+  },
   { names: ['reset'], summary: 'take a cluster away again', load: () => import('./reset.js') },
-  { names: ['gen'], summary: 'print the schema of a Clusterfile', load: () => import('./gen.js') },
+  { names: ['gen'], summary: 'adopt a cluster that is not known here; print schemas', load: () => import('./gen.js') },
   { names: ['completion'], summary: 'print shell completion', load: () => import('./completion.js') },
   { names: ['version'], summary: 'print the version', load: () => import('./version.js') },
 ];

@@ -57,6 +57,44 @@ export interface DriverStep {
   run(note: (line: string) => void, signal?: AbortSignal): Promise<void>;
 }
 
+/** A certificate that a runtime has on a host. */
+export interface HostCertificate {
+  /** As the runtime calls it: `apiserver`, `etcd-server`, `admin.conf`. */
+  readonly name: string;
+  readonly file: string;
+  /** ISO 8601; undefined when the file cannot be read. */
+  readonly expires: string | undefined;
+  /** Host names and addresses that it is good for. */
+  readonly names: readonly string[];
+  /** `command`: by {@link CertificateWork.renew}; `self`: whoever uses it renews it; `never`: a CA, which is replaced by hand. */
+  readonly renewed: 'command' | 'self' | 'never';
+}
+
+/** What a driver does with the certificates of a cluster. */
+export interface CertificateWork {
+  /** Those of a host. Asks the host alone: the cluster may be refusing. */
+  list(host: Host): Promise<readonly HostCertificate[]>;
+  /**
+   * Makes the API server of a master good for more names; the cluster keeps them for masters to come. Done means that it serves them.
+   */
+  addNames(master: Host, cluster: ClusterContext, names: readonly string[]): DriverStep;
+  /**
+   * Renews the certificates of a master and sees that everything uses them; also when they have ended and no API server answers. Whether
+   * that was done lately only the caller knows: `done` is false.
+   */
+  renew(master: Host, cluster: ClusterContext): DriverStep;
+}
+
+/** What a cluster says of itself to somebody who knows nothing of it. */
+export interface ClusterDescription {
+  /** Of the control plane. */
+  readonly version: string;
+  /** Documents that bring about the same settings. */
+  readonly configDocuments: ClusterContext['configDocuments'];
+  /** Names in the API servers' certificates that nobody makes up who does not know them. */
+  readonly certSANs: readonly string[];
+}
+
 /** How a host is taken out of a cluster. */
 export interface RemoveOptions {
   /** How long its pods may take to go elsewhere; when they do not, it stays. 0: it goes at once, with them. */
@@ -121,4 +159,8 @@ export interface RuntimeDriver {
   nodes(first: Host, cluster: Pick<ClusterContext, 'rootfs'>): Promise<readonly ClusterNode[]>;
   /** Where the admin kubeconfig is on a master. */
   readonly adminKubeconfig: string;
+  /** Undefined: Slipway leaves the certificates of this runtime alone. */
+  readonly certificates?: CertificateWork;
+  /** Reads a cluster that nothing is known of. Undefined: it cannot say more than its nodes do. */
+  readonly describe?: (master: Host, rootfs: string) => Promise<ClusterDescription>;
 }

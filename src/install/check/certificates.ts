@@ -55,7 +55,7 @@ function renewal(file: string): string {
   if (file.startsWith('/var/lib/kubelet/')) return 'kubelet renews it by itself: "journalctl -u kubelet" says why not';
   if (/(?:^|-)ca\.crt$/.test(basename(file))) return 'a CA is replaced by hand: see the manual of Kubernetes on it';
   if (file.startsWith('/etc/kubernetes/')) {
-    return 'on this host: "kubeadm certs renew all", then restart kube-apiserver, kube-controller-manager, kube-scheduler and etcd';
+    return 'slipway cert --renew';
   }
   return 'make a new one';
 }

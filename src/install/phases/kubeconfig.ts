@@ -2,10 +2,15 @@ import { readFile } from 'node:fs/promises';
 import { errnoOf, fileSystemError } from '../../base/errors.js';
 import { replaceFile } from '../../store/durable.js';
 import { inputsDigest, type Phase, stepId } from '../plan/step.js';
-import type { InstallWork } from '../work.js';
+import type { InstallWork, WorkHost } from '../work.js';
+
+/** What it takes to fetch the kubeconfig. */
+export interface KubeconfigWork extends Pick<InstallWork, 'driver' | 'cluster' | 'state'> {
+  readonly entry: Pick<WorkHost, 'address' | 'host'>;
+}
 
 /** Fetches the administrator's kubeconfig to this machine, readable by its owner alone. */
-export const kubeconfigPhase: Phase<InstallWork> = {
+export const kubeconfigPhase: Phase<KubeconfigWork> = {
   name: 'kubeconfig',
   title: 'Fetch the kubeconfig',
   steps: ({ entry, driver, cluster, state }) => [

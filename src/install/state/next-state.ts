@@ -56,6 +56,8 @@ export function nextState(
     version: image.version,
     ...settings,
     registry: { ...settings.registry, ...(registry === undefined ? {} : { address: registry }) },
+    // No certificate loses a name: those of "slipway cert" stay when a Clusterfile does not have them.
+    certSANs: [...new Set([...(before?.certSANs ?? []), ...settings.certSANs])],
     documents: keepableDocuments(documents),
     hosts: [...wanted, ...leaving],
     created: before?.created ?? now,

@@ -76,6 +76,17 @@ export function uploadCertsConfig(facts: KubeadmFacts, address: string, certific
   );
 }
 
+/** The configuration for commands of kubeadm that work on a master's certificates without asking the cluster. Pure. */
+export function certificatesConfig(facts: KubeadmFacts, address: string): KubeadmInput {
+  const merged = mergedDocuments(facts, address);
+  const init = mergeDocuments(merged.InitConfiguration, { skipPhases: null });
+  return renderDocuments(
+    { ...merged, InitConfiguration: init },
+    ['InitConfiguration', 'ClusterConfiguration'],
+    kubeadmApi(facts.version),
+  );
+}
+
 /** The configuration for `kubeadm join` on `address`. Pure. */
 export function joinConfig(facts: KubeadmFacts, address: string, join: JoinFacts): KubeadmInput {
   const { JoinConfiguration: given } = collectDocuments(facts.documents);

@@ -1,8 +1,11 @@
 import { SlipwayError } from '../../base/errors.js';
 import type { RuntimeDriver } from '../driver.js';
+import { addNamesStep } from './alt-names.js';
 import { followStep } from './balancer.js';
+import { listCertificates } from './certificates.js';
 import { kubectl } from './commands.js';
 import { API_SERVER_PORT, networksOf } from './config.js';
+import { describeCluster } from './describe.js';
 import { findLiveMaster, wholeMasters } from './entry.js';
 import { initStep } from './init.js';
 import { joinMasterStep, joinWorkerStep } from './join.js';
@@ -12,6 +15,7 @@ import { listNodes } from './nodes.js';
 import { PATHS } from './paths.js';
 import { preloadStep } from './preload.js';
 import { removalProblem, removeStep } from './remove.js';
+import { renewStep } from './renew.js';
 import { resetStep } from './reset.js';
 import { clusterUpgradeProblem, upgradeStep } from './upgrade.js';
 
@@ -51,4 +55,6 @@ export const kubeadmDriver: RuntimeDriver = {
   kubectl,
   nodes: (first, { rootfs }) => listNodes(first, rootfs),
   adminKubeconfig: PATHS.admin,
+  certificates: { list: listCertificates, addNames: addNamesStep, renew: renewStep },
+  describe: describeCluster,
 };

@@ -2,6 +2,8 @@
 export const PATHS = {
   admin: '/etc/kubernetes/admin.conf',
   kubelet: '/etc/kubernetes/kubelet.conf',
+  pki: '/etc/kubernetes/pki',
+  manifests: '/etc/kubernetes/manifests',
   caCertificate: '/etc/kubernetes/pki/ca.crt',
   /** What `kubeadm init` was given. No secret is in it; kept so that a person can see it. */
   initConfig: '/etc/kubernetes/kubeadm.yaml',
