@@ -79,10 +79,11 @@ async function changeAndPrint(
   deps: Parameters<typeof changeCertificates>[1],
 ): Promise<void> {
   const result = await changeCertificates(options, deps);
-  const { cluster, masters, left, ran, names, kubeconfig } = result;
+  const { cluster, masters, left, failures, ran, names, kubeconfig } = result;
   const renewed = 'renew' in options.change;
-  if (json) out.json({ schema: 1, ...result });
-  else if (quiet) for (const master of masters) out.line(master);
+  if (json) {
+    out.json({ schema: 1, ...result, failures: failures.map(({ code, message }) => ({ code, message })) });
+  } else if (quiet) for (const master of masters) out.line(master);
   else if (renewed) {
     out.line(`Cluster ${cluster}: the certificates of ${masters.join(', ')} are renewed, and in use.`);
     out.line(`The new kubeconfig is ${kubeconfig}. Certificates of kubelets are renewed by these themselves.`);
@@ -94,8 +95,10 @@ async function changeAndPrint(
     );
     out.line(`Names that were added: ${names.join(', ')}`);
   }
+  const [failure] = failures;
+  if (failure !== undefined) throw failure;
   if (left.length > 0) {
-    throw new SlipwayError('E_HOST_UNREACHABLE', `not renewed, for they do not answer: ${left.join(', ')}`, {
+    throw new SlipwayError('E_HOST_UNREACHABLE', `not looked at, for they do not answer: ${left.join(', ')}`, {
       hint: 'when they answer again run the same command; one that is gone for good is taken out with "slipway delete"',
     });
   }

@@ -14,9 +14,11 @@ import { contextOfState, isSilence, type LeavingHost, makeRemoval, partition, ty
 import { DELETE_PHASES } from './run-phases.js';
 import { isMaster } from './spec/cluster-spec.js';
 import type { SshFlags } from './spec/spec-from-flags.js';
+import { assertOurs } from './state/assert-ours.js';
 import { hostPaths, type StatePaths, statePaths } from './state/cluster-paths.js';
 import { type ClusterState, type HostState, readClusterState, writeClusterState } from './state/cluster-state.js';
 import { Journal } from './state/journal.js';
+import { keepOnMasters } from './state/kept-on-masters.js';
 import { hostFromState } from './state/spec-from-state.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps } from './survey.js';
 
@@ -57,6 +59,7 @@ export async function deleteHosts(options: DeleteOptions, deps: InstallDeps): Pr
     async () => {
       const state = await readClusterState(paths);
       if (state === undefined) throw new SlipwayError('E_NOT_FOUND', `there is no cluster ${options.cluster}`);
+      assertOurs(state);
       const wanted = markLeaving(state, options.addresses);
       const hosts = await openHosts(
         wanted.hosts.map((host) => hostFromState(host, options.ssh)),
@@ -192,7 +195,15 @@ async function executeRemoval(
       const { clean, left } = partition(removal, state, failed, reporter);
       const forgotten = options.forget ? left.filter((address) => !failed.has(address)) : [];
       const gone = new Set([...clean, ...forgotten]);
-      await writeClusterState(paths, { ...state, hosts: state.hosts.filter(({ address }) => !gone.has(address)) });
+      const now = { ...state, hosts: state.hosts.filter(({ address }) => !gone.has(address)) };
+      await writeClusterState(paths, now);
+      const stays = ({ address }: HostState): boolean => removal.staying.some((host) => host.address === address);
+      const masters = now.hosts.filter((host) => isMaster(host) && stays(host));
+      await keepOnMasters(
+        masters.flatMap(({ address }) => hosts.hosts.get(address) ?? []),
+        now,
+        reporter,
+      );
       return {
         cluster: state.name,
         removed: clean,

@@ -127,6 +127,8 @@ async function findOurs(
     if (owners === undefined) return false;
     if (owners.some((one) => (before === undefined ? one.cluster === options.cluster : one.id === before.id)))
       return true;
+    // Somebody else made it: no mark says whose it is, but what is there of Kubernetes.
+    if (before?.foreign === true && owners.length === 0) return (results.get(address)?.kubernetes.length ?? 0) > 0;
     const [other] = owners;
     if (other === undefined) reporter.info(`${address}: nothing of ${options.cluster} is on it`);
     else left.set(address, `it belongs to another cluster (${other.cluster}, ${other.id}); nothing was done`);

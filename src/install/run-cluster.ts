@@ -15,6 +15,7 @@ import { type ClusterSpec, mastersOf } from './spec/cluster-spec.js';
 import { type StatePaths, statePaths } from './state/cluster-paths.js';
 import { type ClusterState, writeClusterState } from './state/cluster-state.js';
 import { Journal, type JournalEntry, lastEvents, readJournal } from './state/journal.js';
+import { keepOnMasters } from './state/kept-on-masters.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps, type Survey, type SurveyOptions, withSurvey } from './survey.js';
 
 export interface RunClusterOptions extends SurveyOptions {
@@ -156,12 +157,15 @@ async function run(
       const remaining = clusterState.hosts.filter(({ address }) => !clean.includes(address));
       const whole = failures.length === 0;
       const { changing, ...settled } = clusterState;
-      await writeClusterState(state, {
+      const now: ClusterState = {
         ...(whole || changing === undefined ? settled : { ...settled, changing }),
         // Every master is up, or it would not have come so far. A worker that was left out is one that is missing.
         phase: 'running',
         hosts: remaining,
-      });
+      };
+      await writeClusterState(state, now);
+      const masters = work.hosts.filter(({ master }) => master).map(({ host }) => host);
+      await keepOnMasters(masters, now, reporter);
       return {
         cluster: spec.name,
         version: work.image.version,

@@ -83,6 +83,8 @@ export interface CertificateWork {
    * that was done lately only the caller knows: `done` is false.
    */
   renew(master: Host, cluster: ClusterContext): DriverStep;
+  /** Lets a host have an identity again that could not renew its own in time. Masters first: they need no API server for it. */
+  revive(host: Host, cluster: ClusterContext): DriverStep;
 }
 
 /** What a cluster says of itself to somebody who knows nothing of it. */

@@ -2,15 +2,21 @@ import { randomUUID } from 'node:crypto';
 import { isSlipwayError, messageOf, SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { tryOnHosts } from '../../hosts/host-group.js';
-import type { HostCertificate } from '../../runtime/driver.js';
+import type { HostCertificate, RuntimeDriver } from '../../runtime/driver.js';
 import { withLock } from '../../store/locks.js';
 import { driverOf } from '../cluster-hosts/ask-cluster.js';
 import { type HostSet, openHosts, sshConnect } from '../cluster-hosts/connect-hosts.js';
 import { readOwner } from '../cluster-hosts/host-owner.js';
 import { lockHosts } from '../cluster-hosts/lock-hosts.js';
-import { altNamesPhase, type CertificatePlan, renewPhase } from '../phases/certificates.js';
+import {
+  altNamesPhase,
+  type CertificatePlan,
+  renewPhase,
+  reviveMastersPhase,
+  reviveWorkersPhase,
+} from '../phases/certificates.js';
 import { type KubeconfigWork, kubeconfigPhase } from '../phases/kubeconfig.js';
-import { execute } from '../plan/execute.js';
+import { execute, failureError } from '../plan/execute.js';
 import { formatPlan, inspectPlan, makePlan, type Plan, type PlanDocument } from '../plan/plan.js';
 import { type PreflightProblem, preflightError } from '../plan/preflight.js';
 import type { Phase } from '../plan/step.js';
@@ -20,6 +26,7 @@ import type { SshFlags } from '../spec/spec-from-flags.js';
 import { hostPaths, type StatePaths, statePaths } from '../state/cluster-paths.js';
 import { type ClusterState, readClusterState, writeClusterState } from '../state/cluster-state.js';
 import { Journal, lastEvents, readJournal } from '../state/journal.js';
+import { keepOnMasters } from '../state/kept-on-masters.js';
 import { hostFromState } from '../state/spec-from-state.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps } from '../survey.js';
 import { certificateWork } from './list-certificates.js';
@@ -41,8 +48,10 @@ export interface CertificateResult {
   readonly cluster: string;
   /** Masters that were worked on. */
   readonly masters: readonly string[];
-  /** Masters that do not answer, and were left. */
+  /** Hosts that do not answer, and were left. */
   readonly left: readonly string[];
+  /** Of workers whose kubelets could not be helped. */
+  readonly failures: readonly SlipwayError[];
   readonly ran: number;
   readonly skipped: number;
   /** Names that are kept for masters to come, with those that were added. */
@@ -97,6 +106,7 @@ interface CertificateSurvey {
   readonly hosts: HostSet;
   readonly plan: Plan;
   readonly masters: readonly Host[];
+  readonly workers: readonly Host[];
   readonly silent: ReadonlySet<string>;
   readonly problems: readonly PreflightProblem[];
   readonly warnings: readonly string[];
@@ -107,7 +117,7 @@ type Work = CertificatePlan & KubeconfigWork;
 
 const NAME_PHASES: readonly Phase<Work>[] = [altNamesPhase];
 /** The kubeconfig that this machine has would end with the old certificates. */
-const RENEW_PHASES: readonly Phase<Work>[] = [renewPhase, kubeconfigPhase];
+const RENEW_PHASES: readonly Phase<Work>[] = [reviveMastersPhase, renewPhase, kubeconfigPhase, reviveWorkersPhase];
 
 async function withCertificateSurvey<T>(
   paths: StatePaths,
@@ -118,7 +128,8 @@ async function withCertificateSurvey<T>(
   const state = await readClusterState(paths);
   if (state === undefined) throw new SlipwayError('E_NOT_FOUND', `there is no cluster ${cluster}`);
   const work = certificateWork(state);
-  const known = state.hosts.filter((host) => isMaster(host) && host.leaving !== true);
+  const known = state.hosts.filter((host) => host.leaving !== true && ('renew' in change || isMaster(host)));
+  const isMasterAt = (address: string): boolean => known.some((host) => host.address === address && isMaster(host));
   const hosts = await openHosts(
     known.map((host) => hostFromState(host, ssh)),
     paths.logs,
@@ -132,9 +143,11 @@ async function withCertificateSurvey<T>(
       { concurrency, signal },
     );
     signal.throwIfAborted();
-    const answering = [...hosts.hosts.values()].filter(({ address }) => results.has(address));
+    const all = [...hosts.hosts.values()].filter(({ address }) => results.has(address));
+    const answering = all.filter(({ address }) => isMasterAt(address));
+    const workers = all.filter((host) => !answering.includes(host));
     const driver = driverOf(state);
-    const live = await driver.liveMaster(answering, found.rootfs);
+    const live = await (state.foreign ? answeringMaster : driver.liveMaster)(answering, found.rootfs, driver);
     const done = lastEvents(await readJournal(paths.journal));
     const addresses = answering.map(({ address }) => address);
     const names = 'addNames' in change ? change.addNames : [];
@@ -142,9 +155,16 @@ async function withCertificateSurvey<T>(
     const ended = [...results.values()].some(({ certificates }) =>
       certificates.some((one) => one.renewed === 'command' && hasEnded(one)),
     );
-    const strangers = answering.filter(({ address }) => results.get(address)?.owner?.id !== state.id);
+    const strangers = all.filter(({ address }) => {
+      const owner = results.get(address)?.owner;
+      return owner === undefined ? state.foreign !== true : owner.id !== state.id;
+    });
     const problems = [
-      ...silenceProblems(failures, state, 'renew' in change && ended),
+      ...silenceProblems(
+        failures.filter(({ address }) => isMasterAt(address)),
+        state,
+        'renew' in change && ended,
+      ),
       ...strangers.map(({ address }) => ({
         host: address,
         problem: `it does not say that it is of cluster ${state.name}`,
@@ -159,8 +179,9 @@ async function withCertificateSurvey<T>(
         : makePlan('renew' in change ? RENEW_PHASES : NAME_PHASES, {
             work,
             driver,
-            cluster: contextOfState(state, [entry, ...answering.filter((one) => one !== entry)], []),
+            cluster: contextOfState(state, [entry, ...answering.filter((one) => one !== entry)], workers),
             masters: answering,
+            workers,
             names,
             renewal: 'renew' in change ? renewalOf(done, addresses, Date.now()) : undefined,
             entry: { address: entry.address, host: entry },
@@ -171,6 +192,7 @@ async function withCertificateSurvey<T>(
       hosts,
       plan,
       masters: answering,
+      workers,
       silent: new Set(failures.map(({ address }) => address)),
       problems,
       warnings: failures.map(({ address, error }) => `${address} does not answer: ${firstLine(error)}`),
@@ -179,6 +201,19 @@ async function withCertificateSurvey<T>(
   } finally {
     for (const problem of await hosts.close()) reporter.warn(`the log is not complete: ${problem}`);
   }
+}
+
+/** A master of a cluster that somebody else made has no mark of ours: the first that gives an answer. */
+async function answeringMaster(
+  masters: readonly Host[],
+  rootfs: string,
+  driver: RuntimeDriver,
+): Promise<Host | undefined> {
+  for (const master of masters) {
+    const nodes = await driver.nodes(master, { rootfs }).catch(() => []);
+    if (nodes.length > 0) return master;
+  }
+  return undefined;
 }
 
 /**
@@ -225,7 +260,7 @@ function hasEnded({ expires }: HostCertificate): boolean {
 }
 
 async function change(
-  { state, hosts, plan, masters, silent, problems, warnings, done }: CertificateSurvey,
+  { state, hosts, plan, masters, workers, silent, problems, warnings, done }: CertificateSurvey,
   paths: StatePaths,
   { change: wanted, concurrency = DEFAULT_CONCURRENCY, again = 'the same command' }: CertificateOptions,
   { reporter, signal }: InstallDeps,
@@ -234,14 +269,15 @@ async function change(
   for (const warning of warnings) reporter.warn(warning);
   const names = 'addNames' in wanted ? [...new Set([...state.certSANs, ...wanted.addNames])] : state.certSANs;
   const locks = await lockHosts(
-    masters.flatMap(({ address }) => hosts.quiet.get(address) ?? []),
+    [...masters, ...workers].flatMap(({ address }) => hosts.quiet.get(address) ?? []),
     `cert ${state.name}`,
   );
   const journal = await Journal.open(paths.journal, randomUUID());
   try {
     // Before the hosts: whoever joins a master after a failure asks for them too.
-    if (names.length !== state.certSANs.length) await writeClusterState(paths, { ...state, certSANs: [...names] });
-    const { ran, skipped } = await execute(plan, {
+    const now = { ...state, certSANs: [...names] };
+    if (names.length !== state.certSANs.length) await writeClusterState(paths, now);
+    const { ran, skipped, failures } = await execute(plan, {
       journal,
       done,
       logs: hosts.logs,
@@ -252,9 +288,18 @@ async function change(
       abort: locks.lost,
       again,
     });
+    if (state.foreign !== true) await keepOnMasters(masters, now, reporter);
     const { name: cluster } = state;
-    const addresses = masters.map(({ address }) => address);
-    return { cluster, masters: addresses, left: [...silent], ran, skipped, names, kubeconfig: paths.kubeconfig };
+    return {
+      cluster,
+      masters: masters.map(({ address }) => address),
+      left: [...silent],
+      failures: failures.map((failure) => failureError(failure, { logs: hosts.logs, again })),
+      ran,
+      skipped,
+      names,
+      kubeconfig: paths.kubeconfig,
+    };
   } finally {
     await journal.close();
     await locks.release();

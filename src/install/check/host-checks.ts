@@ -77,8 +77,9 @@ function leavingFindings(
 export function ownerFindings(
   address: string,
   { owner }: Pick<GatheredHost, 'owner'>,
-  { id, name }: Pick<ClusterState, 'id' | 'name'>,
+  { id, name, foreign }: Pick<ClusterState, 'id' | 'name' | 'foreign'>,
 ): Finding[] | undefined {
+  if (owner === undefined && foreign === true) return undefined;
   if (owner === undefined) {
     return [
       problem(

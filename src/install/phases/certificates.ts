@@ -1,7 +1,7 @@
 import type { Host } from '../../hosts/host.js';
 import type { Digest } from '../../image/digest.js';
 import type { CertificateWork, ClusterContext } from '../../runtime/driver.js';
-import { type Phase, stepId } from '../plan/step.js';
+import { type Phase, type Step, stepId } from '../plan/step.js';
 import { driverStep } from './driver-step.js';
 
 /** What the phases that change certificates work with. */
@@ -10,6 +10,8 @@ export interface CertificatePlan {
   readonly cluster: ClusterContext;
   /** Masters that are worked on. */
   readonly masters: readonly Host[];
+  /** Other hosts, whose kubelets may need help. */
+  readonly workers: readonly Host[];
   /** Names that the API servers are to be known by as well; none: nothing is added. */
   readonly names: readonly string[];
   /** Of this renewal and no other one; undefined: nothing is renewed. */
@@ -29,6 +31,25 @@ export const altNamesPhase: Phase<CertificatePlan> = {
           driverStep('alt-names', master, 'the others go on meanwhile', work.addNames(master, cluster, names)),
         ),
 };
+
+/** Nothing is started on a master again whose kubelet cannot start: before its certificates are renewed. */
+export const reviveMastersPhase: Phase<CertificatePlan> = {
+  name: 'kubelets-of-masters',
+  title: 'See that the kubelets of the masters have certificates',
+  steps: (plan) => reviveSteps(plan, plan.masters),
+};
+
+/** They ask the API servers, which must be up by now. */
+export const reviveWorkersPhase: Phase<CertificatePlan> = {
+  name: 'kubelets',
+  title: 'See that the kubelets of the workers have certificates',
+  steps: (plan) => reviveSteps(plan, plan.workers),
+};
+
+function reviveSteps({ work, cluster, renewal }: CertificatePlan, hosts: readonly Host[]): readonly Step[] {
+  if (renewal === undefined) return [];
+  return hosts.map((host) => driverStep('kubelet', host, 'its own has ended', work.revive(host, cluster)));
+}
 
 /** A certificate does not say when it was made: that a renewal which was stopped has done a master, the journal says. */
 export const renewPhase: Phase<CertificatePlan> = {

@@ -33,11 +33,14 @@ export async function registryCertificates(
 ): Promise<RegistryCertificates> {
   try {
     await makeDirectory(dir, 0o700);
-    const authority = await readAuthority(dir, clusterName);
     const kept = await readServer(dir);
-    if (kept !== undefined && (await isGood(kept.certificate, names, authority.certificate))) {
-      return { ca: pem(authority.certificate), ...kept };
+    const ca = await readText(join(dir, 'ca.crt'));
+    // The key of the CA may be lost with the machine that had it: what it has signed is good all the same.
+    if (kept !== undefined && ca !== undefined) {
+      const known = new x509.X509Certificate(ca);
+      if (await isGood(kept.certificate, names, known)) return { ca: pem(known), ...kept };
     }
+    const authority = await readAuthority(dir, clusterName);
     const made = await makeServer(authority, names);
     await writeSecret(join(dir, 'registry.key'), made.key);
     await writeSecret(join(dir, 'registry.crt'), made.certificate);

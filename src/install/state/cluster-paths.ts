@@ -14,6 +14,8 @@ export interface HostPaths {
   readonly setup: string;
   /** Says to which cluster this host belongs. */
   readonly owner: string;
+  /** On masters: what is known of the cluster, for whoever has lost the machine that launched it. */
+  readonly state: string;
 }
 
 export function hostPaths(dataRoot: string, cluster: string): HostPaths {
@@ -25,6 +27,7 @@ export function hostPaths(dataRoot: string, cluster: string): HostPaths {
     incoming: `${base}/.incoming`,
     setup: `${base}/.setup.json`,
     owner: `${base}/.owner.json`,
+    state: `${base}/.cluster.json`,
   };
 }
 

@@ -31,6 +31,8 @@ const stateSchema = z.object({
   id: z.string(),
   name: z.string(),
   phase: z.enum(['installing', 'running', 'resetting']),
+  /** Somebody else made it: it is looked at and its certificates are cared for, but nothing is installed on its hosts. */
+  foreign: z.boolean().optional(),
   image: z.object({ name: z.string(), digest: z.string() }),
   /** What it ran before the last upgrade. */
   previous: z.object({ name: z.string(), digest: z.string(), version: z.string() }).optional(),
@@ -83,17 +85,23 @@ export async function readClusterState(paths: StatePaths): Promise<ClusterState 
   }
   const bad = (why: string): SlipwayError =>
     new SlipwayError('E_CLUSTER_STATE', `${paths.state} cannot be read: ${why}`, {
-      hint: 'bring it back from a copy; or move it away and give the hosts again with --masters and --nodes',
+      hint: 'bring it back from a copy; or move it away and let the hosts say it: slipway gen --masters IPS',
     });
+  const parsed = parseClusterState(text);
+  if (typeof parsed === 'string') throw bad(parsed);
+  return parsed;
+}
+
+/** Reads the text of a state. @returns a sentence that says what is wrong, when it is none. */
+export function parseClusterState(text: string): ClusterState | string {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    throw bad('it is not valid JSON');
+    return 'it is not valid JSON';
   }
   const parsed = stateSchema.safeParse(value);
-  if (!parsed.success) throw bad(zodProblems(parsed.error));
-  return parsed.data;
+  return parsed.success ? parsed.data : zodProblems(parsed.error);
 }
 
 /** Replaces the state, whole: a reader, and a crash, see the old or the new one. */

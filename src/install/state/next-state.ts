@@ -4,6 +4,7 @@ import type { InstallImage } from '../files/install-image.js';
 import type { HostFinding } from '../plan/preflight.js';
 import type { Prepared } from '../prepare.js';
 import { type ClusterSpec, type HostSpec, isMaster, mastersOf } from '../spec/cluster-spec.js';
+import { assertOurs } from './assert-ours.js';
 import type { ClusterState, HostState } from './cluster-state.js';
 import { keepableDocuments, keepableEnv, keptSettings } from './kept-spec.js';
 import { keptSsh } from './kept-ssh.js';
@@ -94,6 +95,7 @@ export function withFacts(state: ClusterState, findings: readonly HostFinding[])
 }
 
 function assertCompatible(before: ClusterState, spec: ClusterSpec, image: Wanted['image'], allowed: Allowed): void {
+  assertOurs(before);
   const fail = (why: string, hint: string): never => {
     throw new SlipwayError('E_CLUSTER_STATE', `cluster ${before.name} ${why}`, { hint });
   };

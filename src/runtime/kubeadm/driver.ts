@@ -10,6 +10,7 @@ import { findLiveMaster, wholeMasters } from './entry.js';
 import { initStep } from './init.js';
 import { joinMasterStep, joinWorkerStep } from './join.js';
 import { withServer } from './kubeconfig.js';
+import { reviveKubeletStep } from './kubelet-identity.js';
 import { markStep } from './marks.js';
 import { listNodes } from './nodes.js';
 import { PATHS } from './paths.js';
@@ -55,6 +56,6 @@ export const kubeadmDriver: RuntimeDriver = {
   kubectl,
   nodes: (first, { rootfs }) => listNodes(first, rootfs),
   adminKubeconfig: PATHS.admin,
-  certificates: { list: listCertificates, addNames: addNamesStep, renew: renewStep },
+  certificates: { list: listCertificates, addNames: addNamesStep, renew: renewStep, revive: reviveKubeletStep },
   describe: describeCluster,
 };

@@ -42,6 +42,15 @@ describe('the registry’s certificates', () => {
     expect(openssl('verify', '-verify_ip', '10.0.0.3', '-CAfile', 'ca.crt', 'registry.crt')).toContain('OK');
   });
 
+  it('stay the same without the key of the CA, as long as they are good', async () => {
+    const first = await registryCertificates(dir, 'prod', ['sea.hub', '10.0.0.2']);
+    await rm(join(dir, 'ca.key'));
+    expect(await registryCertificates(dir, 'prod', ['sea.hub', '10.0.0.2'])).toEqual(first);
+    const more = await registryCertificates(dir, 'prod', ['sea.hub', '10.0.0.3']);
+    expect(more.ca).not.toBe(first.ca);
+    expect(openssl('verify', '-verify_ip', '10.0.0.3', '-CAfile', 'ca.crt', 'registry.crt')).toContain('OK');
+  });
+
   it('are only their owner’s to read', async () => {
     await registryCertificates(dir, 'prod', ['sea.hub']);
     for (const name of await readdir(dir)) expect((await stat(join(dir, name))).mode & 0o77, name).toBe(0);

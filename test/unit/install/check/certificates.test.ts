@@ -43,7 +43,7 @@ describe('a certificate', () => {
 
   it('is renewed in different ways', () => {
     const fix = (file: string): string | undefined => certificateFindings('h', [{ file, pem }], END)[0]?.fix;
-    expect(fix('/etc/kubernetes/pki/etcd/server.crt')).toContain('kubeadm certs renew all');
+    expect(fix('/etc/kubernetes/pki/etcd/server.crt')).toBe('slipway cert --renew');
     expect(fix('/etc/kubernetes/pki/front-proxy-ca.crt')).toContain('a CA is replaced by hand');
     expect(fix('/var/lib/kubelet/pki/kubelet-client-current.pem')).toContain('journalctl -u kubelet');
   });

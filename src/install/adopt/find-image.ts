@@ -1,0 +1,33 @@
+import { isSlipwayError } from '../../base/errors.js';
+import { isDigest } from '../../image/digest.js';
+import { readImage } from '../../store/local-image.js';
+import type { Store } from '../../store/store.js';
+
+/** An image of the store, by its name and the digest of its manifest. */
+export interface FoundImage {
+  readonly name: string;
+  readonly digest: string;
+}
+
+/**
+ * The image of the store that hosts were set up from: by the name that it had then, or any that it has now; undefined when it is not here. Hosts
+ * know the digest of the manifest for their platform, names may lead to an index of several.
+ */
+export async function imageByDigest(
+  store: Store,
+  digest: string,
+  names: readonly string[],
+): Promise<FoundImage | undefined> {
+  if (!isDigest(digest)) return undefined;
+  const all = (await store.images()).map(({ name }) => name);
+  for (const name of new Set([...names.filter((one) => all.includes(one)), ...all])) {
+    try {
+      const image = await readImage(store, name);
+      if (image.descriptor.digest === digest) return { name: image.name, digest };
+    } catch (error) {
+      // One that is damaged, or for another platform, is not the one.
+      if (!isSlipwayError(error)) throw error;
+    }
+  }
+  return undefined;
+}

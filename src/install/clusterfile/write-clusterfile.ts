@@ -1,0 +1,128 @@
+import { isDeepStrictEqual } from 'node:util';
+import { stringify } from 'yaml';
+import { DEFAULTS } from '../spec/cluster-spec.js';
+import type { ClusterState, HostState } from '../state/cluster-state.js';
+
+/**
+ * The Clusterfile that describes a cluster as its state has it. Secrets are not known: where one belongs, a variable of the environment stands
+ * that must be set when the file is used. Pure.
+ */
+export function clusterfileOf(state: ClusterState): string {
+  const hosts = state.hosts.filter(({ leaving }) => leaving !== true);
+  const common = commonSsh(hosts);
+  const cluster = {
+    apiVersion: 'slipway/v1',
+    kind: 'Cluster',
+    metadata: { name: state.name },
+    spec: {
+      ...(state.foreign === true ? {} : { image: state.image.name }),
+      ...listed('env', [...assignments(state.env), ...state.envNotKept.map((name) => `${name}=\${env:${name}}`)]),
+      ...(state.cmds === undefined ? {} : { cmd: state.cmds }),
+      ...(state.apps === undefined ? {} : { appNames: state.apps }),
+      ...(state.dataRoot === DEFAULTS.dataRoot ? {} : { dataRoot: state.dataRoot }),
+      ssh: sshDocument(common),
+      hosts: groups(hosts).map(({ ips, like }) => ({
+        ips,
+        roles: like.roles,
+        ...ownSsh(like.ssh, common),
+        ...listed('env', assignments(like.env)),
+        ...(Object.keys(like.labels ?? {}).length === 0 ? {} : { labels: like.labels }),
+        ...listed('taints', like.taints ?? []),
+      })),
+      ...listed(
+        'hostAliases',
+        state.hostAliases.map(({ address, names }) => ({ ip: address, hostnames: names })),
+      ),
+      ...(state.containerRuntime === undefined ? {} : { containerRuntime: { type: state.containerRuntime } }),
+      ...registryDocument(state.registry),
+    },
+  };
+  const configs = state.configs.map(({ path, data, strategy }) => ({
+    apiVersion: 'slipway/v1',
+    kind: 'Config',
+    metadata: { name: path.replace(/[^a-z0-9]+/gi, '-').toLowerCase() },
+    spec: { path, data, strategy },
+  }));
+  const documents = [cluster, ...configs, ...state.configDocuments, ...namesDocument(state)];
+  return documents.map((one) => stringify(one, { lineWidth: 0, aliasDuplicateObjects: false })).join('---\n');
+}
+
+/** Names for the API server's certificate are kubeadm's to say. */
+function namesDocument({ runtime, certSANs, configDocuments }: ClusterState): readonly object[] {
+  if (runtime !== 'k8s' || certSANs.length === 0) return [];
+  const known = configDocuments.map(({ apiVersion }) => apiVersion).find((api) => /^kubeadm\./.test(String(api)));
+  const apiVersion = known ?? 'kubeadm.k8s.io/v1beta2';
+  return [{ apiVersion, kind: 'ClusterConfiguration', apiServer: { certSANs } }];
+}
+
+/** Hosts of which everything but the address is the same are one entry. */
+function groups(hosts: readonly HostState[]): readonly { readonly ips: string[]; readonly like: HostState }[] {
+  const found: { readonly ips: string[]; readonly like: HostState }[] = [];
+  for (const host of hosts) {
+    const same = found.find(({ like }) => isDeepStrictEqual(settings(like), settings(host)));
+    if (same === undefined) found.push({ ips: [host.address], like: host });
+    else same.ips.push(host.address);
+  }
+  return found;
+}
+
+function settings({ roles, ssh, env, labels = {}, taints = [] }: HostState): unknown {
+  return { roles, ssh, env, labels, taints };
+}
+
+/** What is the same for all hosts: what a host says is laid over it, field by field. */
+function commonSsh(hosts: readonly HostState[]): Partial<HostState['ssh']> {
+  const [first, ...others] = hosts.map(({ ssh }) => new Map(Object.entries(ssh)));
+  const shared = [...(first ?? [])].filter(([name, value]) =>
+    others.every((one) => isDeepStrictEqual(one.get(name), value)),
+  );
+  return Object.fromEntries(shared);
+}
+
+function ownSsh(ssh: HostState['ssh'], common: Partial<HostState['ssh']>): { readonly ssh?: object } {
+  const own = Object.entries(ssh).filter(([name]) => !Object.hasOwn(common, name));
+  return own.length === 0 ? {} : { ssh: sshDocument(Object.fromEntries(own)) };
+}
+
+function sshDocument({ user, port, privateKey, knownHosts, bastion }: Partial<HostState['ssh']>): object {
+  return {
+    ...(user === undefined ? {} : { user }),
+    ...(port === undefined ? {} : { port }),
+    ...(privateKey === undefined ? {} : { pk: privateKey }),
+    ...(knownHosts === undefined ? {} : { knownHosts }),
+    ...(bastion === undefined
+      ? {}
+      : {
+          bastion: {
+            host: bastion.host,
+            user: bastion.user,
+            port: bastion.port,
+            ...(bastion.privateKey === undefined ? {} : { pk: bastion.privateKey }),
+          },
+        }),
+  };
+}
+
+function registryDocument({ domain, port, username, names = [] }: ClusterState['registry']): object {
+  const { registry } = DEFAULTS;
+  if (domain === registry.domain && port === registry.port && username === undefined && names.length === 0) return {};
+  const ips = names.filter((name) => /^[\d.]+$|:/.test(name));
+  const dnsNames = names.filter((name) => !ips.includes(name));
+  const localRegistry = {
+    domain,
+    port,
+    ...(username === undefined ? {} : { username, password: '${env:REGISTRY_PASSWORD}' }),
+    ...(names.length === 0
+      ? {}
+      : { cert: { subjectAltName: { ...listed('dnsNames', dnsNames), ...listed('ips', ips) } } }),
+  };
+  return { registry: { localRegistry } };
+}
+
+function listed<T>(name: string, list: readonly T[]): Record<string, readonly T[]> {
+  return list.length === 0 ? {} : { [name]: list };
+}
+
+function assignments(env: Readonly<Record<string, string>>): string[] {
+  return Object.entries(env).map(([name, value]) => `${name}=${value}`);
+}
