@@ -5,6 +5,7 @@ import type { ClusterNode, RuntimeDriver } from '../../runtime/driver.js';
 import { replaceFile } from '../../store/durable.js';
 import { readImage } from '../../store/local-image.js';
 import { withLock } from '../../store/locks.js';
+import { pinImages } from '../../store/pins.js';
 import { driverOf } from '../cluster-hosts/ask-cluster.js';
 import { sshConnect } from '../cluster-hosts/connect-hosts.js';
 import type { HostOwner } from '../cluster-hosts/host-owner.js';
@@ -57,7 +58,8 @@ export async function adoptCluster(options: AdoptOptions, deps: InstallDeps): Pr
     return host;
   };
   try {
-    return await adopt(options, reach, deps);
+    // Nobody removes the image that is found meanwhile.
+    return await deps.store.use(() => adopt(options, reach, deps));
   } finally {
     await Promise.all([...hosts.values()].map((host) => host.close().catch(() => {})));
     await connect.close?.();
@@ -100,9 +102,12 @@ async function adopt(
         ...silent.map((line) => `not asked, for it does not answer:${line.slice(1)}`),
         ...found.warnings,
       ];
+      // As after a launch: it stays in the store, whatever becomes of its name.
+      if (found.image !== undefined) await pinImages(store, name, [found.image]);
       await writeClusterState(paths, found.state);
       return {
-        ...found,
+        state: found.state,
+        from: found.from,
         clusterfile: clusterfileOf(found.state),
         warnings: [...warnings, ...(await fetchKeys(found.state, masters, paths))],
       };
@@ -121,7 +126,9 @@ interface AdoptWork {
   readonly reach: (spec: HostSpec) => Host;
 }
 
-type Found = Pick<Adopted, 'state' | 'from' | 'warnings'>;
+interface Found extends Pick<Adopted, 'state' | 'from' | 'warnings'> {
+  readonly image: FoundImage | undefined;
+}
 
 /** All of it, when a master of a cluster of ours has kept it. */
 async function fromCopy(
@@ -144,7 +151,8 @@ async function fromCopy(
   const others = [...setups].filter(([, setup]) => setup.image !== state.image.digest).map(([address]) => address);
   const image = await chooseImage(store, options.image, state.image.digest, [state.image.name]);
   return {
-    state: { ...state, image: image ?? state.image },
+    state: { ...state, image: image === undefined ? state.image : nameAndDigest(image) },
+    image,
     from: 'copy',
     warnings: [
       ...(image === undefined ? [missingImage(`${state.image.name} (${state.image.digest})`)] : []),
@@ -191,7 +199,7 @@ async function fromFindings(
     {
       name,
       owner,
-      image: image ?? { name: digest ?? 'unknown', digest: digest ?? 'unknown' },
+      image: image === undefined ? { name: 'unknown', digest: digest ?? 'unknown' } : nameAndDigest(image),
       runtime,
       description,
       nodes,
@@ -212,7 +220,7 @@ async function fromFindings(
         ]),
     ...late.flatMap((look) => ('failure' in look ? [`${look.host.address} does not answer: ${look.failure}`] : [])),
   ];
-  return { state, from: owner === undefined ? 'foreign' : 'hosts', warnings };
+  return { state, image, from: owner === undefined ? 'foreign' : 'hosts', warnings };
 }
 
 async function askMasters(
@@ -268,7 +276,11 @@ async function chooseImage(
       { hint: 'leave --image out, or name the image that the cluster runs; another one comes with "slipway upgrade"' },
     );
   }
-  return { name: image.name, digest: image.descriptor.digest };
+  return image;
+}
+
+function nameAndDigest({ name, descriptor }: FoundImage): ClusterState['image'] {
+  return { name, digest: descriptor.digest };
 }
 
 function missingImage(what: string): string {

@@ -10,6 +10,7 @@ import {
 } from '../spec/cluster-spec.js';
 import { readAddresses, type SshFlags, sshSpec } from '../spec/spec-from-flags.js';
 import { thisMachine } from '../spec/this-machine.js';
+import { assertOurs } from './assert-ours.js';
 import type { ClusterState, HostState } from './cluster-state.js';
 import type { KeptSsh } from './kept-ssh.js';
 
@@ -26,6 +27,7 @@ export interface GivenAgain {
  * @throws SlipwayError E_CLUSTER_STATE when secrets are missing, which are never kept.
  */
 export function specFromState(state: ClusterState, { ssh, env }: GivenAgain): ClusterSpec {
+  assertOurs(state);
   const missing = [
     ...state.envNotKept.filter((name) => !Object.hasOwn(env, name)).map((name) => `the variable ${name}`),
     ...state.notKept,

@@ -59,7 +59,8 @@ const read = (text: string, environment: NodeJS.ProcessEnv = {}) =>
 
 describe('the Clusterfile of a cluster', () => {
   it('describes it: read again it is the same', async () => {
-    expect(await read(clusterfileOf(state))).toEqual(specFromState(state, { ssh: {}, env: {} }));
+    const spec = { ...specFromState(state, { ssh: {}, env: {} }), image: state.image.name };
+    expect(await read(clusterfileOf(state))).toEqual(spec);
   });
 
   it('is as short as can be', () => {
