@@ -5,15 +5,15 @@ import { fileSystemError, messageOf } from '../../base/errors.js';
 import { makeDirectory } from '../../base/make-directory.js';
 import { redact } from '../../base/redact.js';
 import type { Host, RunOptions } from '../../hosts/host.js';
+import { LogOutput } from './log-output.js';
 
 /**
- * The log of one host: every command that ran there, and what it printed, without secrets. Output is written line by line, because a
- * secret that is cut between two pieces could not be found.
+ * The log of one host: every command that ran there, and what it printed, without secrets: see {@link LogOutput}.
  */
 export class HostLog {
   readonly file: string;
   readonly #stream: WriteStream;
-  readonly #open = new Map<string, string>();
+  readonly #open = new Map<string, LogOutput>();
   #failure: unknown;
 
   private constructor(file: string, stream: WriteStream) {
@@ -42,16 +42,18 @@ export class HostLog {
 
   /** Output of a command; `source` keeps the lines of several commands apart. */
   output(text: string, source: string): void {
-    const lines = ((this.#open.get(source) ?? '') + text).split('\n');
-    this.#open.set(source, lines.pop() ?? '');
-    for (const line of lines) this.#stream.write(`  ${redact(line)}\n`);
+    let open = this.#open.get(source);
+    if (open === undefined) {
+      open = new LogOutput((line) => this.#stream.write(`  ${line}\n`));
+      this.#open.set(source, open);
+    }
+    open.push(text);
   }
 
-  /** Writes what a command left without a line end. */
+  /** Writes what a command left without a line end, and the end of what was too much. */
   flush(source: string): void {
-    const rest = this.#open.get(source);
+    this.#open.get(source)?.end();
     this.#open.delete(source);
-    if (rest) this.#stream.write(`  ${redact(rest)}\n`);
   }
 
   /** Ends the log. A log that could not be written is no reason to fail: it is told. */
