@@ -3,10 +3,17 @@ import { SlipwayError } from '../base/errors.js';
 import { deleteHosts } from '../install/delete-hosts.js';
 import { addressesToDelete } from '../install/state/spec-from-state.js';
 import { action, addGlobalFlags, examples } from './action.js';
-import { addRemovalFlags, confirmRemoval, drainTimeoutMs, type RemovalFlags } from './removal-flags.js';
+import {
+  addRemovalFlags,
+  addSkipHooksFlag,
+  confirmRemoval,
+  drainTimeoutMs,
+  type RemovalFlags,
+  type SkipHooksFlag,
+} from './removal-flags.js';
 import { addHostFlags, type HostFlags, hostConnector, sshFlags } from './ssh-flags.js';
 
-interface Flags extends HostFlags, RemovalFlags {
+interface Flags extends HostFlags, RemovalFlags, SkipHooksFlag {
   readonly cluster?: string;
   readonly masters?: string;
   readonly nodes?: string;
@@ -24,7 +31,7 @@ export function define(program: Command): void {
     .option('--masters <ips>', 'masters that go: 10.0.0.3,10.0.0.4')
     .option('--nodes <ips>', 'workers that go, in the same form')
     .option('--forget', 'hosts that do not answer are gone for good: they are not kept in mind to be cleaned later');
-  addRemovalFlags(command, '-f, --force');
+  addSkipHooksFlag(addRemovalFlags(command, '-f, --force'));
   addGlobalFlags(addHostFlags(command))
     .addHelpText(
       'after',
@@ -47,6 +54,7 @@ export function define(program: Command): void {
             ssh: await sshFlags(flags),
             forget: flags.forget === true,
             drainTimeoutMs: drainTimeoutMs(flags),
+            skipHooks: flags.skipHooks === true,
           },
           { store: await context.store(), reporter, signal, connect: hostConnector(context, flags) },
         );

@@ -15,6 +15,14 @@ export function addRemovalFlags(command: Command, force: '--force' | '-f, --forc
   return addDrainFlag(command).option(force, 'do not ask before hosts are taken out');
 }
 
+export interface SkipHooksFlag {
+  readonly skipHooks?: boolean;
+}
+
+export function addSkipHooksFlag(command: Command): Command {
+  return command.option('--skip-hooks', 'do not run the hooks that plugins have for hosts that are cleaned');
+}
+
 export function addDrainFlag(command: Command): Command {
   return command.option(
     '--drain-timeout <seconds>',

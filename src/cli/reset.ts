@@ -6,9 +6,10 @@ import { leftoverError, resetCluster } from '../install/reset-cluster.js';
 import { DEFAULTS } from '../install/spec/cluster-spec.js';
 import { action, addGlobalFlags, examples } from './action.js';
 import { askText } from './prompt.js';
+import { addSkipHooksFlag, type SkipHooksFlag } from './removal-flags.js';
 import { addHostFlags, type HostFlags, hostConnector, sshFlags } from './ssh-flags.js';
 
-interface Flags extends HostFlags {
+interface Flags extends HostFlags, SkipHooksFlag {
   readonly cluster: string;
   readonly masters?: string;
   readonly nodes?: string;
@@ -25,7 +26,7 @@ export function define(program: Command): void {
     .option('--masters <ips>', 'only these hosts, instead of all that are known')
     .option('--nodes <ips>', 'only these hosts, instead of all that are known')
     .option('-f, --force', 'do not ask');
-  addGlobalFlags(addHostFlags(command))
+  addGlobalFlags(addHostFlags(addSkipHooksFlag(command)))
     .addHelpText(
       'after',
       examples(
@@ -47,6 +48,7 @@ export function define(program: Command): void {
             masters: flags.masters,
             nodes: flags.nodes,
             again: 'the same command',
+            skipHooks: flags.skipHooks === true,
           },
           {
             store: await context.store(),

@@ -31,6 +31,8 @@ export interface DeleteOptions extends RemoveOptions {
   readonly forget: boolean;
   readonly concurrency?: number;
   readonly again?: string;
+  /** Plugins do nothing. */
+  readonly skipHooks?: boolean;
 }
 
 /** What became of the hosts. */
@@ -149,6 +151,7 @@ async function removeFrom(
     staying,
     up: true,
     options,
+    skipHooks: options.skipHooks === true,
   });
   const problem = await removal.driver.removalProblem(
     leaving.map(({ host }) => host),

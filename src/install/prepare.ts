@@ -8,14 +8,18 @@ import { withConfigs } from './files/config-files.js';
 import { type InstallImage, imageDocuments } from './files/install-image.js';
 import { entriesDigest, hostRootfs, isInside, renderTemplates, totalBytes } from './files/rootfs.js';
 import { registryScript } from './files/script-names.js';
+import { noEtcd } from './hooks/etcd-backup.js';
+import { readImagePlugins } from './hooks/image-plugins.js';
+import { pluginWarnings } from './hooks/plugin-marks.js';
 import { inputsDigest } from './plan/step.js';
 import { registryCertificates } from './registry/registry-certificates.js';
 import { mirrorFiles } from './registry/registry-mirrors.js';
 import type { Removal } from './removal.js';
 import { type ClusterSpec, type HostSpec, isMaster, mastersOf } from './spec/cluster-spec.js';
+import type { PluginSpec } from './spec/plugin-spec.js';
 import { hostPaths, type StatePaths } from './state/cluster-paths.js';
 import type { ClusterState } from './state/cluster-state.js';
-import type { InstallWork, WorkHost } from './work.js';
+import type { InstallWork, Moments, WorkHost } from './work.js';
 
 /** Directories of a rootfs that set a host up. */
 const SETUP_DIRS = ['bin', 'cni', 'etc', 'images', 'scripts'];
@@ -30,12 +34,16 @@ export interface Prepared {
   /** Env of image and cluster with the variables that sealer's scripts know. */
   readonly env: Readonly<Record<string, string>>;
   readonly servesImages: boolean;
+  readonly imagePlugins: readonly PluginSpec[];
+  /** Those of the image first, then those of the specification. */
+  readonly plugins: readonly PluginSpec[];
+  readonly pluginWarnings: readonly string[];
 }
 
 /**
  * Puts image and specification together.
  * @throws SlipwayError E_UNSUPPORTED for a runtime that cannot be installed; E_CLUSTERFILE for documents of the image, for files
- * that cannot be put into it, and for another container runtime than it has.
+ * that cannot be put into it, for its plugins, and for another container runtime than it has.
  */
 export async function prepare(spec: ClusterSpec, found: InstallImage): Promise<Prepared> {
   const { containerRuntime: wanted } = spec;
@@ -64,6 +72,10 @@ export async function prepare(spec: ClusterSpec, found: InstallImage): Promise<P
     ...spec.configDocuments,
   ];
   const networks = driver.networks(documents);
+  const { plugins: imagePlugins, warnings } = await readImagePlugins(image.rootfs);
+  const plugins = [...imagePlugins, ...spec.plugins];
+  const noBackup = driver.saveEtcd === undefined ? plugins.find(({ type }) => type === 'ETCD') : undefined;
+  if (noBackup !== undefined) throw noEtcd(noBackup, driver.name);
   return {
     spec,
     image,
@@ -72,6 +84,9 @@ export async function prepare(spec: ClusterSpec, found: InstallImage): Promise<P
     networks,
     env: variables(networks),
     servesImages: registryScript(image.rootfs.entries, { rootfs: paths.rootfs, ...spec.registry }) !== undefined,
+    imagePlugins,
+    plugins,
+    pluginWarnings: [...warnings, ...pluginWarnings(plugins, spec)],
   };
 }
 
@@ -192,7 +207,17 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
     concurrentUploads,
     fanOut: options.fanOut,
     readyTimeoutMs,
+    plugins: prepared.plugins,
+    moments: momentsOf(clusterState),
     reporter,
+  };
+}
+
+function momentsOf({ phase, scaleUp, changing, changeBegun = '' }: ClusterState): Moments {
+  return {
+    installing: phase !== 'running',
+    scaleUp,
+    change: changing === undefined ? undefined : { kind: changing, begun: changeBegun },
   };
 }
 

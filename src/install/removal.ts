@@ -4,7 +4,11 @@ import type { Host } from '../hosts/host.js';
 import type { ClusterContext, RemoveOptions } from '../runtime/driver.js';
 import { driverOf } from './cluster-hosts/ask-cluster.js';
 import type { ClusterTraces } from './cluster-hosts/host-owner.js';
+import { keptHostEnv } from './cluster-hosts/kept-env.js';
+import type { HookHost } from './hooks/hook-step.js';
+import { firstMaster } from './hooks/plugin-marks.js';
 import type { ResetWork } from './reset-work.js';
+import { isMaster } from './spec/cluster-spec.js';
 import { hostPaths } from './state/cluster-paths.js';
 import type { ClusterState } from './state/cluster-state.js';
 
@@ -30,6 +34,8 @@ export interface Removal extends ResetWork {
 
 export interface RemovalFacts extends Pick<Removal, 'context' | 'leaving' | 'staying' | 'up' | 'options'> {
   readonly state: ClusterState;
+  /** Hooks are left out. */
+  readonly skipHooks?: boolean;
 }
 
 /** A cluster as a driver is told of it, from its state. */
@@ -52,19 +58,23 @@ export function contextOfState(
 }
 
 /** Puts together what is needed to take hosts out. Those that answer and carry our mark are cleaned as well. */
-export function makeRemoval({ state, context, leaving, staying, up, options }: RemovalFacts): Removal {
+export function makeRemoval(facts: RemovalFacts): Removal {
+  const { state, context, leaving, staying, up, options, skipHooks = false } = facts;
+  const driver = driverOf(state);
+  const hookHost = ({ address, host }: Pick<LeavingHost, 'address' | 'host'>): HookHost => {
+    const roles = state.hosts.find((known) => known.address === address)?.roles ?? [];
+    return { address, host, roles, master: isMaster({ roles: [...roles] }), env: keptHostEnv(state, driver, address) };
+  };
+  const [asked] = context.masters;
   return {
     cluster: state.name,
-    driver: driverOf(state),
+    driver,
     paths: hostPaths(state.dataRoot, state.name),
     registry: state.registry,
-    hosts: leaving
-      .filter((one) => isOurs(one, state))
-      .map(({ address, host }) => ({
-        address,
-        host,
-        env: { ...state.env, ...state.hosts.find((known) => known.address === address)?.env, HostIP: address },
-      })),
+    hosts: leaving.filter((one) => isOurs(one, state)).map(hookHost),
+    plugins: skipHooks ? [] : [...state.imagePlugins, ...state.plugins],
+    asked: up && asked !== undefined ? hookHost({ address: asked.address, host: asked }) : undefined,
+    first: firstMaster(state.hosts.filter((host) => host.leaving !== true)),
     context,
     leaving,
     staying,

@@ -4,17 +4,17 @@ import { fileSystemError, messageOf, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
 import { tryOnHosts } from '../hosts/host-group.js';
 import { withLock } from '../store/locks.js';
-import { driverOf } from './cluster-hosts/ask-cluster.js';
 import { type HostSet, openHosts, sshConnect } from './cluster-hosts/connect-hosts.js';
 import { findTraces } from './cluster-hosts/host-owner.js';
 import { lockHosts } from './cluster-hosts/lock-hosts.js';
-import { execute } from './plan/execute.js';
+import { type ExecuteOutcome, execute } from './plan/execute.js';
 import { makePlan } from './plan/plan.js';
+import type { Phase } from './plan/step.js';
 import { hostsToReset, type ResetFlags } from './reset-hosts.js';
-import { RESET_PHASES } from './reset-phases.js';
-import type { ResetWork } from './reset-work.js';
+import { ASKING_PHASES, RESET_PHASES } from './reset-phases.js';
+import { type ResetWork, resetWork } from './reset-work.js';
 import { clusterNameSchema, DEFAULTS, type HostSpec, isMaster } from './spec/cluster-spec.js';
-import { hostPaths, type StatePaths, statePaths } from './state/cluster-paths.js';
+import { type StatePaths, statePaths } from './state/cluster-paths.js';
 import { type ClusterState, readClusterState, writeClusterState } from './state/cluster-state.js';
 import { Journal } from './state/journal.js';
 import type { InstallDeps } from './survey.js';
@@ -25,6 +25,8 @@ export interface ResetOptions extends ResetFlags {
   /** Hosts worked on at once; default 10. */
   readonly concurrency?: number;
   readonly again?: string;
+  /** Plugins do nothing. */
+  readonly skipHooks?: boolean;
 }
 
 /** What became of the hosts. */
@@ -72,7 +74,9 @@ export function leftoverError({ cluster, left }: ResetResult): SlipwayError | un
   if (left.length === 0) return undefined;
   const lines = left.map(({ host, why, log }) => `  ${host}: ${why.replaceAll('\n', '\n    ')}\n    log: ${log}`);
   return new SlipwayError('E_CLUSTER_STATE', `cluster ${cluster} is still on these hosts:\n${lines.join('\n')}`, {
-    hint: 'when they answer again, run the same command once more; hosts that are gone for good need nothing',
+    hint: left.some(({ why }) => why.startsWith('hook '))
+      ? 'mend what the hook says and run the same command once more, or with --skip-hooks'
+      : 'when they answer again, run the same command once more; hosts that are gone for good need nothing',
     details: { left },
   });
 }
@@ -85,6 +89,7 @@ async function reset(
   deps: InstallDeps,
 ): Promise<ResetResult> {
   const { cluster } = options;
+  warnOfLostHooks(before, options, deps);
   const hosts = await openHosts(specs, state.logs, deps.connect ?? sshConnect());
   const left = new Map<string, string>();
   try {
@@ -104,6 +109,19 @@ async function reset(
     clean,
     left: [...left].map(([host, why]) => ({ host, why, log: hosts.logs.get(host)?.file ?? '' })),
   };
+}
+
+/** A plugin with a secret in it was never kept: whoever relies on what it does at the end must know. */
+function warnOfLostHooks(
+  before: ClusterState | undefined,
+  { skipHooks = false }: ResetOptions,
+  { reporter }: InstallDeps,
+): void {
+  const lost = before?.notKept.filter((one) => one.startsWith('Plugin ')) ?? [];
+  if (!skipHooks && lost.length > 0)
+    reporter.warn(
+      `secrets were in it and it was not kept: ${lost.join(', ')}. If it has hooks for a reset, they are not run`,
+    );
 }
 
 /** The hosts on which there is something of this cluster. Those that cannot be asked, or are another's, go into `left`. */
@@ -157,13 +175,11 @@ async function resetHosts({
   const { cluster } = options;
   const quiet = ours.flatMap(({ address }) => hosts.quiet.get(address) ?? []);
   const locks = await lockHosts(quiet, `reset ${cluster}`);
-  try {
-    // What was done before is undone from now on.
-    await rm(state.journal, { force: true });
-    if (before !== undefined) await writeClusterState(state, { ...before, phase: phaseDuring(before, ours) });
+  const work = resetWork(options, ours, before, hosts);
+  const run = async (phases: readonly Phase<ResetWork>[]): Promise<ExecuteOutcome> => {
     const journal = await Journal.open(state.journal, randomUUID());
     try {
-      const { failures } = await execute(makePlan(RESET_PHASES, resetWork(cluster, ours, before, hosts)), {
+      return await execute(makePlan(phases, work), {
         journal,
         done: new Map(),
         logs: hosts.logs,
@@ -174,31 +190,21 @@ async function resetHosts({
         abort: locks.lost,
         again: options.again ?? 'the same command',
       });
-      return new Map(failures.map(({ step, error }) => [step.host ?? '', `${step.title} failed: ${messageOf(error)}`]));
     } finally {
       await journal.close();
     }
+  };
+  try {
+    await run(ASKING_PHASES);
+    deps.signal.throwIfAborted();
+    // What was done before is undone from now on.
+    await rm(state.journal, { force: true });
+    if (before !== undefined) await writeClusterState(state, { ...before, phase: phaseDuring(before, ours) });
+    const { failures } = await run(RESET_PHASES);
+    return new Map(failures.map(({ step, error }) => [step.host ?? '', `${step.title} failed: ${messageOf(error)}`]));
   } finally {
     await locks.release();
   }
-}
-
-function resetWork(
-  cluster: string,
-  ours: readonly HostSpec[],
-  before: ClusterState | undefined,
-  hosts: HostSet,
-): ResetWork {
-  return {
-    cluster,
-    driver: driverOf({ runtime: before?.runtime ?? '' }),
-    paths: hostPaths(before?.dataRoot ?? DEFAULTS.dataRoot, cluster),
-    registry: before?.registry ?? DEFAULTS.registry,
-    hosts: ours.flatMap(({ address, env }) => {
-      const host = hosts.hosts.get(address);
-      return host === undefined ? [] : [{ address, host, env: { ...before?.env, ...env, HostIP: address } }];
-    }),
-  };
 }
 
 /** Without a master a cluster is none; as long as one stays it is. */

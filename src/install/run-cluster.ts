@@ -16,6 +16,7 @@ import { type StatePaths, statePaths } from './state/cluster-paths.js';
 import { type ClusterState, writeClusterState } from './state/cluster-state.js';
 import { Journal, type JournalEntry, lastEvents, readJournal } from './state/journal.js';
 import { keepOnMasters } from './state/kept-on-masters.js';
+import { stillOnTheirWay } from './state/next-state.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps, type Survey, type SurveyOptions, withSurvey } from './survey.js';
 
 export interface RunClusterOptions extends SurveyOptions {
@@ -125,7 +126,7 @@ async function run(
 ): Promise<RunResult> {
   const { reporter } = deps;
   return withSurvey(spec, state, options, deps, async (survey) => {
-    const { work, report, hosts, clusterState, leftOut } = survey;
+    const { work, report, hosts, clusterState, leftOut, absent } = survey;
     if (report.problems.length > 0) throw preflightError(report.problems);
     for (const warning of report.warnings) reporter.warn(warning);
     for (const note of report.notes) reporter.debug(note);
@@ -156,9 +157,12 @@ async function run(
       const { clean, left } = leavers(survey, outcome, deps);
       const remaining = clusterState.hosts.filter(({ address }) => !clean.includes(address));
       const whole = failures.length === 0;
-      const { changing, ...settled } = clusterState;
+      const { changing, changeBegun, scaleUp: _, ...settled } = clusterState;
+      const failed = new Set([...absent, ...outcome.failures.flatMap(({ step }) => step.host ?? [])]);
       const now: ClusterState = {
-        ...(whole || changing === undefined ? settled : { ...settled, changing }),
+        ...settled,
+        ...(whole || changing === undefined ? {} : { changing, ...(changeBegun === undefined ? {} : { changeBegun }) }),
+        ...stillOnTheirWay(clusterState, failed),
         // Every master is up, or it would not have come so far. A worker that was left out is one that is missing.
         phase: 'running',
         hosts: remaining,

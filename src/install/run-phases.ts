@@ -1,7 +1,20 @@
 import { aliasesPhase } from './phases/aliases.js';
 import { claimPhase } from './phases/claim.js';
+import { postCleanHooksPhase, preCleanHooksPhase } from './phases/clean-hooks.js';
 import { distributePhase } from './phases/distribute.js';
 import { followSteps } from './phases/follow.js';
+import {
+  afterHooksPhase,
+  afterHostHooksPhase,
+  beforeHooksPhase,
+  beforeHostHooksPhase,
+  changeHooksPhase,
+  lastHooksPhase,
+  originallyHooksPhase,
+  preGuestHooksPhase,
+  upgradeHostHooksPhase,
+} from './phases/hooks.js';
+import { hostnamesPhase } from './phases/hostnames.js';
 import { initPhase } from './phases/init.js';
 import { joinMastersPhase } from './phases/join-masters.js';
 import { joinWorkersPhase } from './phases/join-workers.js';
@@ -35,9 +48,11 @@ const followPhase: Phase<InstallWork> = {
 
 /** What is done with hosts that leave, when the others are as they should be. */
 const REMOVAL_PHASES: readonly Phase<Removal>[] = [
+  preCleanHooksPhase,
   removeNodesPhase,
   removeKubernetesPhase,
   removeSetupPhase,
+  postCleanHooksPhase,
   removeFilesPhase,
 ];
 
@@ -45,10 +60,16 @@ const REMOVAL_PHASES: readonly Phase<Removal>[] = [
 export const RUN_PHASES: readonly Phase<InstallWork>[] = [
   claimPhase,
   aliasesPhase,
+  originallyHooksPhase,
   distributePhase,
+  hostnamesPhase,
+  upgradeHostHooksPhase,
+  beforeHooksPhase,
+  beforeHostHooksPhase,
   setupPhase,
   registryPhase,
   mirrorsPhase,
+  changeHooksPhase,
   onRemoval(removeDeadPhase),
   initPhase,
   preloadPhase,
@@ -57,10 +78,14 @@ export const RUN_PHASES: readonly Phase<InstallWork>[] = [
   joinWorkersPhase,
   followPhase,
   upgradeWorkersPhase,
+  afterHostHooksPhase,
+  afterHooksPhase,
   marksPhase,
   kubeconfigPhase,
+  preGuestHooksPhase,
   launchPhase,
   readyPhase,
+  lastHooksPhase,
   ...REMOVAL_PHASES.map(onRemoval),
 ];
 

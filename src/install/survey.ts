@@ -8,6 +8,7 @@ import { type Connect, type HostSet, lookAtHosts, openHosts, sshConnect } from '
 import { readSetup } from './cluster-hosts/host-setup.js';
 import { applicationFindings, launchCommands } from './files/applications.js';
 import { loadInstallImage } from './files/install-image.js';
+import { wantedHostnames } from './hooks/plugin-marks.js';
 import { makePlan, type Plan } from './plan/plan.js';
 import {
   type HostFinding,
@@ -75,6 +76,8 @@ export interface Survey {
   readonly clusterState: ClusterState;
   /** Workers that do not answer, of a cluster that was begun already. */
   readonly leftOut: readonly SlipwayError[];
+  /** Their addresses. */
+  readonly absent: readonly string[];
   /** Every host that does not answer. */
   readonly silent: ReadonlySet<string>;
 }
@@ -152,7 +155,12 @@ export async function withSurvey<T>(
       work,
       report: {
         ...report,
-        warnings: [...report.warnings, ...changeWarnings(before, options)],
+        warnings: [
+          ...report.warnings,
+          ...prepared.pluginWarnings,
+          ...hostnameWarnings(work, present),
+          ...changeWarnings(before, options),
+        ],
         problems: [
           ...report.problems,
           ...(entry.problem === undefined ? [] : [entry.problem]),
@@ -164,6 +172,7 @@ export async function withSurvey<T>(
       hosts,
       clusterState: withFacts(wanted, findings),
       leftOut: absent.map(({ failure }) => failure),
+      absent: absent.map(({ host }) => host.address),
       silent: new Set(findings.flatMap((finding) => ('failure' in finding ? [finding.host.address] : []))),
     });
   } finally {
@@ -270,6 +279,20 @@ async function upgradeProblems(
   ];
 }
 
+/** The name of a node is that of its host when it joined, and stays. */
+function hostnameWarnings({ plugins, setups }: InstallWork, present: readonly HostFinding[]): readonly string[] {
+  const names = wantedHostnames(plugins);
+  return present.flatMap((finding) => {
+    const { address } = finding.host;
+    const name = names.get(address);
+    if (!('facts' in finding) || name === undefined || name === finding.facts.hostname || !setups.has(address))
+      return [];
+    return [
+      `${address} is a node and stays ${finding.facts.hostname}: to be called ${name} it must leave the cluster and join again`,
+    ];
+  });
+}
+
 /** Whoever adds a host need not know that somebody else's upgrade was stopped. */
 function changeWarnings(before: ClusterState | undefined, { upgrade }: SurveyOptions): readonly string[] {
   if (before?.changing === undefined || upgrade !== undefined) return [];
@@ -320,6 +343,7 @@ function rulesOf(prepared: Prepared, { id, name }: ClusterState, before: Cluster
     clusterName: name,
     architecture: image.platform.architecture,
     image: applicationFindings(image, launchCommands(spec, image)),
+    hostnames: wantedHostnames(prepared.plugins),
     missingPrograms: driver.programs.filter((path) => !image.rootfs.entries.some((entry) => entry.path === path)),
     ports: (host) => [
       ...driver.ports(isMaster(host) ? 'master' : 'worker'),

@@ -8,7 +8,9 @@ import type { WantedEntry, WantedFile } from './files/rootfs.js';
 import type { RegistryCertificates } from './registry/registry-certificates.js';
 import type { Removal } from './removal.js';
 import type { ClusterSpec, HostSpec } from './spec/cluster-spec.js';
+import type { PluginSpec } from './spec/plugin-spec.js';
 import type { HostPaths, StatePaths } from './state/cluster-paths.js';
+import type { ClusterState } from './state/cluster-state.js';
 
 /** A host of the cluster that is worked on. */
 export interface WorkHost {
@@ -62,7 +64,19 @@ export interface InstallWork {
   /** Hosts that have the files send them on to others. */
   readonly fanOut: boolean;
   readonly readyTimeoutMs: number;
+  /** Those of the image first. */
+  readonly plugins: readonly PluginSpec[];
+  readonly moments: Moments;
   readonly reporter: Reporter;
+}
+
+/** What happens to the cluster, for hooks: each has its own moments. */
+export interface Moments {
+  /** It was never up as a whole. */
+  readonly installing: boolean;
+  /** Hosts join a cluster that is up; `begun` tells one time from the next. */
+  readonly scaleUp: ClusterState['scaleUp'];
+  readonly change: { readonly kind: 'upgrade' | 'rollback'; readonly begun: string } | undefined;
 }
 
 /** Runs a script of the rootfs on a host, with its environment and the image's programs. */

@@ -159,6 +159,8 @@ export interface RuntimeDriver {
     },
   ): Promise<CommandResult>;
   nodes(first: Host, cluster: Pick<ClusterContext, 'rootfs'>): Promise<readonly ClusterNode[]>;
+  /** Saves what the cluster's etcd has into a file on a master, for root alone; undefined when it has none of its own. */
+  saveEtcd?(master: Host, cluster: Pick<ClusterContext, 'rootfs'>, file: string, signal?: AbortSignal): Promise<void>;
   /** Where the admin kubeconfig is on a master. */
   readonly adminKubeconfig: string;
   /** Undefined: Slipway leaves the certificates of this runtime alone. */

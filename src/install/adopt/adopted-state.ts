@@ -67,6 +67,8 @@ export function stateFromFindings(findings: Findings, now: string): ClusterState
     notKept: [...notKept],
     hostAliases: [],
     configs: [],
+    plugins: [],
+    imagePlugins: [],
     configDocuments: [...description.configDocuments],
     documents: [...description.configDocuments],
     certSANs: [...description.certSANs],

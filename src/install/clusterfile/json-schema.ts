@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { pluginSchema } from './plugin-schema.js';
 import { clusterSchema, clusterV1Schema, configSchema } from './schema.js';
 
 /**
@@ -6,7 +7,7 @@ import { clusterSchema, clusterV1Schema, configSchema } from './schema.js';
  * but for what only the whole file shows. Documents of kubeadm are whatever kubeadm takes.
  */
 export function clusterfileJsonSchema(): Record<string, unknown> {
-  const own = [clusterSchema, clusterV1Schema, configSchema].map((schema) => {
+  const own = [clusterSchema, clusterV1Schema, configSchema, pluginSchema].map((schema) => {
     const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input' });
     return rest;
   });

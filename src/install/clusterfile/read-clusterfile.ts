@@ -1,5 +1,7 @@
 import { suggest } from '../../base/suggest.js';
+import { CLUSTERFILE_SOURCE, type PluginSpec } from '../spec/plugin-spec.js';
 import { checkDocument } from './check-document.js';
+import { readPlugin } from './read-plugin.js';
 import {
   type ClusterDocument,
   type ClusterV1Document,
@@ -17,7 +19,8 @@ export interface Clusterfile {
   readonly place: YamlDocument['place'];
   /** Names for the API server's certificate, which `sealer.io/v1` has in the cluster. */
   readonly certSANs: readonly string[];
-  readonly configs: readonly ConfigDocument['spec'][];
+  readonly configs: readonly ConfigDocument[];
+  readonly plugins: readonly PluginSpec[];
   /** Documents of kubeadm and of what it starts, as they are. */
   readonly runtimeDocuments: readonly Readonly<Record<string, unknown>>[];
 }
@@ -31,18 +34,20 @@ const RUNTIME_KINDS = [
   'KubeProxyConfiguration',
 ];
 /** Kinds of sealer's Clusterfiles that this version does not read. */
-const NOT_YET = ['Plugin', 'Application', 'ClusterConfig', 'K3sConfig'];
-const OURS = /^(?:slipway|sealer\.io)\//;
+const NOT_YET = ['Application', 'ClusterConfig', 'K3sConfig'];
+const OURS = /^(?:slipway|sealer\.(?:io|cloud|aliyun\.com))\//;
+const OUR_KINDS: readonly string[] = ['Cluster', 'Config', 'Plugin'];
 
 /**
- * Reads a Clusterfile: one `Cluster`, and any number of `Config` and kubeadm documents.
+ * Reads a Clusterfile: one `Cluster`, and any number of `Config`, `Plugin` and kubeadm documents.
  * @param file its name, for places.
  * @throws SlipwayError E_CLUSTERFILE that lists every mistake with line and column.
  */
 export function readClusterfile(text: string, file: string): Clusterfile {
   const mistakes: string[] = [];
   const clusters: (Pick<Clusterfile, 'cluster' | 'certSANs' | 'place'> | undefined)[] = [];
-  const configs: ConfigDocument['spec'][] = [];
+  const configs: ConfigDocument[] = [];
+  const plugins: PluginSpec[] = [];
   const runtimeDocuments: Readonly<Record<string, unknown>>[] = [];
   for (const document of readYamlDocuments(text, file)) {
     const kind = kindOf(document, mistakes);
@@ -52,14 +57,17 @@ export function readClusterfile(text: string, file: string): Clusterfile {
       clusters.push(readCluster(document, mistakes));
     } else if (kind === 'Config') {
       const config = checkDocument(configSchema, document, mistakes);
-      if (config !== undefined) configs.push(config.spec);
+      if (config !== undefined) configs.push(config);
+    } else if (kind === 'Plugin') {
+      const plugin = readPlugin(document, CLUSTERFILE_SOURCE, mistakes);
+      if (plugin !== undefined) plugins.push(plugin);
     } else if (document.value !== undefined) runtimeDocuments.push(document.value);
   }
   if (clusters.length === 0 && mistakes.length === 0)
     mistakes.push(`${file}: there is no document of the kind Cluster`);
   const [cluster] = clusters;
   if (mistakes.length > 0 || cluster === undefined) throw mistakesError(mistakes);
-  return { ...cluster, configs, runtimeDocuments };
+  return { ...cluster, configs, plugins, runtimeDocuments };
 }
 
 function kindOf({ value, place }: YamlDocument, mistakes: string[]): string | undefined {
@@ -80,8 +88,8 @@ function kindOf({ value, place }: YamlDocument, mistakes: string[]): string | un
       `unknown apiVersion ${apiVersion}; known are slipway/v1, sealer.io/v2, sealer.io/v1 and those of kubeadm, kubelet and kube-proxy`,
     );
   }
-  if (kind === 'Cluster' || kind === 'Config') return kind;
-  return wrong(place(['kind']), `unknown kind ${kind}${didYouMean(kind, ['Cluster', 'Config', ...RUNTIME_KINDS])}`);
+  if (OUR_KINDS.includes(kind)) return kind;
+  return wrong(place(['kind']), `unknown kind ${kind}${didYouMean(kind, [...OUR_KINDS, ...RUNTIME_KINDS])}`);
 }
 
 function readCluster(

@@ -1,4 +1,8 @@
 import * as z from 'zod';
+import { CONFIG_PROCESSES, isConfigProcess } from '../spec/cluster-spec.js';
+import { LABEL_NAME, LABEL_VALUE, TAINT } from '../spec/node-marks.js';
+import { barredPattern, barredWords, unknownWord } from './choice.js';
+import { SEALER_API } from './plugin-schema.js';
 
 /** What the Clusterfile's own documents may say. Field names are sealer's. */
 
@@ -47,13 +51,8 @@ const ssh = z.strictObject({
 /** As Kubernetes has it: labels and selectors, syntax and character set. */
 const labels = z
   .record(
-    z
-      .string()
-      .regex(
-        /^(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?$/,
-        'not a name of a label',
-      ),
-    z.string().regex(/^(?:[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?)?$/, 'not a value of a label'),
+    z.string().regex(LABEL_NAME, 'not a name of a label'),
+    z.string().regex(LABEL_VALUE, 'not a value of a label'),
   )
   .describe('labels of the nodes; one that is taken out here is taken away there');
 
@@ -61,7 +60,7 @@ const labels = z
 const taint = z
   .string()
   .regex(
-    /^[A-Za-z0-9](?:[\w./-]*[A-Za-z0-9])?(?:=[\w.-]*)?:(?:NoSchedule|PreferNoSchedule|NoExecute)-?$/,
+    TAINT,
     'write it KEY=VALUE:EFFECT or KEY:EFFECT, where EFFECT is NoSchedule, PreferNoSchedule or NoExecute; with a "-" behind it the taint is taken away',
   );
 
@@ -143,7 +142,7 @@ export const clusterV1Schema = z.strictObject({
 });
 
 export const configSchema = z.strictObject({
-  apiVersion: z.enum(['slipway/v1', 'sealer.io/v2', 'sealer.io/v1']),
+  apiVersion: z.string().regex(SEALER_API, 'write slipway/v1'),
   kind: z.literal('Config'),
   metadata: z.strictObject({ name: z.string().min(1) }),
   spec: z.strictObject({
@@ -155,7 +154,21 @@ export const configSchema = z.strictObject({
       )
       .describe('a file of the rootfs'),
     data: z.string().describe('what is in it; with the strategy merge: YAML that is laid over what the image has'),
-    strategy: z.enum(['overwrite', 'merge']).optional(),
+    strategy: z
+      .enum(['overwrite', 'merge'])
+      .optional()
+      .describe('merge lays the data over every YAML document that the image has there; overwrite when not given'),
+    process: z
+      .string()
+      .superRefine((text, context) => {
+        for (const word of barredWords(text))
+          if (!isConfigProcess(word)) context.addIssue(unknownWord('process', word, CONFIG_PROCESSES));
+      })
+      .meta({ pattern: barredPattern(CONFIG_PROCESSES) })
+      .optional()
+      .describe(
+        'what is done with the data first, one after the other with "|" between: value|toJson|toBase64|toSecret',
+      ),
   }),
 });
 

@@ -3,8 +3,10 @@ import { isSlipwayError } from '../../base/errors.js';
 import { parseReference } from '../../image/reference.js';
 import {
   type ClusterSpec,
+  type ConfigSpec,
   clusterNameSchema,
   DEFAULTS,
+  isConfigProcess,
   isMaster,
   MASTER,
   NODE,
@@ -13,8 +15,9 @@ import {
 import { normalizeIp } from '../spec/ip-list.js';
 import { readAddresses, type SshFlags, sshSpec } from '../spec/spec-from-flags.js';
 import { thisMachine } from '../spec/this-machine.js';
+import { barredWords } from './choice.js';
 import type { Clusterfile } from './read-clusterfile.js';
-import type { ClusterDocument, LoginDocument, SecretDocument, SshDocument } from './schema.js';
+import type { ClusterDocument, ConfigDocument, LoginDocument, SecretDocument, SshDocument } from './schema.js';
 import { fillVariables, type Resolved, resolvePath, resolveSecret, type ValueSources } from './secret-value.js';
 import { mistakesError } from './yaml-document.js';
 
@@ -42,7 +45,7 @@ export async function specFromClusterfile(
   sources: ValueSources,
   ownAddress: () => string | undefined = thisMachine,
 ): Promise<ClusterSpec> {
-  const { cluster, place, certSANs, configs, runtimeDocuments } = clusterfile;
+  const { cluster, place, certSANs, configs, plugins, runtimeDocuments } = clusterfile;
   const { spec } = cluster;
   const mistakes: string[] = [];
   const wrong = (path: Path, why: string): void =>
@@ -155,12 +158,24 @@ export async function specFromClusterfile(
       registry,
       certSANs: [...certSANs],
       hostAliases: aliases,
-      configs: configs.map(({ path, data, strategy = 'overwrite' }) => ({ path, data, strategy })),
+      configs: configs.map(configSpec),
+      plugins: [...plugins],
       configDocuments: [...runtimeDocuments],
       dataRoot: spec.dataRoot ?? DEFAULTS.dataRoot,
     },
     sources.file,
   );
+}
+
+function configSpec({ metadata, spec: { path, data, strategy = 'overwrite', process } }: ConfigDocument): ConfigSpec {
+  const steps = barredWords(process ?? '').filter(isConfigProcess);
+  return {
+    path,
+    data,
+    strategy,
+    ...(steps.length === 0 ? {} : { process: steps }),
+    ...(steps.includes('toSecret') ? { name: metadata.name } : {}),
+  };
 }
 
 function checkImage(image: string, wrong: (path: Path, why: string) => void): void {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { stringify } from 'yaml';
 import { DEFAULTS } from '../spec/cluster-spec.js';
+import type { PluginSpec } from '../spec/plugin-spec.js';
 import type { ClusterState, HostState } from '../state/cluster-state.js';
 
 /**
@@ -37,14 +38,36 @@ export function clusterfileOf(state: ClusterState): string {
       ...registryDocument(state.registry),
     },
   };
-  const configs = state.configs.map(({ path, data, strategy }) => ({
+  const configs = state.configs.map(({ path, data, strategy, process, name }) => ({
     apiVersion: 'slipway/v1',
     kind: 'Config',
-    metadata: { name: path.replace(/[^a-z0-9]+/gi, '-').toLowerCase() },
-    spec: { path, data, strategy },
+    metadata: { name: name ?? path.replace(/[^a-z0-9]+/gi, '-').toLowerCase() },
+    spec: { path, data, strategy, ...(process === undefined ? {} : { process: process.join('|') }) },
   }));
-  const documents = [cluster, ...configs, ...state.configDocuments, ...namesDocument(state)];
+  const documents = [
+    cluster,
+    ...configs,
+    ...state.plugins.map(pluginDocument),
+    ...state.configDocuments,
+    ...namesDocument(state),
+  ];
   return documents.map((one) => stringify(one, { lineWidth: 0, aliasDuplicateObjects: false })).join('---\n');
+}
+
+function pluginDocument({ name, type, phases, on, scope, data, timeoutMs }: PluginSpec): object {
+  return {
+    apiVersion: 'slipway/v1',
+    kind: 'Plugin',
+    metadata: { name },
+    spec: {
+      type,
+      ...(phases.length === 0 ? {} : { action: phases.join('|') }),
+      ...(on === undefined ? {} : { on }),
+      ...(scope === undefined ? {} : { scope }),
+      ...(timeoutMs === undefined ? {} : { timeout: `${timeoutMs}ms` }),
+      ...(data === '' ? {} : { data }),
+    },
+  };
 }
 
 /** Names for the API server's certificate are kubeadm's to say. */

@@ -50,13 +50,15 @@ function isEmpty({ contents }: Document): boolean {
 }
 
 function byPlace(a: string, b: string): number {
-  const [lineA = 0, columnA = 0] = placeOf(a);
-  const [lineB = 0, columnB = 0] = placeOf(b);
+  const [fileA, lineA, columnA] = placeOf(a);
+  const [fileB, lineB, columnB] = placeOf(b);
+  if (fileA !== fileB) return fileA < fileB ? -1 : 1;
   return lineA - lineB || columnA - columnB;
 }
 
-function placeOf(mistake: string): readonly number[] {
-  return (/:(\d+):(\d+): /.exec(mistake) ?? []).slice(1).map(Number);
+function placeOf(mistake: string): readonly [file: string, line: number, column: number] {
+  const [, file = '', line = '0', column = '0'] = /^(.*?):(\d+):(\d+): /.exec(mistake) ?? [];
+  return [file, Number(line), Number(column)];
 }
 
 function yamlDocument(document: Document, at: (offset: number) => string): YamlDocument {

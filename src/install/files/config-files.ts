@@ -1,9 +1,7 @@
-import { parseDocument, stringify } from 'yaml';
-import { SlipwayError } from '../../base/errors.js';
 import { digestOf } from '../../image/digest.js';
 import { comparePaths } from '../../layers/toc.js';
-import { isObject, mergeDocuments } from '../../runtime/kubeadm/merge.js';
 import type { ConfigSpec } from '../spec/cluster-spec.js';
+import { configText, needsBefore, refused } from './config-text.js';
 import { entriesDigest, type ImageRootfs, readRootfsFile, type WantedEntry } from './rootfs.js';
 
 const NEW_FILE = { mode: 0o644, uid: 0, gid: 0, mtime: 0 };
@@ -32,9 +30,10 @@ export async function withConfigs(rootfs: ImageRootfs, configs: readonly ConfigS
       if (above === undefined) entries.set(parent, { ...NEW_DIRECTORY, path: parent, type: 'dir' });
       else if (above.type !== 'dir') throw refused(path, `${parent} is a ${above.type} in the image`);
     }
-    const before =
-      config.strategy === 'merge' ? (await readRootfsFile([...entries.values()], path))?.toString('utf8') : undefined;
-    const bytes = Buffer.from(before === undefined ? config.data : merged(before, config));
+    const before = needsBefore(config)
+      ? (await readRootfsFile([...entries.values()], path))?.toString('utf8')
+      : undefined;
+    const bytes = Buffer.from(configText(config, before));
     entries.set(path, {
       ...NEW_FILE,
       ...there,
@@ -49,25 +48,7 @@ export async function withConfigs(rootfs: ImageRootfs, configs: readonly ConfigS
   return { ...rootfs, entries: sorted, digest: entriesDigest(sorted) };
 }
 
-function merged(before: string, { path, data }: ConfigSpec): string {
-  const value = mergeDocuments(mapOf(before, path, 'what the image has there'), mapOf(data, path, 'its data'));
-  return path.endsWith('.json') ? `${JSON.stringify(value, null, 2)}\n` : stringify(value);
-}
-
-function mapOf(text: string, path: string, what: string): Readonly<Record<string, unknown>> {
-  const document = parseDocument(text, { prettyErrors: false });
-  const [error] = document.errors;
-  if (error !== undefined) throw refused(path, `${what} cannot be merged: ${error.message.split('\n', 1)[0]}`);
-  const value: unknown = document.toJS() ?? {};
-  if (!isObject(value)) throw refused(path, `${what} is no map, and cannot be merged`);
-  return value;
-}
-
 function parentsOf(path: string): readonly string[] {
   const parts = path.split('/');
   return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join('/'));
-}
-
-function refused(path: string, why: string, hint?: string): SlipwayError {
-  return new SlipwayError('E_CLUSTERFILE', `Config for ${path}: ${why}`, hint === undefined ? {} : { hint });
 }

@@ -19,7 +19,15 @@ export const removeFilesPhase: Phase<ResetWork> = {
       check: async () => ({ holds: !(await host.exists(paths.rootfs)) && !(await host.exists(paths.owner)) }),
       run: async ({ signal }) => {
         // By name, not the whole directory: on the machine that installs, the state of the cluster is in it too.
-        const things = [paths.rootfs, paths.incoming, paths.toc, `${paths.toc}.next`, paths.setup, paths.state];
+        const things = [
+          paths.rootfs,
+          paths.incoming,
+          paths.toc,
+          `${paths.toc}.next`,
+          paths.setup,
+          paths.state,
+          paths.hooks,
+        ];
         const data = paths.base.slice(0, paths.base.lastIndexOf('/'));
         await host.run(
           `rm -f ${shellQuote(paths.base)}/etcd-before-*.db

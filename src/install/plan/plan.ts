@@ -17,16 +17,22 @@ export type Plan = readonly PlannedPhase[];
 
 /** Makes a plan of a list of phases. Phases without steps are left out. Asks nobody anything. */
 export function makePlan<C>(phases: readonly Phase<C>[], context: C): Plan {
-  return phases
-    .map(({ name, title, serial = false, stopsAtFailure = false, limit, steps }) => ({
+  return phases.flatMap(({ name, title, serial = false, stopsAtFailure = false, limit, steps }) =>
+    byTurn(steps(context)).map((some) => ({
       name,
       title,
       serial,
       stopsAtFailure,
       limit: limit?.(context),
-      steps: steps(context),
-    }))
-    .filter(({ steps }) => steps.length > 0);
+      steps: some,
+    })),
+  );
+}
+
+/** Steps that may run at once, in the order of their turns. */
+function byTurn(steps: readonly Step[]): readonly (readonly Step[])[] {
+  const turns = [...new Set(steps.map(({ turn = 0 }) => turn))].sort((a, b) => a - b);
+  return turns.map((turn) => steps.filter((step) => (step.turn ?? 0) === turn));
 }
 
 /** What a plan says about one step, as data. */

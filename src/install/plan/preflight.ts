@@ -4,6 +4,7 @@ import type { HostFacts } from '../../hosts/host.js';
 import type { ClusterTraces } from '../cluster-hosts/host-owner.js';
 import { rangeContains } from '../spec/cidr.js';
 import { type HostSpec, isMaster } from '../spec/cluster-spec.js';
+import { NODE_NAME } from '../spec/node-marks.js';
 
 /** What was found on a host, or why nothing could be. */
 export type HostFinding =
@@ -16,6 +17,8 @@ export interface PreflightRules {
   readonly running?: boolean;
   /** Programs of the rootfs that the runtime needs and the image lacks. */
   readonly missingPrograms: readonly string[];
+  /** Names that hosts get before they become nodes, by their addresses. */
+  readonly hostnames?: ReadonlyMap<string, string>;
   /** What else was found wrong with the image. */
   readonly image?: Pick<PreflightReport, 'problems' | 'warnings'>;
   readonly clusterId: string;
@@ -50,7 +53,6 @@ export const NEEDED_PROGRAMS = ['bash', 'tar', 'gzip', 'sha256sum', 'find', 'sys
 
 /** Certificates, tokens and leases do not work with clocks that differ more. */
 export const MAX_SKEW_MS = 30_000;
-const HOSTNAME = /^[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?$/;
 
 type Found = Extract<HostFinding, { readonly facts: HostFacts }>;
 
@@ -73,7 +75,7 @@ export function preflight(findings: readonly HostFinding[], rules: PreflightRule
           ? [problem(finding.host.address, finding.failure.message, unreachableHint(finding, rules))]
           : hostProblems(finding, rules),
       ),
-      ...sharedProblems(found),
+      ...sharedProblems(found, rules),
     ],
     warnings: [
       ...(rules.image?.warnings ?? []),
@@ -141,9 +143,10 @@ function hostProblems({ host, facts, traces }: Found, rules: PreflightRules): Pr
       'set the clocks (chrony, ntpd): certificates and tokens depend on them',
     );
   }
-  if (!HOSTNAME.test(facts.hostname) || facts.hostname === 'localhost') {
+  const name = hostnameOf({ host, facts, traces }, rules);
+  if (!NODE_NAME.test(name) || name === 'localhost') {
     add(
-      `its hostname ${JSON.stringify(facts.hostname)} cannot name a node`,
+      `its hostname ${JSON.stringify(name)} cannot name a node`,
       'set another one with hostnamectl: lower-case letters, digits, "-" and "."',
     );
   }
@@ -199,7 +202,12 @@ function hostProblems({ host, facts, traces }: Found, rules: PreflightRules): Pr
   return problems;
 }
 
-function sharedProblems(found: readonly Found[]): PreflightProblem[] {
+/** A host that is no node yet gets the name that is wanted before it becomes one. */
+function hostnameOf({ host, facts, traces }: Found, { hostnames }: PreflightRules): string {
+  return (traces.kubernetes.length === 0 ? hostnames?.get(host.address) : undefined) ?? facts.hostname;
+}
+
+function sharedProblems(found: readonly Found[], rules: PreflightRules): PreflightProblem[] {
   const clashes = (what: string, keyOf: (one: Found) => string, hint: string): PreflightProblem[] => {
     const groups = new Map<string, string[]>();
     for (const one of found) {
@@ -211,7 +219,11 @@ function sharedProblems(found: readonly Found[]): PreflightProblem[] {
       .map(([value, hosts]) => problem(undefined, `${hosts.join(' and ')} have the same ${what} ${value}`, hint));
   };
   return [
-    ...clashes('hostname', ({ facts }) => facts.hostname, 'give each host its own with hostnamectl set-hostname NAME'),
+    ...clashes(
+      'hostname',
+      (one) => hostnameOf(one, rules),
+      'give each host its own with hostnamectl set-hostname NAME',
+    ),
     ...clashes(
       'machine-id',
       ({ facts }) => facts.machineId,

@@ -36,6 +36,8 @@ export interface Step {
    * same inputs, and the check, if there is one, must hold as well.
    */
   readonly proof: 'check' | 'journal';
+  /** Steps of one phase with a later turn begin when those of the earlier ones have ended; 0 when not given. */
+  readonly turn?: number;
   /** Asks the host; changes nothing. */
   check?(signal: AbortSignal): Promise<StepCheck>;
   /** Does it; what it gives is shown beside the title: `703MB in 8.1s`. */

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import { zodProblems } from '../../base/zod-error.js';
 import { normalizeIp } from './ip-list.js';
+import { pluginSpecSchema } from './plugin-spec.js';
 
 /** Roles that mean something to the installer; any other name only scopes hooks. */
 export const MASTER = 'master';
@@ -64,10 +65,22 @@ export type RegistrySpec = z.infer<typeof registrySchema>;
 
 export const hostAliasSchema = z.strictObject({ address, names: z.array(z.string().min(1)).min(1) });
 
+/** What can be done with the data of a Config before it becomes a file. Names are sealer's. */
+export const CONFIG_PROCESSES = ['value', 'toJson', 'toBase64', 'toSecret'] as const;
+export type ConfigProcess = (typeof CONFIG_PROCESSES)[number];
+
+export function isConfigProcess(word: string): word is ConfigProcess {
+  return (CONFIG_PROCESSES as readonly string[]).includes(word);
+}
+
 export const configSchema = z.strictObject({
   path: z.string().min(1),
   data: z.string(),
   strategy: z.enum(['overwrite', 'merge']),
+  /** In this order. */
+  process: z.array(z.enum(CONFIG_PROCESSES)).optional(),
+  /** Of the Secret that it becomes. */
+  name: z.string().optional(),
 });
 /** A file of the rootfs that is another one than the image's. */
 export type ConfigSpec = z.infer<typeof configSchema>;
@@ -96,6 +109,8 @@ const clusterSpecSchema = z
     /** Lines for /etc/hosts of every host. */
     hostAliases: z.array(hostAliasSchema),
     configs: z.array(configSchema),
+    /** Hooks, and what else plugins of sealer do. */
+    plugins: z.array(pluginSpecSchema).default([]),
     /** kubeadm, k0s and k3s documents to merge over what is generated. */
     configDocuments: z.array(z.record(z.string(), z.unknown())),
     /** Where Slipway keeps its things on the hosts. */

@@ -82,6 +82,7 @@ export function specFromFlags(flags: RunFlags, ownAddress: () => string | undefi
       certSANs: [],
       hostAliases: [],
       configs: [],
+      plugins: [],
       configDocuments: [],
       dataRoot: DEFAULTS.dataRoot,
     },

@@ -12,10 +12,14 @@ export interface HostPaths {
   readonly incoming: string;
   /** How the host was set up; written when that was done. */
   readonly setup: string;
+  /** What hooks were run; see hooks/host-notes.ts. */
+  readonly hooks: string;
   /** Says to which cluster this host belongs. */
   readonly owner: string;
   /** On masters: what is known of the cluster, for whoever has lost the machine that launched it. */
   readonly state: string;
+  /** Snapshots that plugins make: they outlive the cluster. */
+  readonly backups: string;
 }
 
 export function hostPaths(dataRoot: string, cluster: string): HostPaths {
@@ -26,8 +30,10 @@ export function hostPaths(dataRoot: string, cluster: string): HostPaths {
     toc: `${base}/.toc.gz`,
     incoming: `${base}/.incoming`,
     setup: `${base}/.setup.json`,
+    hooks: `${base}/.hooks.json`,
     owner: `${base}/.owner.json`,
     state: `${base}/.cluster.json`,
+    backups: `${dataRoot}/backups`,
   };
 }
 

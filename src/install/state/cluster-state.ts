@@ -5,6 +5,7 @@ import { makeDirectory } from '../../base/make-directory.js';
 import { zodProblems } from '../../base/zod-error.js';
 import { replaceFile } from '../../store/durable.js';
 import { configSchema, hostAliasSchema } from '../spec/cluster-spec.js';
+import { pluginSpecSchema } from '../spec/plugin-spec.js';
 import type { StatePaths } from './cluster-paths.js';
 import { keptSshSchema } from './kept-ssh.js';
 
@@ -38,6 +39,10 @@ const stateSchema = z.object({
   previous: z.object({ name: z.string(), digest: z.string(), version: z.string() }).optional(),
   /** On the way to its image, and not there yet: which command began it. */
   changing: z.enum(['upgrade', 'rollback']).optional(),
+  /** When that was begun: hooks run once in it. */
+  changeBegun: z.string().optional(),
+  /** Hosts that are on their way into the cluster, which is up, and when the first of them was. */
+  scaleUp: z.object({ hosts: z.array(z.string()), begun: z.string() }).optional(),
   runtime: z.string(),
   version: z.string(),
   dataRoot: z.string(),
@@ -57,6 +62,10 @@ const stateSchema = z.object({
   containerRuntime: z.string().optional(),
   hostAliases: z.array(hostAliasSchema).default([]),
   configs: z.array(configSchema).default([]),
+  /** Of the Clusterfile. */
+  plugins: z.array(pluginSpecSchema).default([]),
+  /** Of the image, which may be gone when hosts are cleaned. */
+  imagePlugins: z.array(pluginSpecSchema).default([]),
   configDocuments: z.array(z.record(z.string(), z.unknown())).default([]),
   /** These and those of the image: what the cluster was configured with. */
   documents: z.array(z.record(z.string(), z.unknown())).default([]),

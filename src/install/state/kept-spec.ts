@@ -1,5 +1,6 @@
 import { redact, registerSecret } from '../../base/redact.js';
 import type { ClusterSpec } from '../spec/cluster-spec.js';
+import type { PluginSpec } from '../spec/plugin-spec.js';
 import type { ClusterState } from './cluster-state.js';
 
 const SECRET_NAME = /pass|secret|token|credential|private|(?:^|_)key$|api_?key/i;
@@ -48,6 +49,7 @@ export type KeptSettings = Pick<
   | 'certSANs'
   | 'hostAliases'
   | 'configs'
+  | 'plugins'
   | 'configDocuments'
 >;
 
@@ -56,7 +58,7 @@ export type KeptSettings = Pick<
  * command that needs it can ask for it.
  */
 export function keptSettings(spec: ClusterSpec): KeptSettings {
-  const { registry, configs, configDocuments, cmds } = spec;
+  const { registry, configs, plugins, configDocuments, cmds } = spec;
   const { env, envNotKept } = keepableEnv(spec.env);
   const ofHosts = spec.hosts.flatMap((host) => keepableEnv(host.env).envNotKept);
   return {
@@ -72,6 +74,7 @@ export function keptSettings(spec: ClusterSpec): KeptSettings {
     notKept: [
       ...(registry.password === undefined ? [] : ['the password of the registry']),
       ...configs.filter(({ data }) => hasSecret(data)).map(({ path }) => `Config ${path}`),
+      ...plugins.filter(isSecret).map(({ name }) => `Plugin ${name}`),
       ...(cmds?.some(hasSecret) ? ['the launch commands'] : []),
       ...configDocuments.filter((one) => hasSecret(JSON.stringify(one))).map(({ kind }) => `document ${String(kind)}`),
     ],
@@ -81,6 +84,7 @@ export function keptSettings(spec: ClusterSpec): KeptSettings {
     certSANs: spec.certSANs,
     hostAliases: spec.hostAliases,
     configs: configs.filter(({ data }) => !hasSecret(data)),
+    plugins: keepablePlugins(plugins),
     configDocuments: keepableDocuments(configDocuments),
   };
 }
@@ -88,6 +92,15 @@ export function keptSettings(spec: ClusterSpec): KeptSettings {
 /** Documents without those in which there is a known secret. */
 export function keepableDocuments(documents: ClusterSpec['configDocuments']): ClusterSpec['configDocuments'] {
   return documents.filter((one) => !hasSecret(JSON.stringify(one)));
+}
+
+/** Plugins without those in which there is a known secret. */
+export function keepablePlugins(plugins: readonly PluginSpec[]): PluginSpec[] {
+  return plugins.filter((one) => !isSecret(one));
+}
+
+function isSecret({ data, on = '' }: PluginSpec): boolean {
+  return hasSecret(data) || hasSecret(on);
 }
 
 function hasSecret(text: string): boolean {

@@ -4,9 +4,10 @@ import type { InstallImage } from '../files/install-image.js';
 import type { HostFinding } from '../plan/preflight.js';
 import type { Prepared } from '../prepare.js';
 import { type ClusterSpec, type HostSpec, isMaster, mastersOf } from '../spec/cluster-spec.js';
+import type { PluginSpec } from '../spec/plugin-spec.js';
 import { assertOurs } from './assert-ours.js';
 import type { ClusterState, HostState } from './cluster-state.js';
-import { keepableDocuments, keepableEnv, keptSettings } from './kept-spec.js';
+import { keepableDocuments, keepableEnv, keepablePlugins, keptSettings } from './kept-spec.js';
 import { keptSsh } from './kept-ssh.js';
 
 /** What a command may do to a cluster that is up, besides adding to it. */
@@ -19,6 +20,7 @@ export interface Allowed {
 
 /** What is wanted of a cluster. */
 export type Wanted = Pick<Prepared, 'spec' | 'documents' | 'servesImages'> & {
+  readonly imagePlugins?: readonly PluginSpec[];
   readonly image: Pick<InstallImage, 'name' | 'digest' | 'version'>;
   readonly driver: Pick<Prepared['driver'], 'name'>;
 };
@@ -31,7 +33,7 @@ export type Wanted = Pick<Prepared, 'spec' | 'documents' | 'servesImages'> & {
  */
 export function nextState(
   before: ClusterState | undefined,
-  { spec, image, driver, documents, servesImages }: Wanted,
+  { spec, image, driver, documents, servesImages, imagePlugins = [] }: Wanted,
   allowed: Allowed = { removal: false, change: undefined },
 ): ClusterState {
   if (before !== undefined) assertCompatible(before, spec, image, allowed);
@@ -52,7 +54,8 @@ export function nextState(
     name: spec.name,
     phase: before?.phase === 'running' ? 'running' : 'installing',
     image: { name: image.name, digest: image.digest },
-    ...previousImage(before, image, allowed),
+    ...previousImage(before, image, allowed, now),
+    ...scaleUp(before, spec, now),
     runtime: driver.name,
     version: image.version,
     ...settings,
@@ -60,6 +63,7 @@ export function nextState(
     // No certificate loses a name: those of "slipway cert" stay when a Clusterfile does not have them.
     certSANs: [...new Set([...(before?.certSANs ?? []), ...settings.certSANs])],
     documents: keepableDocuments(documents),
+    imagePlugins: keepablePlugins(imagePlugins),
     hosts: [...wanted, ...leaving],
     created: before?.created ?? now,
     updated: now,
@@ -71,14 +75,45 @@ function previousImage(
   before: ClusterState | undefined,
   { digest }: Wanted['image'],
   { change }: Allowed,
-): Pick<ClusterState, 'previous' | 'changing'> {
+  now: string,
+): Pick<ClusterState, 'previous' | 'changing' | 'changeBegun'> {
   if (before?.phase !== 'running' || before.image.digest === digest) {
-    const { previous, changing } = before ?? {};
-    return { ...(previous === undefined ? {} : { previous }), ...(changing === undefined ? {} : { changing }) };
+    const { previous, changing, changeBegun = now } = before ?? {};
+    return {
+      ...(previous === undefined ? {} : { previous }),
+      ...(changing === undefined ? {} : { changing, changeBegun }),
+    };
   }
   // What it was half on its way to is nothing to go back to.
   const previous = (before.changing && before.previous) ?? { ...before.image, version: before.version };
-  return { previous, ...(change === undefined ? {} : { changing: change }) };
+  return { previous, ...(change === undefined ? {} : { changing: change, changeBegun: now }) };
+}
+
+/** Hosts that are new to a cluster that is up, or were on their way before and still are. */
+function scaleUp(before: ClusterState | undefined, { hosts }: ClusterSpec, now: string): Pick<ClusterState, 'scaleUp'> {
+  if (before?.phase !== 'running') return {};
+  const present = before.hosts.filter(({ leaving }) => leaving !== true).map(({ address }) => address);
+  const addresses = hosts.map(({ address }) => address);
+  const onTheirWay = before.scaleUp?.hosts.filter((address) => addresses.includes(address)) ?? [];
+  const fresh = addresses.filter((address) => !present.includes(address) && !onTheirWay.includes(address));
+  if (onTheirWay.length + fresh.length === 0) return {};
+  const begun = fresh.length > 0 ? now : (before.scaleUp?.begun ?? now);
+  return { scaleUp: { hosts: [...onTheirWay, ...fresh], begun } };
+}
+
+/**
+ * What is left of the hosts on their way when a command has ended: those that failed. Of a cluster that was installed, every host that did.
+ */
+export function stillOnTheirWay(
+  state: Pick<ClusterState, 'phase' | 'scaleUp' | 'hosts'>,
+  failed: ReadonlySet<string>,
+): Pick<ClusterState, 'scaleUp'> {
+  const all =
+    state.phase === 'running'
+      ? (state.scaleUp?.hosts ?? [])
+      : state.hosts.filter(({ leaving }) => leaving !== true).map(({ address }) => address);
+  const hosts = all.filter((address) => failed.has(address));
+  return hosts.length === 0 ? {} : { scaleUp: { hosts, begun: new Date().toISOString() } };
 }
 
 /** Adds what was found out about the hosts. */

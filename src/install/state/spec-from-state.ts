@@ -57,6 +57,7 @@ export function specFromState(state: ClusterState, { ssh, env }: GivenAgain): Cl
       certSANs: state.certSANs,
       hostAliases: state.hostAliases,
       configs: state.configs,
+      plugins: state.plugins,
       configDocuments: state.configDocuments,
       dataRoot: state.dataRoot,
     },

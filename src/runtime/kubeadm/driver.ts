@@ -18,6 +18,7 @@ import { preloadStep } from './preload.js';
 import { removalProblem, removeStep } from './remove.js';
 import { renewStep } from './renew.js';
 import { resetStep } from './reset.js';
+import { saveEtcd } from './save-etcd.js';
 import { clusterUpgradeProblem, upgradeStep } from './upgrade.js';
 
 /** kubelet, and kube-proxy's health port. */
@@ -55,6 +56,7 @@ export const kubeadmDriver: RuntimeDriver = {
   wholeMasters,
   kubectl,
   nodes: (first, { rootfs }) => listNodes(first, rootfs),
+  saveEtcd,
   adminKubeconfig: PATHS.admin,
   certificates: { list: listCertificates, addNames: addNamesStep, renew: renewStep, revive: reviveKubeletStep },
   describe: describeCluster,

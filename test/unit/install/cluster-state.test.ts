@@ -12,7 +12,7 @@ import { specFromFlags } from '../../../src/install/spec/spec-from-flags.js';
 import { hostPaths, statePaths } from '../../../src/install/state/cluster-paths.js';
 import { type ClusterState, readClusterState, writeClusterState } from '../../../src/install/state/cluster-state.js';
 import { keepableEnv } from '../../../src/install/state/kept-spec.js';
-import { nextState } from '../../../src/install/state/next-state.js';
+import { nextState, stillOnTheirWay } from '../../../src/install/state/next-state.js';
 import { addressesToDelete, joinSpec, specFromState } from '../../../src/install/state/spec-from-state.js';
 
 let dir: string;
@@ -172,6 +172,75 @@ describe('another image', () => {
       previous: { digest: digestOf('two') },
     });
     expect(next(there, spec('10.0.0.2', '10.0.0.3'), image('two'))).not.toHaveProperty('changing');
+  });
+});
+
+describe('hosts on their way into a cluster that is up', () => {
+  const up = running(next(undefined, spec('10.0.0.2', '10.0.0.3')));
+
+  it('are known until they have come, also over several goes', () => {
+    expect(up).not.toHaveProperty('scaleUp');
+    expect(next(up, spec('10.0.0.2', '10.0.0.3'))).not.toHaveProperty('scaleUp');
+    const one = next(up, spec('10.0.0.2', '10.0.0.3,10.0.0.4'));
+    expect(one.scaleUp?.hosts).toEqual(['10.0.0.4']);
+    const before = { ...one, scaleUp: { hosts: ['10.0.0.4'], begun: 'monday' } };
+    expect(next(before, spec('10.0.0.2', '10.0.0.3,10.0.0.4')).scaleUp).toEqual(before.scaleUp);
+    const two = next(before, spec('10.0.0.2', '10.0.0.3,10.0.0.4,10.0.0.5'));
+    expect(two.scaleUp?.hosts).toEqual(['10.0.0.4', '10.0.0.5']);
+    expect(two.scaleUp?.begun).not.toBe('monday');
+    const gone = nextState(
+      before,
+      {
+        spec: spec('10.0.0.2', '10.0.0.3'),
+        image: image(),
+        driver: { name: 'k8s' },
+        documents: [],
+        servesImages: true,
+      },
+      { removal: true, change: undefined },
+    );
+    expect(gone).not.toHaveProperty('scaleUp');
+    // one that left comes anew
+    expect(next(gone, spec('10.0.0.2', '10.0.0.3,10.0.0.4')).scaleUp?.hosts).toEqual(['10.0.0.4']);
+  });
+
+  it('are those that failed, when a command has ended', () => {
+    const failed = new Set(['10.0.0.3', '10.0.0.5']);
+    expect(stillOnTheirWay(up, failed)).toEqual({});
+    const scaleUp = { hosts: ['10.0.0.4', '10.0.0.5'], begun: 'monday' };
+    expect(stillOnTheirWay({ ...up, scaleUp }, failed).scaleUp?.hosts).toEqual(['10.0.0.5']);
+    expect(stillOnTheirWay({ ...up, scaleUp }, new Set())).toEqual({});
+    expect(stillOnTheirWay({ ...up, phase: 'installing' }, failed).scaleUp?.hosts).toEqual(['10.0.0.3']);
+  });
+});
+
+describe('plugins', () => {
+  const plugin = (name: string, data: string) => ({
+    name,
+    type: 'SHELL' as const,
+    phases: ['PreClean' as const],
+    data,
+    source: 'the Clusterfile',
+  });
+
+  it('are kept without those that have a secret in them, which are named', () => {
+    registerSecret('hunter3hunter3');
+    const wanted = { ...spec('10.0.0.2', ''), plugins: [plugin('a', 'true'), plugin('b', 'login hunter3hunter3')] };
+    const state = nextState(undefined, {
+      spec: wanted,
+      image: image(),
+      driver: { name: 'k8s' },
+      documents: [],
+      servesImages: true,
+      imagePlugins: [plugin('c', 'true'), plugin('d', 'login hunter3hunter3')],
+    });
+    expect(state.plugins.map(({ name }) => name)).toEqual(['a']);
+    expect(state.imagePlugins.map(({ name }) => name)).toEqual(['c']);
+    expect(state.notKept).toEqual(['Plugin b']);
+    expect(JSON.stringify(state)).not.toContain('hunter3');
+    expect(() => specFromState(state, { ssh: {}, env: { DB_PASSWORD: 'x' } })).toThrow(/secrets .* Plugin b/);
+    const kept = { ...state, notKept: [] };
+    expect(specFromState(kept, { ssh: {}, env: { DB_PASSWORD: 'x' } }).plugins).toEqual([plugin('a', 'true')]);
   });
 });
 

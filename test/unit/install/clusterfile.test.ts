@@ -118,6 +118,7 @@ describe('a Clusterfile', () => {
       },
       certSANs: [],
       configs: [{ path: 'etc/c.yaml', strategy: 'merge', data: 'a: 1' }],
+      plugins: [],
       configDocuments: [
         { apiVersion: 'kubeadm.k8s.io/v1beta3', kind: 'ClusterConfiguration', apiServer: { certSANs: ['api.plant'] } },
       ],
@@ -209,8 +210,8 @@ describe('mistakes in a Clusterfile', () => {
     ],
     [
       'a kind for later',
-      `${HEAD}${HOSTS}---\napiVersion: sealer.io/v1\nkind: Plugin\n`,
-      /^Clusterfile:11:7: documents of the kind Plugin are not supported by this version$/,
+      `${HEAD}${HOSTS}---\napiVersion: sealer.io/v1\nkind: Application\n`,
+      /^Clusterfile:11:7: documents of the kind Application are not supported by this version$/,
     ],
     [
       'a kind that kubeadm does not have',
@@ -342,6 +343,11 @@ describe('mistakes in a Clusterfile', () => {
       /^Clusterfile:13:14: spec\.path: a path in the rootfs/,
     ],
     [
+      'a process that there is not',
+      `${HEAD}${HOSTS}---\napiVersion: slipway/v1\nkind: Config\nmetadata: {name: a}\nspec: {path: a, data: x, process: value|toJSON}\n`,
+      /^Clusterfile:13:35: spec\.process: unknown process "toJSON"; did you mean toJson\?$/,
+    ],
+    [
       'a cloud',
       'apiVersion: sealer.io/v1\nkind: Cluster\nmetadata: {name: a}\nspec: {provider: ALI_CLOUD, masters: {ipList: [10.0.0.2]}}\n',
       /^Clusterfile:4:18: spec\.provider: hosts must be there already/,
@@ -409,6 +415,15 @@ describe('mistakes in a Clusterfile', () => {
     ];
     expect(() => readClusterfile(`${HEAD}${HOSTS}x:\n  ${bomb.join('\n  ')}\n`, 'f')).toThrow(/alias/i);
   });
+});
+
+it('says what is done with the data of a Config', async () => {
+  const spec = await specOf(
+    `${HEAD}${HOSTS}---\napiVersion: sealer.io/v1\nkind: Config\nmetadata: {name: a}\nspec: {path: a, data: x, process: "value|toJson|toSecret"}\n`,
+  );
+  expect(spec.configs).toEqual([
+    { path: 'a', data: 'x', strategy: 'overwrite', process: ['value', 'toJson', 'toSecret'], name: 'a' },
+  ]);
 });
 
 it('has a JSON schema that knows every field', () => {

@@ -98,3 +98,89 @@ describe('files of a Clusterfile', () => {
     });
   });
 });
+
+describe('the data of a file is processed', () => {
+  const made = async (
+    data: string,
+    process: ConfigSpec['process'],
+    more: Partial<ConfigSpec> = {},
+  ): Promise<string> => {
+    const path = more.path ?? 'etc/new';
+    return (
+      (await textOf(await withConfigs(IMAGE_WITH_SECRET, [{ ...config(path, data), process, ...more }]), path)) ?? ''
+    );
+  };
+  const IMAGE_WITH_SECRET = rootfs(
+    ...IMAGE.entries,
+    file('etc/secret.yaml', 'apiVersion: v1\nkind: Secret\nmetadata: { name: s }\ndata: { old: eA== }\n'),
+    file('etc/map.yaml', 'kind: ConfigMap\n'),
+    file(
+      'etc/two.yaml',
+      '# first\n---\nkind: ConfigMap\nmetadata: { name: a }\n---\nkind: ConfigMap\nmetadata: { name: b }\n',
+    ),
+  );
+  const decoded = (text: string): string => Buffer.from(text, 'base64').toString();
+
+  it.each([
+    ['as a whole, as JSON', ['toJson'], 'b: 1\na: [x, { d: 1, c: 2 }]\n', '{"a":["x",{"c":2,"d":1}],"b":1}'],
+    ['as a whole, in base64', ['toBase64'], 'a: 1\n', 'YTogMQo='],
+    ['in two steps', ['toJson', 'toBase64'], 'a: 1\n', 'eyJhIjoxfQ=='],
+    ['value by value, as JSON', ['value', 'toJson'], 'a: { c: 2, b: 1 }\nd: x\n', 'a: \'{"b":1,"c":2}\'\nd: \'"x"\'\n'],
+    ['value by value, in base64', ['value', 'toBase64'], 'a: x\n', 'a: eA==\n'],
+    ['not at all', ['value'], 'a: x\n', 'a: x\n'],
+  ] as const)('%s', async (_, process, data, text) => {
+    expect(await made(data, [...process])).toBe(text);
+  });
+
+  it('into a Secret that the image has, whose other values stay', async () => {
+    const text = await made('config: { user: root }\n', ['value', 'toJson', 'toBase64', 'toSecret'], {
+      path: 'etc/secret.yaml',
+      name: 'c',
+    });
+    const config = /config: (\S+)/.exec(text)?.[1] ?? '';
+    expect(text).toContain('name: s');
+    expect(text).toContain('old: eA==');
+    // as sealer does it: toBase64, and then as Secrets hold their values
+    expect(decoded(decoded(config))).toBe('{"user":"root"}');
+  });
+
+  it('into a Secret of its own where the image has none', async () => {
+    expect(await made('password: x\n', ['toSecret'], { name: 'db' })).toBe(
+      'apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\ntype: Opaque\ndata:\n  password: eA==\n',
+    );
+  });
+
+  it('and laid over each document of a file', async () => {
+    const text = await made('metadata: { namespace: n }\n', undefined, { path: 'etc/two.yaml', strategy: 'merge' });
+    expect(text).toBe(
+      'kind: ConfigMap\nmetadata:\n  name: a\n  namespace: n\n---\nkind: ConfigMap\nmetadata:\n  name: b\n  namespace: n\n',
+    );
+  });
+
+  it.each([
+    ['a number in base64', 'a: 1\n', ['value', 'toBase64'], {}, /its a is no text/],
+    ['a map in a Secret', 'a: { b: c }\n', ['toSecret'], { name: 'db' }, /its a is no text/],
+    ['a list value by value', '- a\n', ['value', 'toJson'], {}, /its data is no map, and cannot be processed/],
+    ['no YAML as JSON', 'a: [', ['toJson'], {}, /its data cannot be made JSON: /],
+    ['two documents as JSON', 'a: 1\n---\nb: 1\n', ['toJson'], {}, /its data has 2 YAML documents/],
+    [
+      'a Secret of no name',
+      'a: b\n',
+      ['toSecret'],
+      { name: 'My Secret' },
+      /its name "My Secret" cannot be that of a Secret/,
+    ],
+    [
+      'another object as a Secret',
+      'a: b\n',
+      ['toSecret'],
+      { path: 'etc/map.yaml' },
+      /what the image has there is a ConfigMap, no Secret/,
+    ],
+  ] as const)('but not %s', async (_, data, process, more, message) => {
+    await expect(made(data, [...process], more)).rejects.toMatchObject({
+      code: 'E_CLUSTERFILE',
+      message: expect.stringMatching(message),
+    });
+  });
+});

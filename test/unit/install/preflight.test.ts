@@ -114,6 +114,30 @@ describe('preflight', () => {
     expect(problems(found('100.64.9.9', 'master', 'm1'))[0]).toContain('inside the network of pods, 100.64.0.0/10');
   });
 
+  it('knows the names that hosts get before they become nodes', () => {
+    const rules = {
+      ...RULES,
+      hostnames: new Map([
+        ['10.0.0.2', 'm1'],
+        ['10.0.0.3', 'n1'],
+        ['10.0.0.4', 'n2'],
+      ]),
+    };
+    const told = (...findings: HostFinding[]): string[] =>
+      preflight(findings, rules).problems.map(({ problem }) => problem);
+    const clones = [
+      found('10.0.0.2', 'master', 'localhost'),
+      found('10.0.0.3', 'node', 'localhost', { machineId: 'x' }),
+    ];
+    expect(told(...clones)).toEqual([]);
+    expect(problems(...clones)).toHaveLength(3);
+    // a node keeps the name that it has
+    const ours = { owners: [{ cluster: 'prod', id: 'id-1' }], kubernetes: ['/etc/kubernetes/kubelet.conf'] };
+    expect(told(found('10.0.0.3', 'node', 'm1'), found('10.0.0.4', 'node', 'n1', {}, ours))).toEqual([
+      '10.0.0.3 and 10.0.0.4 have the same hostname n1',
+    ]);
+  });
+
   it('lets a host pass that is this cluster’s already, with its ports and files', () => {
     const ours = { owners: [{ cluster: 'prod', id: 'id-1' }], kubernetes: ['/etc/kubernetes/kubelet.conf'] };
     expect(problems(found('10.0.0.2', 'master', 'm1', { listeningPorts: [6443], diskFreeBytes: 1 }, ours))).toEqual([]);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { readClusterfile } from '../../../src/install/clusterfile/read-clusterfile.js';
 import { specFromClusterfile } from '../../../src/install/clusterfile/spec-from-clusterfile.js';
 import { clusterfileOf } from '../../../src/install/clusterfile/write-clusterfile.js';
+import { CLUSTERFILE_SOURCE } from '../../../src/install/spec/plugin-spec.js';
 import type { ClusterState, HostState } from '../../../src/install/state/cluster-state.js';
 import { specFromState } from '../../../src/install/state/spec-from-state.js';
 
@@ -34,7 +35,30 @@ const state: ClusterState = {
   apps: ['web'],
   containerRuntime: 'containerd',
   hostAliases: [{ address: '10.0.0.99', names: ['files', 'files.example'] }],
-  configs: [{ path: 'etc/app.conf', data: 'a: 1\n', strategy: 'merge' }],
+  configs: [
+    { path: 'etc/app.conf', data: 'a: 1\n', strategy: 'merge' },
+    {
+      path: 'etc/s.yaml',
+      data: 'a: x\n',
+      strategy: 'overwrite',
+      process: ['value', 'toBase64', 'toSecret'],
+      name: 'keys',
+    },
+  ],
+  plugins: [
+    {
+      name: 'disks',
+      type: 'SHELL',
+      phases: ['pre-init-host', 'PreClean'],
+      on: '10.0.0.4-10.0.0.6',
+      scope: 'node',
+      data: 'echo "$HostIP: ${HOME}"\n# done\n',
+      timeoutMs: 90_000,
+      source: CLUSTERFILE_SOURCE,
+    },
+    { name: 'zones', type: 'LABEL', phases: [], data: '10.0.0.6 zone=b', source: CLUSTERFILE_SOURCE },
+  ],
+  imagePlugins: [],
   configDocuments: [
     { apiVersion: 'kubeadm.k8s.io/v1beta2', kind: 'ClusterConfiguration', networking: { podSubnet: '10.1.0.0/16' } },
   ],
@@ -77,6 +101,7 @@ describe('the Clusterfile of a cluster', () => {
       hostAliases: [],
       configs: [],
       configDocuments: [],
+      plugins: [],
       hosts: [{ ...first, taints: [] }, hostState('10.0.0.4', 'node'), hostState('10.0.0.5', 'node')],
     });
     expect(text).toBe(`apiVersion: slipway/v1
