@@ -140,7 +140,7 @@ describe('hooks on a host', () => {
     const changed = plugins.map((one) => (one.name === 'z' ? { ...one, data: `echo changed >>${said}` } : one));
     expect(await run(changed)).toMatchObject({ ran: 1, skipped: 3 });
     expect(lines().at(-1)).toBe('changed');
-  });
+  }, 300_000);
 
   it('may be long, read standard input, and say anything', async () => {
     const long = `# ${'x'.repeat(300_000)}\n`;
