@@ -1,6 +1,6 @@
 // What the commands for clusters that are up say on this machine, before any host is asked.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { putClusterState } from '../../support/cluster-state.js';
@@ -91,6 +91,62 @@ it('the only cluster is the one that is meant; this machine is a host like other
   expect(check).toMatchObject({ code: 1, stdout: expect.stringContaining('nothing of cluster edge is on the host') });
   // looking leaves nothing behind
   expect(await listTree(one)).toEqual(before);
+});
+
+describe('certificates', () => {
+  it('are not touched of a host that is not of the cluster, or where nothing answers', async () => {
+    const before = await listTree(one);
+    const listed = await slipway(['cert', '--json'], { root: one });
+    expect(listed.code).toBe(0);
+    expect(JSON.parse(listed.stdout)).toMatchObject({
+      schema: 1,
+      cluster: 'edge',
+      hosts: [{ host: '127.0.0.1', error: null }],
+    });
+    expect(await listTree(one)).toEqual(before);
+    const add = await slipway(['cert', '--alt-names', 'api.example.com', '--dry-run'], { root: one });
+    expect(add.code).toBe(1);
+    expect(add.stdout).toContain('it does not say that it is of cluster edge');
+    expect(add.stdout).toContain('no API server answers');
+    const renew = await slipway(['cert', '--renew'], { root: one });
+    expect(renew).toMatchObject({ code: 1, stderr: expect.stringContaining('nothing was changed on any host') });
+  });
+
+  it('are renewed or extended, with names that are some', async () => {
+    const cert = (...args: string[]) => run('cert', '--cluster', 'edge', ...args);
+    expect(await cert('--alt-names', 'a', '--renew')).toMatchObject({ code: 2 });
+    expect(await cert('--dry-run')).toMatchObject({ code: 2 });
+    expect(await cert('--alt-names', 'https://api')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('"https://api" is neither a host name nor an IP address'),
+    });
+    expect(await run('cert')).toMatchObject({ code: 2, stderr: expect.stringContaining('there are several clusters') });
+  });
+});
+
+describe('a cluster that is not known', () => {
+  it('is adopted by its hosts, which must be given and answer', async () => {
+    expect(await run('gen')).toMatchObject({ code: 2, stderr: expect.stringContaining('--masters is missing') });
+    expect(await run('gen', '--masters', '10.0.0')).toMatchObject({ code: 2 });
+    expect(await run('gen', '--masters', '10.0.0.2', '--cluster', 'No Name')).toMatchObject({ code: 2 });
+    expect(await run('gen', '--masters', '10.0.0.2', '--data-root', 'relative')).toMatchObject({ code: 2 });
+    expect(await run('gen', '--masters', '127.0.0.9', '--port', '1', '-u', 'root', '-i', '/no/key')).toMatchObject({
+      code: 1,
+    });
+    expect(JSON.parse((await run('gen', 'schema')).stdout)).toHaveProperty('$schema');
+  });
+
+  it('is not made of a host without Kubernetes, nor in the place of one that is known', async () => {
+    const gen = (...args: string[]) => slipway(['gen', '--masters', '127.0.0.1', ...args], { root: one });
+    const file = join(one, 'data/edge/cluster.json');
+    const before = readFileSync(file, 'utf8');
+    const known = await gen('--cluster', 'edge');
+    expect(known).toMatchObject({ code: 1, stderr: expect.stringContaining('cluster edge is known here already') });
+    expect(readFileSync(file, 'utf8')).toBe(before);
+    const bare = await gen('--cluster', 'bare');
+    expect(bare).toMatchObject({ code: 1, stderr: expect.stringContaining('there is no Kubernetes on it') });
+    expect((await slipway(['status', '--list', '-q'], { root: one })).stdout).toBe('edge\n');
+  });
 });
 
 it('flags that exclude each other are refused', async () => {
