@@ -201,7 +201,7 @@ describe.skipIf(!lab.ok).sequential('a cluster', () => {
       await n1.run('rm /var/lib/kubelet/pki/ended.pem');
       // what is new on the cluster comes to be: controllers, scheduler and kubelet all work with it
       await kubectl('create deployment late --image=k8s.gcr.io/pause:3.2');
-      await kubectl('rollout status deployment late --timeout=120s');
+      await kubectl('rollout status deployment late');
     });
   });
 

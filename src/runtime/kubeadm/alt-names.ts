@@ -6,7 +6,7 @@ import { kubeadmApi } from './api-version.js';
 import { listCertificates } from './certificates.js';
 import { onHost } from './commands.js';
 import { API_SERVER_PORT } from './config.js';
-import { restartComponent, servesItsCertificate } from './control-plane.js';
+import { processOf, restartComponent, servesItsCertificate } from './control-plane.js';
 import { entryMaster } from './entry.js';
 import { certSANsOf, readKubeadmConfig, replaceKubeadmConfig, withCertSANs } from './kubeadm-config.js';
 import { isObject, mergeDocuments } from './merge.js';
@@ -39,7 +39,8 @@ export function addNamesStep(master: Host, cluster: ClusterContext, names: reado
         await makeCertificate(master, cluster, changed ?? config.data.ClusterConfiguration, signal);
       }
       if (!(await servesItsCertificate(master, rootfs))) {
-        await restartComponent(master, rootfs, 'kube-apiserver', signal);
+        const before = await processOf(master, 'kube-apiserver');
+        await restartComponent(master, rootfs, 'kube-apiserver', before, signal);
       }
     },
   };

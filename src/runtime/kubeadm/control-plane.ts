@@ -31,34 +31,44 @@ export function hasComponent(master: Host, component: Component): Promise<boolea
   return master.exists(`${PATHS.manifests}/${component}.yaml`);
 }
 
+/** A process, told apart from a later one of the same number. */
+export interface ComponentProcess {
+  readonly pid: number;
+  readonly start: string;
+}
+
 /**
- * Ends the process of a component, as its container runtime would; kubelet starts it again with the files as they are now. Works
- * with every container runtime, and when no API server answers.
+ * Sees that another process of a component runs than `before`, with the files as they are now. Its process is ended, as its container runtime
+ * would, and kubelet starts it again: that works with every container runtime, and when no API server answers. One that ended by itself
+ * meanwhile, as controllers do whose API server is away, is not ended once more: kubelet would let it wait.
  */
 export async function restartComponent(
   master: Host,
   rootfs: string,
   component: Component,
+  before: ComponentProcess | undefined,
   signal?: AbortSignal,
 ): Promise<void> {
   await requireKubelet(master);
-  const before = await processOf(master, component);
-  await onHost(
-    master,
-    rootfs,
-    before === undefined
-      ? // It fails and waits, longer each time: kubelet forgets how long when it begins anew.
-        'systemctl restart kubelet.service'
-      : `kill ${before.pid} 2>/dev/null
-for i in $(seq 60); do [ -d /proc/${before.pid} ] || exit 0; sleep 0.5; done
-kill -9 ${before.pid} 2>/dev/null
+  const running = await processOf(master, component);
+  if (running === undefined || isSame(running, before)) {
+    await onHost(
+      master,
+      rootfs,
+      running === undefined
+        ? // It fails and waits, longer each time: kubelet forgets how long when it begins anew.
+          'systemctl restart kubelet.service'
+        : `kill ${running.pid} 2>/dev/null
+for i in $(seq 60); do [ -d /proc/${running.pid} ] || exit 0; sleep 0.5; done
+kill -9 ${running.pid} 2>/dev/null
 true`,
-    { signal, timeoutMs: 90_000, title: `restarting ${component}` },
-  );
+      { signal, timeoutMs: 90_000, title: `restarting ${component}` },
+    );
+  }
   await waitFor(
     async () => {
       const now = await processOf(master, component);
-      const other = now !== undefined && (now.pid !== before?.pid || now.start !== before.start);
+      const other = now !== undefined && !isSame(now, before);
       return other && (await isUp(master, rootfs, component)) ? true : undefined;
     },
     {
@@ -99,10 +109,12 @@ async function requireKubelet(master: Host): Promise<void> {
   });
 }
 
-async function processOf(
-  master: Host,
-  component: Component,
-): Promise<{ readonly pid: number; readonly start: string } | undefined> {
+function isSame(one: ComponentProcess, other: ComponentProcess | undefined): boolean {
+  return one.pid === other?.pid && one.start === other.start;
+}
+
+/** The process of a component; undefined when it does not run at the moment. */
+export async function processOf(master: Host, component: Component): Promise<ComponentProcess | undefined> {
   const { stdout } = await master.run(findScript(component), {
     title: `looking for the process of ${component}`,
     timeoutMs: 30_000,

@@ -3,7 +3,14 @@ import type { ClusterContext, DriverStep } from '../driver.js';
 import { isAtLeast } from './api-version.js';
 import { onHost } from './commands.js';
 import { certificatesConfig } from './config.js';
-import { COMPONENTS, hasComponent, restartComponent } from './control-plane.js';
+import {
+  COMPONENTS,
+  type Component,
+  type ComponentProcess,
+  hasComponent,
+  processOf,
+  restartComponent,
+} from './control-plane.js';
 import { kubeadmFacts } from './facts.js';
 import { writeRootKubeconfig } from './root-kubeconfig.js';
 
@@ -32,9 +39,12 @@ trap 'exit 143' TERM HUP INT
 cat >"$config" && ${renew} --config="$config"`,
         { stdin: file, signal, timeoutMs: 120_000, title: renew },
       );
+      // Whatever begins from now on has the new ones.
+      const before = new Map<Component, ComponentProcess | undefined>();
       for (const component of COMPONENTS) {
-        if (await hasComponent(master, component)) await restartComponent(master, rootfs, component, signal);
+        if (await hasComponent(master, component)) before.set(component, await processOf(master, component));
       }
+      for (const [component, old] of before) await restartComponent(master, rootfs, component, old, signal);
       await writeRootKubeconfig(master, note);
     },
   };
