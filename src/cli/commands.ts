@@ -52,6 +52,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'take a cluster back to the image before',
     load: () => import('./rollback.js'),
   },
+  {
+    names: ['run-app'],
+    summary: 'install an application image on a cluster that is up',
+    load: () => import('./run-app.js'),
+  },
+  {
+    names: ['delete-app'],
+    summary: 'take an application off a cluster',
+    load: () => import('./delete-app.js'),
+  },
   { names: ['status'], summary: 'show clusters and how their hosts are', load: () => import('./status.js') },
   { names: ['exec'], summary: 'run a command on the hosts of a cluster', load: () => import('./exec.js') },
   { names: ['check'], summary: 'ask whether a cluster is as it should be', load: () => import('./check.js') },

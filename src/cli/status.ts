@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { type ClusterStatus, clusterStatus } from '../install/cluster-status.js';
+import type { AppState } from '../install/state/app-state.js';
 import { statePaths } from '../install/state/cluster-paths.js';
 import type { ClusterState } from '../install/state/cluster-state.js';
 import { chooseCluster, type KnownCluster, knownClusters } from '../install/state/known-clusters.js';
@@ -9,6 +10,9 @@ import { ago } from './ago.js';
 import type { CliContext } from './context.js';
 import { wholeNumber } from './flag-values.js';
 import { addHostFlags, type HostFlags, hostConnector, sshFlags } from './ssh-flags.js';
+
+/** `sha256:` and twelve digits. */
+const SHORT_DIGEST = 19;
 
 interface Flags extends HostFlags {
   readonly cluster?: string;
@@ -20,7 +24,7 @@ export function define(program: Command): void {
   const command = program
     .command('status')
     .description(
-      'Show what is known of the clusters of this machine: of several all in a list, of one its hosts, each asked how it is. Changes nothing; works with hosts down and without the image.',
+      'Show what is known of the clusters of this machine: of several all in a list, of one its hosts, each asked how it is, and its applications. Changes nothing; works with hosts down and without the image.',
     )
     .option('--cluster <name>', 'this cluster (default: the only one)')
     .addOption(
@@ -107,10 +111,29 @@ function printStatus({ json, quiet, root, out }: CliContext, state: ClusterState
       host.why ?? '',
     ]),
   ]);
+  if (state.applications.length > 0) {
+    out.line();
+    out.table([
+      ['APPLICATION', 'IMAGE', 'DIGEST', 'STARTED', 'PHASE', 'SINCE'],
+      ...state.applications.map((app) => [
+        app.name,
+        app.image.name,
+        app.image.digest.slice(0, SHORT_DIGEST),
+        startedOf(app).join(','),
+        app.phase,
+        ago(app.since),
+      ]),
+    ]);
+  }
   if (strangers.length > 0) {
     out.line();
     out.line(`Nodes that are on none of these hosts: ${strangers.join(', ')}`);
   }
+}
+
+/** Names of the applications that an image has started. */
+function startedOf({ launched }: AppState): readonly string[] {
+  return launched.flatMap(({ application }) => application ?? []);
 }
 
 /** `running`, and whether it is half way to its image. */
@@ -122,7 +145,7 @@ function phaseOf({ phase, changing }: ClusterState): string {
 function clusterDocument(cluster: KnownCluster, root: string): object {
   const kubeconfig = kubeconfigOf(root, cluster.name);
   if ('problem' in cluster) return { name: cluster.name, phase: 'unreadable', problem: cluster.problem.message };
-  const { phase, changing, image, runtime, version, created, updated, hosts } = cluster.state;
+  const { phase, changing, image, runtime, version, created, updated, hosts, applications } = cluster.state;
   return {
     name: cluster.name,
     phase,
@@ -137,6 +160,14 @@ function clusterDocument(cluster: KnownCluster, root: string): object {
     problem: null,
     hosts: hosts.map(({ address, roles }) => ({ address, roles, node: null, version: null, status: null, why: null })),
     strangers: null,
+    applications: applications.map((app) => ({
+      name: app.name,
+      image: app.image,
+      phase: app.phase,
+      started: startedOf(app),
+      since: app.since,
+      updated: app.updated,
+    })),
   };
 }
 

@@ -83,6 +83,28 @@ export function startCommands({ name, type, files = [], cmds = [] }: Startable):
   }
 }
 
+/** What `build` finds out for a directory with a `kustomization.yaml`. */
+export const KUSTOMIZE_COMMAND = 'kubectl apply -k .';
+const DELETE = 'kubectl delete --ignore-not-found --timeout=5m';
+
+/**
+ * The commands that take away what {@link startCommands} has started, last things first, for a shell in the same directory; each can be
+ * repeated.
+ * @returns undefined when nothing says how: of scripts, and of commands of its own, only the author knows.
+ */
+export function deleteCommands({ name, type, files = [], cmds = [] }: Startable): readonly string[] | undefined {
+  if (cmds.length > 0) return cmds.length === 1 && cmds[0] === KUSTOMIZE_COMMAND ? [`${DELETE} -k .`] : undefined;
+  const release = shellWord(name);
+  switch (type) {
+    case 'helm':
+      return [`! helm status ${release} >/dev/null 2>&1 || helm uninstall ${release}`];
+    case 'kube':
+      return files.map((file) => `${DELETE} -f ${shellWord(file.replace(/^\/+/, ''))}`).reverse();
+    default:
+      return undefined;
+  }
+}
+
 /**
  * The commands that an APPCMDS array means. sealer puts a blank between its parts and runs one line; that is done for single words
  * (`["helm", "install", "web", "."]`) and for parts that only make sense together (one begins or ends with an operator, or begins with

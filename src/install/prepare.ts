@@ -3,7 +3,8 @@ import type { Reporter } from '../base/reporter.js';
 import type { Host } from '../hosts/host.js';
 import { chooseClusterRuntime } from '../runtime/choose.js';
 import type { ClusterContext } from '../runtime/driver.js';
-import { applicationVariables, clusterVariables, hostVariables } from './cluster-hosts/host-env.js';
+import { applicationEnvs, clusterVariables, hostVariables } from './cluster-hosts/host-env.js';
+import { appConfigFiles, launchCommands } from './files/applications.js';
 import { withConfigs } from './files/config-files.js';
 import { type InstallImage, imageDocuments } from './files/install-image.js';
 import { entriesDigest, hostRootfs, isInside, renderTemplates, totalBytes } from './files/rootfs.js';
@@ -52,7 +53,10 @@ export async function prepare(spec: ClusterSpec, found: InstallImage): Promise<P
       hint: 'leave containerRuntime out, or take another image',
     });
   }
-  const image = { ...found, rootfs: await withConfigs(found.rootfs, spec.configs) };
+  // What cannot be launched is told before any host is looked at.
+  launchCommands(spec, found);
+  const configs = [...spec.configs, ...appConfigFiles(spec.appConfigs)];
+  const image = { ...found, rootfs: await withConfigs(found.rootfs, configs) };
   const driver = chooseClusterRuntime(image.metadata);
   const paths = hostPaths(spec.dataRoot, spec.name);
   const given = { ...image.env, ...spec.env };
@@ -118,6 +122,7 @@ export interface WorkOptions {
   readonly hosts: ReadonlyMap<string, Host>;
   /** Hosts of the cluster that nothing is done on: they do not answer. */
   readonly leftOut: ReadonlySet<string>;
+  readonly appImages: InstallWork['appImages'];
   readonly concurrentUploads: number;
   readonly fanOut: boolean;
   readonly readyTimeoutMs: number;
@@ -142,10 +147,8 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
     const index = clusterState.hosts.find(({ address }) => address === hostSpec.address)?.index ?? 0;
     const ownEnv = { ...hostVariables(hostSpec.address, index, networks), ...hostSpec.env };
     const env = { ...prepared.env, ...ownEnv };
-    const applicationEnvs = new Map(
-      image.applications.map((app) => [app.name, applicationVariables(env, app.env, { ...spec.env, ...ownEnv })]),
-    );
-    const rendered = await renderTemplates(image.rootfs, env, { applications: applicationEnvs, warn });
+    const ofApplications = applicationEnvs(env, image.applications, { ...spec.env, ...ownEnv }, spec.appConfigs);
+    const rendered = await renderTemplates(image.rootfs, env, { applications: ofApplications, warn });
     const servesRegistry = registryHost(prepared) === hostSpec.address;
     hosts.push({
       address: hostSpec.address,
@@ -153,7 +156,7 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
       host,
       master: isMaster(hostSpec),
       env,
-      applicationEnvs,
+      applicationEnvs: ofApplications,
       servesRegistry,
       rendered,
       wanted: () => hostRootfs(image.rootfs, rendered, servesRegistry),
@@ -203,6 +206,9 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
     paths,
     state,
     registryAddress: first.address,
+    applications: clusterState.applications,
+    appImages: options.appImages,
+    upstreams: allUpstreams(image.upstreams, clusterState.applications),
     registry,
     concurrentUploads,
     fanOut: options.fanOut,
@@ -219,6 +225,11 @@ function momentsOf({ phase, scaleUp, changing, changeBegun = '' }: ClusterState)
     scaleUp,
     change: changing === undefined ? undefined : { kind: changing, begun: changeBegun },
   };
+}
+
+/** Registries that the container images of a cluster and of its applications come from, each once. */
+function allUpstreams(ofImage: readonly string[], applications: ClusterState['applications']): readonly string[] {
+  return [...new Set([...ofImage, ...applications.flatMap(({ upstreams }) => upstreams)])].sort();
 }
 
 /** `bin/` and `cni/` are copied to where the system looks for programs. */

@@ -1,4 +1,5 @@
 import { aliasesPhase } from './phases/aliases.js';
+import { appImagesPhase } from './phases/app-images.js';
 import { claimPhase } from './phases/claim.js';
 import { postCleanHooksPhase, preCleanHooksPhase } from './phases/clean-hooks.js';
 import { distributePhase } from './phases/distribute.js';
@@ -62,6 +63,7 @@ export const RUN_PHASES: readonly Phase<InstallWork>[] = [
   aliasesPhase,
   originallyHooksPhase,
   distributePhase,
+  appImagesPhase,
   hostnamesPhase,
   upgradeHostHooksPhase,
   beforeHooksPhase,

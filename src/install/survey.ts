@@ -4,6 +4,7 @@ import { onHosts } from '../hosts/host-group.js';
 import type { Platform } from '../image/platform.js';
 import type { RemoveOptions } from '../runtime/driver.js';
 import type { Store } from '../store/store.js';
+import { installedImages, missingImages } from './apps/installed-images.js';
 import { type Connect, type HostSet, lookAtHosts, openHosts, sshConnect } from './cluster-hosts/connect-hosts.js';
 import { readSetup } from './cluster-hosts/host-setup.js';
 import { applicationFindings, launchCommands } from './files/applications.js';
@@ -144,6 +145,7 @@ export async function withSurvey<T>(
       upgradeBatch: options.upgrade?.batch ?? 1,
       drainTimeoutMs: options.drainTimeoutMs ?? DEFAULT_DRAIN_MS,
       leftOut: new Set(absent.map(({ host }) => host.address)),
+      appImages: await installedImages(store, wanted.applications, image.platform),
       concurrentUploads: options.concurrentUploads ?? (options.fanOut ? 1 : DEFAULT_UPLOADS),
       fanOut: options.fanOut === true,
       readyTimeoutMs: options.readyTimeoutMs ?? DEFAULT_READY_MS,
@@ -165,6 +167,11 @@ export async function withSurvey<T>(
           ...report.problems,
           ...(entry.problem === undefined ? [] : [entry.problem]),
           ...leavingProblems(all.slice(spec.hosts.length)),
+          ...missingImages(
+            before?.applications ?? [],
+            work.hosts.flatMap(({ address, servesRegistry }) => (servesRegistry ? address : [])),
+            work.appImages,
+          ),
           ...(await removalProblems(work, before)),
           ...(await upgradeProblems(work, before, entry.live)),
         ],

@@ -3,12 +3,14 @@ import type { Host } from '../hosts/host.js';
 import type { ClusterContext, RuntimeDriver } from '../runtime/driver.js';
 import type { HostOwner } from './cluster-hosts/host-owner.js';
 import type { HostSetup } from './cluster-hosts/host-setup.js';
+import type { AppImages } from './files/app-files.js';
 import type { InstallImage } from './files/install-image.js';
 import type { WantedEntry, WantedFile } from './files/rootfs.js';
 import type { RegistryCertificates } from './registry/registry-certificates.js';
 import type { Removal } from './removal.js';
 import type { ClusterSpec, HostSpec } from './spec/cluster-spec.js';
 import type { PluginSpec } from './spec/plugin-spec.js';
+import type { AppState } from './state/app-state.js';
 import type { HostPaths, StatePaths } from './state/cluster-paths.js';
 import type { ClusterState } from './state/cluster-state.js';
 
@@ -58,6 +60,12 @@ export interface InstallWork {
   readonly drainTimeoutMs: number;
   /** Address of the host that serves the registry. */
   readonly registryAddress: string;
+  /** Application images that were installed on the cluster. */
+  readonly applications: readonly AppState[];
+  /** Their container images, where the application's image is in the store. */
+  readonly appImages: readonly AppImages[];
+  /** Registries that container images come from, those of the image and of applications. */
+  readonly upstreams: readonly string[];
   /** Undefined when the image carries no container images: then hosts pull from where the names say. */
   readonly registry: RegistryCertificates | undefined;
   readonly concurrentUploads: number;

@@ -1,4 +1,4 @@
-import type { ApplicationType } from '../../image/applications.js';
+import { type ApplicationType, KUSTOMIZE_COMMAND } from '../../image/applications.js';
 
 /** What the files of an application say about how it is started. */
 export interface DetectedApplication {
@@ -27,7 +27,7 @@ export function detectApplication(name: string, sources: readonly (readonly stri
   const only = extensions.size === 1 ? [...extensions][0] : undefined;
   if (only === 'yaml') {
     const kustomized = all.some((file) => /^(?:kustomization\.ya?ml|Kustomization)$/.test(file));
-    return { type: 'kube', files: started, ...(kustomized ? { cmds: ['kubectl apply -k .'] } : {}) };
+    return { type: 'kube', files: started, ...(kustomized ? { cmds: [KUSTOMIZE_COMMAND] } : {}) };
   }
   // Scripts of further sources are there for those of the first to call.
   if (only === 'sh') return { type: 'shell', files: sources.map(startedFiles).find((own) => own.length > 0) ?? [] };

@@ -69,6 +69,7 @@ export function stateFromFindings(findings: Findings, now: string): ClusterState
     configs: [],
     plugins: [],
     imagePlugins: [],
+    applications: [],
     configDocuments: [...description.configDocuments],
     documents: [...description.configDocuments],
     certSANs: [...description.certSANs],

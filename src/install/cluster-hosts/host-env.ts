@@ -1,7 +1,8 @@
 import { isIPv6 } from 'node:net';
+import type { Application } from '../../image/cluster-image.js';
 import type { ClusterNetworks } from '../../runtime/driver.js';
 import { addressIn, podRange } from '../spec/cidr.js';
-import type { RegistrySpec } from '../spec/cluster-spec.js';
+import type { AppConfigSpec, RegistrySpec } from '../spec/cluster-spec.js';
 
 /** What the variables that sealer's scripts and templates know are made from. */
 export interface EnvFacts {
@@ -54,6 +55,24 @@ export function applicationVariables(
 ): Record<string, string> {
   const own = Object.entries(application ?? {}).filter(([name]) => /^[A-Za-z_]\w*$/.test(name));
   return { ...host, ...Object.fromEntries(own), ...given };
+}
+
+/**
+ * {@link applicationVariables} of every application, by name.
+ * @param configs what is another one of an application: beats all the rest.
+ */
+export function applicationEnvs(
+  host: Readonly<Record<string, string>>,
+  applications: readonly Pick<Application, 'name' | 'env'>[],
+  given: Readonly<Record<string, string>>,
+  configs: readonly Pick<AppConfigSpec, 'name' | 'env'>[] = [],
+): ReadonlyMap<string, Readonly<Record<string, string>>> {
+  return new Map(
+    applications.map(({ name, env }) => {
+      const own = configs.find((one) => one.name === name)?.env;
+      return [name, applicationVariables(host, env, { ...given, ...own })];
+    }),
+  );
 }
 
 /** Variables of one host. `index` is its number among the hosts of the cluster. */

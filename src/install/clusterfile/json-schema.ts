@@ -1,13 +1,13 @@
 import * as z from 'zod';
 import { pluginSchema } from './plugin-schema.js';
-import { clusterSchema, clusterV1Schema, configSchema } from './schema.js';
+import { applicationSchema, clusterSchema, clusterV1Schema, configSchema } from './schema.js';
 
 /**
  * JSON Schema (2020-12) of one document of a Clusterfile, for editors: what it completes and marks is what a Clusterfile is checked for,
  * but for what only the whole file shows. Documents of kubeadm are whatever kubeadm takes.
  */
 export function clusterfileJsonSchema(): Record<string, unknown> {
-  const own = [clusterSchema, clusterV1Schema, configSchema, pluginSchema].map((schema) => {
+  const own = [clusterSchema, clusterV1Schema, configSchema, pluginSchema, applicationSchema].map((schema) => {
     const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'input' });
     return rest;
   });

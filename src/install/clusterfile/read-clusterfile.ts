@@ -3,6 +3,8 @@ import { CLUSTERFILE_SOURCE, type PluginSpec } from '../spec/plugin-spec.js';
 import { checkDocument } from './check-document.js';
 import { readPlugin } from './read-plugin.js';
 import {
+  type ApplicationDocument,
+  applicationSchema,
   type ClusterDocument,
   type ClusterV1Document,
   type ConfigDocument,
@@ -21,8 +23,20 @@ export interface Clusterfile {
   readonly certSANs: readonly string[];
   readonly configs: readonly ConfigDocument[];
   readonly plugins: readonly PluginSpec[];
+  readonly application: PlacedApplication | undefined;
   /** Documents of kubeadm and of what it starts, as they are. */
   readonly runtimeDocuments: readonly Readonly<Record<string, unknown>>[];
+}
+
+/** What a Clusterfile says of applications. */
+export interface PlacedApplication extends Pick<ApplicationDocument, 'metadata' | 'spec'> {
+  readonly place: YamlDocument['place'];
+}
+
+/** A Clusterfile that is only read for its applications: of which cluster, where it says so, and what. */
+export interface ApplicationFile {
+  readonly clusterName: string | undefined;
+  readonly application: PlacedApplication;
 }
 
 const RUNTIME_APIS = /^(?:kubeadm\.k8s\.io|kubelet\.config\.k8s\.io|kubeproxy\.config\.k8s\.io)\/\w+$/;
@@ -34,26 +48,56 @@ const RUNTIME_KINDS = [
   'KubeProxyConfiguration',
 ];
 /** Kinds of sealer's Clusterfiles that this version does not read. */
-const NOT_YET = ['Application', 'ClusterConfig', 'K3sConfig'];
+const NOT_YET = ['ClusterConfig', 'K3sConfig'];
 const OURS = /^(?:slipway|sealer\.(?:io|cloud|aliyun\.com))\//;
-const OUR_KINDS: readonly string[] = ['Cluster', 'Config', 'Plugin'];
+const OUR_KINDS: readonly string[] = ['Cluster', 'Config', 'Plugin', 'Application'];
 
 /**
- * Reads a Clusterfile: one `Cluster`, and any number of `Config`, `Plugin` and kubeadm documents.
+ * Reads a Clusterfile: one `Cluster`, at most one `Application`, and any number of `Config`, `Plugin` and kubeadm documents.
  * @param file its name, for places.
  * @throws SlipwayError E_CLUSTERFILE that lists every mistake with line and column.
  */
 export function readClusterfile(text: string, file: string): Clusterfile {
+  const { cluster, mistakes, ...documents } = readDocuments(text, file);
+  if (cluster === undefined && mistakes.length === 0)
+    mistakes.push(`${file}: there is no document of the kind Cluster`);
+  if (mistakes.length > 0 || cluster === undefined) throw mistakesError(mistakes);
+  return { ...cluster, ...documents };
+}
+
+/**
+ * Reads what a Clusterfile says of applications; the cluster need not be in it.
+ * @param file its name, for places.
+ * @throws SlipwayError E_CLUSTERFILE that lists every mistake with line and column.
+ */
+export function readApplicationFile(text: string, file: string): ApplicationFile {
+  const { cluster, application, mistakes } = readDocuments(text, file);
+  if (application === undefined && mistakes.length === 0)
+    mistakes.push(`${file}: there is no document of the kind Application`);
+  if (mistakes.length > 0 || application === undefined) throw mistakesError(mistakes);
+  return { clusterName: cluster?.cluster.metadata.name, application };
+}
+
+/** What is in a Clusterfile, as far as it could be read, and a line for each mistake. */
+interface Documents extends Pick<Clusterfile, 'configs' | 'plugins' | 'application' | 'runtimeDocuments'> {
+  readonly cluster: Pick<Clusterfile, 'cluster' | 'certSANs' | 'place'> | undefined;
+  readonly mistakes: string[];
+}
+
+function readDocuments(text: string, file: string): Documents {
   const mistakes: string[] = [];
-  const clusters: (Pick<Clusterfile, 'cluster' | 'certSANs' | 'place'> | undefined)[] = [];
+  const clusters: Documents['cluster'][] = [];
+  const applications: (PlacedApplication | undefined)[] = [];
   const configs: ConfigDocument[] = [];
   const plugins: PluginSpec[] = [];
   const runtimeDocuments: Readonly<Record<string, unknown>>[] = [];
+  const second = (document: YamlDocument, kind: string): void =>
+    void mistakes.push(`${document.place([])}: a second ${kind}; a Clusterfile describes one`);
   for (const document of readYamlDocuments(text, file)) {
     const kind = kindOf(document, mistakes);
     if (kind === undefined) continue;
     if (kind === 'Cluster') {
-      if (clusters.length > 0) mistakes.push(`${document.place([])}: a second Cluster; a Clusterfile describes one`);
+      if (clusters.length > 0) second(document, kind);
       clusters.push(readCluster(document, mistakes));
     } else if (kind === 'Config') {
       const config = checkDocument(configSchema, document, mistakes);
@@ -61,13 +105,15 @@ export function readClusterfile(text: string, file: string): Clusterfile {
     } else if (kind === 'Plugin') {
       const plugin = readPlugin(document, CLUSTERFILE_SOURCE, mistakes);
       if (plugin !== undefined) plugins.push(plugin);
+    } else if (kind === 'Application') {
+      if (applications.length > 0) second(document, kind);
+      const application = checkDocument(applicationSchema, document, mistakes);
+      applications.push(application === undefined ? undefined : { ...application, place: document.place });
     } else if (document.value !== undefined) runtimeDocuments.push(document.value);
   }
-  if (clusters.length === 0 && mistakes.length === 0)
-    mistakes.push(`${file}: there is no document of the kind Cluster`);
   const [cluster] = clusters;
-  if (mistakes.length > 0 || cluster === undefined) throw mistakesError(mistakes);
-  return { ...cluster, configs, plugins, runtimeDocuments };
+  const [application] = applications;
+  return { cluster, configs, plugins, application, runtimeDocuments, mistakes };
 }
 
 function kindOf({ value, place }: YamlDocument, mistakes: string[]): string | undefined {

@@ -141,6 +141,13 @@ export const clusterV1Schema = z.strictObject({
   }),
 });
 
+/** A relative path that stays where it begins. */
+const INSIDE = /^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))(?!.*\/\/).*[^/]$/;
+const fileData = z
+  .string()
+  .describe('what is in it; with the strategy merge: YAML that is laid over what the image has');
+const strategy = z.enum(['overwrite', 'merge']).optional();
+
 export const configSchema = z.strictObject({
   apiVersion: z.string().regex(SEALER_API, 'write slipway/v1'),
   kind: z.literal('Config'),
@@ -148,16 +155,12 @@ export const configSchema = z.strictObject({
   spec: z.strictObject({
     path: z
       .string()
-      .regex(
-        /^(?!\/)(?!.*(?:^|\/)\.\.?(?:\/|$))(?!.*\/\/).*[^/]$/,
-        'a path in the rootfs, such as etc/my.yaml, without ".."',
-      )
+      .regex(INSIDE, 'a path in the rootfs, such as etc/my.yaml, without ".."')
       .describe('a file of the rootfs'),
-    data: z.string().describe('what is in it; with the strategy merge: YAML that is laid over what the image has'),
-    strategy: z
-      .enum(['overwrite', 'merge'])
-      .optional()
-      .describe('merge lays the data over every YAML document that the image has there; overwrite when not given'),
+    data: fileData,
+    strategy: strategy.describe(
+      'merge lays the data over every YAML document that the image has there; overwrite when not given',
+    ),
     process: z
       .string()
       .superRefine((text, context) => {
@@ -172,9 +175,46 @@ export const configSchema = z.strictObject({
   }),
 });
 
+const commands = z.strictObject({ cmds: z.array(z.string().min(1)).min(1, 'a command is missing') });
+
+const appConfig = z.strictObject({
+  name: z.string().min(1).describe('the name that the application has in its image'),
+  env: env.optional().describe('variables for its commands and templates, each NAME=VALUE; they beat all others'),
+  files: z
+    .array(
+      z.strictObject({
+        path: z
+          .string()
+          .regex(INSIDE, 'a path in the directory of the application, such as values.yaml, without ".."')
+          .describe('a file of the application'),
+        data: fileData,
+        strategy,
+      }),
+    )
+    .optional()
+    .describe('files instead of those of the image, or over them'),
+  launch: commands.optional().describe('commands that start it, instead of those of the image'),
+  delete: commands.optional().describe('commands that take it away, for "slipway delete-app"'),
+});
+
+export const applicationSchema = z.strictObject({
+  apiVersion: z.enum(['slipway/v1', 'sealer.io/v2']),
+  kind: z.literal('Application'),
+  metadata: z.strictObject({ name: z.string().min(1).describe('the name by which "slipway run-app" installs it') }),
+  spec: z.strictObject({
+    cmds: z.array(z.string().min(1)).optional().describe("launch commands instead of the image's"),
+    launchApps: z
+      .array(z.string().min(1))
+      .optional()
+      .describe('applications to start instead of those that the image starts'),
+    configs: z.array(appConfig).optional().describe('what is another one of an application than the image says'),
+  }),
+});
+
 export type ClusterDocument = z.infer<typeof clusterSchema>;
 export type ClusterV1Document = z.infer<typeof clusterV1Schema>;
 export type ConfigDocument = z.infer<typeof configSchema>;
+export type ApplicationDocument = z.infer<typeof applicationSchema>;
 export type SshDocument = z.infer<typeof ssh>;
 /** What hosts and bastions have in common. */
 export type LoginDocument = Pick<SshDocument, 'user' | 'port' | 'pk' | 'passwd' | 'pkPasswd'>;

@@ -15,7 +15,9 @@ import {
 import { normalizeIp } from '../spec/ip-list.js';
 import { readAddresses, type SshFlags, sshSpec } from '../spec/spec-from-flags.js';
 import { thisMachine } from '../spec/this-machine.js';
+import { wantedApplications } from './app-configs.js';
 import { barredWords } from './choice.js';
+import { envLines } from './env-lines.js';
 import type { Clusterfile } from './read-clusterfile.js';
 import type { ClusterDocument, ConfigDocument, LoginDocument, SecretDocument, SshDocument } from './schema.js';
 import { fillVariables, type Resolved, resolvePath, resolveSecret, type ValueSources } from './secret-value.js';
@@ -45,7 +47,7 @@ export async function specFromClusterfile(
   sources: ValueSources,
   ownAddress: () => string | undefined = thisMachine,
 ): Promise<ClusterSpec> {
-  const { cluster, place, certSANs, configs, plugins, runtimeDocuments } = clusterfile;
+  const { cluster, place, certSANs, configs, plugins, application, runtimeDocuments } = clusterfile;
   const { spec } = cluster;
   const mistakes: string[] = [];
   const wrong = (path: Path, why: string): void =>
@@ -84,17 +86,8 @@ export async function specFromClusterfile(
       }),
     };
   };
-  const env = (path: Path, lines: readonly string[] = []): Record<string, string> => {
-    const read: Record<string, string> = {};
-    for (const [index, line] of lines.entries()) {
-      const equals = line.indexOf('=');
-      const name = line.slice(0, equals);
-      const value = accept([...path, index], fillVariables(line.slice(equals + 1), sources));
-      if (Object.hasOwn(read, name)) wrong([...path, index], `${name} is there twice`);
-      if (value !== undefined) read[name] = value;
-    }
-    return read;
-  };
+  const env = (path: Path, lines: readonly string[] = []): Record<string, string> =>
+    envLines(lines, path, sources, wrong);
 
   const name = overrides.name ?? cluster.metadata.name;
   const named = clusterNameSchema.safeParse(name);
@@ -145,16 +138,23 @@ export async function specFromClusterfile(
     return { address: address ?? ip, names: [...hostnames] };
   });
   const registry = await readRegistry(spec.registry?.localRegistry, accept, wrong, sources);
+  const applications =
+    application === undefined ? undefined : wantedApplications(application, overrides.env ?? {}, sources, mistakes);
   if (mistakes.length > 0) throw mistakesError(mistakes);
 
-  const { cmds = spec.cmd, apps = spec.appNames } = overrides;
+  const { cmds = spec.cmd ?? applications?.cmds, apps = spec.appNames ?? applications?.apps } = overrides;
   return parseClusterSpec(
     {
       name,
       image,
       hosts,
       env: clusterEnv,
-      ...defined({ cmds, apps, containerRuntime: spec.containerRuntime?.type }),
+      ...defined({
+        cmds,
+        apps,
+        appConfigs: applications?.appConfigs,
+        containerRuntime: spec.containerRuntime?.type,
+      }),
       registry,
       certSANs: [...certSANs],
       hostAliases: aliases,

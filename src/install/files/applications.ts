@@ -2,8 +2,8 @@ import { SlipwayError } from '../../base/errors.js';
 import { suggest } from '../../base/suggest.js';
 import { allowsKubeVersion, applicationDir, startCommands } from '../../image/applications.js';
 import type { PreflightReport } from '../plan/preflight.js';
-import type { ClusterSpec } from '../spec/cluster-spec.js';
-import type { InstallImage } from './install-image.js';
+import type { AppConfigSpec, ClusterSpec, ConfigSpec } from '../spec/cluster-spec.js';
+import type { ApplicationImage } from './install-image.js';
 
 /** A command that is run on the first master once the cluster is up. */
 export interface LaunchCommand {
@@ -17,15 +17,16 @@ export interface LaunchCommand {
 /**
  * Everything that is launched, in order: the commands, then the applications. What is given for a cluster replaces what the image says; with
  * commands given, the image's applications are left alone unless they are given too.
- * @throws SlipwayError E_USAGE for an application that was given and is not in the image; E_INVALID_MANIFEST for one that the image
- * launches and does not have, or that nothing can start.
+ * @throws SlipwayError E_USAGE for an application that was given and is not in the image, E_CLUSTERFILE when it is configured;
+ * E_INVALID_MANIFEST for one that the image launches and does not have, or that nothing can start.
  */
 export function launchCommands(
-  { cmds, apps }: Pick<ClusterSpec, 'cmds' | 'apps'>,
-  image: Pick<InstallImage, 'name' | 'launchCmds' | 'launchApps' | 'applications'>,
+  { cmds, apps, appConfigs = [] }: Pick<ClusterSpec, 'cmds' | 'apps' | 'appConfigs'>,
+  image: Pick<ApplicationImage, 'name' | 'launchCmds' | 'launchApps' | 'applications'>,
 ): readonly LaunchCommand[] {
   const own = cmds === undefined;
   const names = apps ?? (own ? image.launchApps : []);
+  assertConfigured(appConfigs, image);
   return [
     ...(cmds ?? image.launchCmds).map((command) => ({
       command,
@@ -35,7 +36,7 @@ export function launchCommands(
     ...names.flatMap((name) => {
       const app = image.applications.find((one) => one.name === name);
       if (app === undefined) throw unknownApplication(name, image, apps !== undefined);
-      const commands = startCommands(app);
+      const commands = appConfigs.find((one) => one.name === name)?.launch ?? startCommands(app);
       if (commands.length === 0)
         throw new SlipwayError(
           'E_INVALID_MANIFEST',
@@ -49,10 +50,18 @@ export function launchCommands(
   ];
 }
 
-/** What the applications of an image need of the image itself. */
+/** The files of applications, as files of the rootfs. */
+export function appConfigFiles(appConfigs: readonly AppConfigSpec[] = []): readonly ConfigSpec[] {
+  return appConfigs.flatMap(({ name, files }) =>
+    files.map((file) => ({ ...file, path: `${applicationDir(name)}/${file.path}` })),
+  );
+}
+
+/** What applications need, of their image and of the Kubernetes that they are for: `version` is that of the cluster. */
 export function applicationFindings(
-  image: Pick<InstallImage, 'version' | 'kubeConstraint' | 'applications' | 'rootfs'>,
+  image: Pick<ApplicationImage, 'kubeConstraint' | 'applications' | 'rootfs'> & { readonly version: string },
   launched: readonly LaunchCommand[],
+  { installs = true }: { readonly installs?: boolean } = {},
 ): Pick<PreflightReport, 'problems' | 'warnings'> {
   const { version, kubeConstraint: wanted, applications, rootfs } = image;
   const problems: PreflightReport['problems'][number][] = [];
@@ -60,8 +69,10 @@ export function applicationFindings(
   if (wanted !== undefined && !allows(wanted, version, warnings)) {
     problems.push({
       host: undefined,
-      problem: `the applications of the image need Kubernetes ${wanted} (KUBEVERSION), and it installs ${version}`,
-      hint: 'build it FROM a base image with such a version, or with applications for this one',
+      problem: `the applications of the image need Kubernetes ${wanted} (KUBEVERSION), and ${installs ? 'it installs' : 'the cluster has'} ${version}`,
+      hint: installs
+        ? 'build it FROM a base image with such a version, or with applications for this one'
+        : 'take the cluster there with "slipway upgrade", or an image of applications for this version',
     });
   }
   for (const name of new Set(launched.flatMap(({ application }) => application ?? []))) {
@@ -85,6 +96,23 @@ export function applicationFindings(
   return { problems, warnings };
 }
 
+function assertConfigured(
+  appConfigs: readonly AppConfigSpec[],
+  { name: image, applications }: Pick<ApplicationImage, 'name' | 'applications'>,
+): void {
+  const names = applications.map((app) => app.name);
+  for (const { name, place } of appConfigs) {
+    if (names.includes(name)) continue;
+    const near = suggest(name, names);
+    const none = names.length === 0 ? 'it has none' : `it has ${names.join(', ')}`;
+    throw new SlipwayError(
+      'E_CLUSTERFILE',
+      `${place === undefined ? '' : `${place}: `}${image} has no application ${JSON.stringify(name)}`,
+      { hint: near === undefined ? none : `did you mean ${near}?` },
+    );
+  }
+}
+
 function allows(constraint: string, version: string, warnings: string[]): boolean {
   try {
     return allowsKubeVersion(constraint, version);
@@ -98,7 +126,7 @@ function allows(constraint: string, version: string, warnings: string[]): boolea
 
 function unknownApplication(
   name: string,
-  { name: image, applications }: Pick<InstallImage, 'name' | 'applications'>,
+  { name: image, applications }: Pick<ApplicationImage, 'name' | 'applications'>,
   given: boolean,
 ): SlipwayError {
   const names = applications.map((app) => app.name);

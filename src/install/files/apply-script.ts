@@ -1,7 +1,7 @@
 import { SlipwayError } from '../../base/errors.js';
 import { joinPath } from '../../layers/layer-names.js';
 import { pathToBytes } from '../../layers/path-bytes.js';
-import type { HostPaths } from '../state/cluster-paths.js';
+import type { SentPaths } from '../state/cluster-paths.js';
 import type { WantedEntry, WantedFile } from './rootfs.js';
 import type { Moves, TocDifference } from './toc-difference.js';
 
@@ -16,7 +16,7 @@ const MOST_ARGUMENTS = 200;
 export function applyScript(
   { clear, remove, removeDirs, adjust }: TocDifference,
   { trees, intoDirs }: Moves,
-  paths: HostPaths,
+  paths: SentPaths,
   bare: readonly WantedFile[] = [],
 ): Buffer {
   const inRootfs = (path: string): string => (path === '' ? paths.rootfs : `${paths.rootfs}/${path}`);

@@ -7,7 +7,7 @@ import { parentOf } from '../../layers/layer-names.js';
 import { pathToBytes } from '../../layers/path-bytes.js';
 import { tarStream } from '../../layers/tar-stream-out.js';
 import type { PackEntry } from '../../layers/toc.js';
-import type { HostPaths } from '../state/cluster-paths.js';
+import type { SentPaths } from '../state/cluster-paths.js';
 import { applyScript, checksumList } from './apply-script.js';
 import { type HostListing, LISTING_FORMAT, parseListing } from './host-listing.js';
 import { decodeHostToc, encodeHostToc, type HostToc } from './host-toc.js';
@@ -46,7 +46,7 @@ export interface DistributeOptions {
  */
 export async function compareHost(
   host: Host,
-  paths: HostPaths,
+  paths: SentPaths,
   wanted: readonly WantedEntry[],
   signal?: AbortSignal,
 ): Promise<HostDifference> {
@@ -68,7 +68,7 @@ export async function compareHost(
  */
 export async function distribute(
   host: Host,
-  paths: HostPaths,
+  paths: SentPaths,
   wanted: readonly WantedEntry[],
   { difference, listing }: HostDifference,
   { signal, onBytes, arrived = [] }: DistributeOptions = {},
@@ -106,7 +106,7 @@ const DAMAGED = 92;
 const FULL = 93;
 
 /** @param bytes of all files that come @param keep what has arrived already stays */
-function receiveScript({ base, incoming, rootfs, toc }: HostPaths, bytes: number, keep: boolean): string {
+function receiveScript({ base, incoming, rootfs, toc }: SentPaths, bytes: number, keep: boolean): string {
   const next = `${toc}.next`;
   // The list of what will have been given is there before anything moves: whatever becomes of us, nothing is forgotten.
   return `set -e
@@ -137,7 +137,7 @@ cd /
 rm -rf "$in"`;
 }
 
-function receiveError(host: Host, paths: HostPaths, code: number, stderr: string): SlipwayError {
+function receiveError(host: Host, paths: SentPaths, code: number, stderr: string): SlipwayError {
   const lines = stderr.trim().split('\n').slice(-5).join('\n');
   if (code === DAMAGED) {
     return new SlipwayError(
@@ -207,8 +207,8 @@ function countBytes(onBytes: (bytes: number) => void): Transform {
   });
 }
 
-/** What the host says it was given. A transfer that was cut off left a second list: of what the two disagree on nothing is believed. */
-async function readToc(host: Host, { toc }: HostPaths): Promise<HostToc> {
+/** What a host says it was given. A transfer that was cut off left a second list: of what the two disagree on nothing is believed. */
+export async function readToc(host: Host, { toc }: Pick<SentPaths, 'toc'>): Promise<HostToc> {
   const [last, next] = await Promise.all([host.readFile(toc), host.readFile(`${toc}.next`)]);
   const known = (last === undefined ? undefined : decodeHostToc(last)) ?? new Map<string, string | undefined>();
   const pending = next === undefined ? undefined : decodeHostToc(next);
@@ -223,7 +223,7 @@ async function readToc(host: Host, { toc }: HostPaths): Promise<HostToc> {
 }
 
 /** What is in a host's rootfs. */
-export async function listRootfs(host: Host, { rootfs }: HostPaths, signal?: AbortSignal): Promise<HostListing> {
+export async function listRootfs(host: Host, { rootfs }: SentPaths, signal?: AbortSignal): Promise<HostListing> {
   const output = collect(MOST_LISTING_BYTES);
   await host.run(`[ -d ${shellQuote(rootfs)} ] || exit 0\nfind ${shellQuote(rootfs)} -printf '${LISTING_FORMAT}'`, {
     title: 'listing the rootfs',
@@ -236,7 +236,7 @@ export async function listRootfs(host: Host, { rootfs }: HostPaths, signal?: Abo
 /** Those of `files` whose content on the host is what is wanted. */
 export async function verifyFiles(
   host: Host,
-  { rootfs }: HostPaths,
+  { rootfs }: SentPaths,
   files: readonly Pick<WantedFile, 'path' | 'digest'>[],
   signal?: AbortSignal,
 ): Promise<ReadonlySet<string>> {

@@ -8,7 +8,7 @@ import type { Descriptor } from '../../image/oci.js';
 import type { Platform } from '../../image/platform.js';
 import { parseReference, registryAddress } from '../../image/reference.js';
 import { layersOf, unpackedLayers } from '../../store/layer-store.js';
-import { readImage } from '../../store/local-image.js';
+import { type LocalImage, readImage } from '../../store/local-image.js';
 import type { Store } from '../../store/store.js';
 import { type ImageRootfs, imageRootfs, readRootfsFile } from './rootfs.js';
 import { renderTemplate } from './template.js';
@@ -18,15 +18,12 @@ const KUBEADM_FILE = 'etc/kubeadm.yml';
 /** The container images that the rootfs needs, one a line. */
 const IMAGE_LIST = 'manifests/imageList';
 
-/** What an installation needs to know of a ClusterImage. */
-export interface InstallImage {
+/** What there is to know of an image that brings applications, whether it installs a cluster or not. */
+export interface ApplicationImage {
   readonly name: string;
   readonly digest: Digest;
   readonly descriptor: Descriptor;
   readonly platform: Platform;
-  readonly metadata: Metadata;
-  /** `v1.29.2`; every image that installs a cluster says it. */
-  readonly version: string;
   readonly rootfs: ImageRootfs;
   readonly env: Readonly<Record<string, string>>;
   readonly launchCmds: readonly string[];
@@ -38,6 +35,13 @@ export interface InstallImage {
   readonly kubeConstraint: string | undefined;
   /** Registries that the image's container images come from: `docker.io`, `k8s.gcr.io`. */
   readonly upstreams: readonly string[];
+}
+
+/** What an installation needs to know of a ClusterImage. */
+export interface InstallImage extends ApplicationImage {
+  readonly metadata: Metadata;
+  /** `v1.29.2`; every image that installs a cluster says it. */
+  readonly version: string;
   /** `containerd` unless the image says otherwise. */
   readonly containerRuntime: string;
 }
@@ -48,36 +52,66 @@ export interface InstallImage {
  */
 export async function loadInstallImage(store: Store, name: string, platform?: Platform): Promise<InstallImage> {
   const image = await readImage(store, name, platform);
-  const { cluster, config, descriptor } = image;
-  if (cluster?.extension.type === 'app-installer') {
+  if (image.cluster?.extension.type === 'app-installer') {
     throw new SlipwayError('E_UNSUPPORTED', `${image.name} installs applications on a cluster, it is none itself`, {
-      hint: 'build it FROM a Kubernetes image, or put the two together with "slipway merge", and run that',
+      hint: `"slipway run-app ${image.name}" installs it on a cluster that is up; or build it FROM a Kubernetes image, or put the two together with "slipway merge", and run that`,
     });
   }
+  const common = await applicationImage(store, image);
+  const metadata = await readMetadata(common.rootfs, image.name);
+  return {
+    ...common,
+    metadata,
+    // As Kubernetes itself writes it, whatever the author did.
+    version: (metadata.version ?? '').trim().replace(/^(?=\d)/, 'v'),
+    containerRuntime: labelsOf(image)['cluster.alpha.sealer.io/container-runtime-type'] || 'containerd',
+  };
+}
+
+/**
+ * Reads an image of applications alone, and unpacks what is not unpacked yet.
+ * @throws SlipwayError E_NOT_FOUND; E_UNSUPPORTED for an image that installs a cluster, or is no ClusterImage.
+ */
+export async function loadApplicationImage(store: Store, name: string, platform?: Platform): Promise<ApplicationImage> {
+  const image = await readImage(store, name, platform);
+  const type = image.cluster?.extension.type;
+  if (type === undefined) {
+    throw new SlipwayError('E_UNSUPPORTED', `${image.name} is an ordinary container image, and brings no application`, {
+      hint: 'build one from a Kubefile with APP, FROM scratch, with "slipway build --type app-installer"',
+    });
+  }
+  if (type !== 'app-installer') {
+    throw new SlipwayError('E_UNSUPPORTED', `${image.name} installs a whole cluster (${type})`, {
+      hint: `"slipway run ${image.name}" launches one from it, "slipway upgrade ${image.name}" takes one to it; applications alone are built with --type app-installer`,
+    });
+  }
+  return applicationImage(store, image);
+}
+
+async function applicationImage(store: Store, image: LocalImage): Promise<ApplicationImage> {
+  const { cluster, config, descriptor } = image;
   const rootfs = imageRootfs(await unpackedLayers(store, layersOf(image)));
-  const metadata = await readMetadata(rootfs, image.name);
   const imageList = (await readRootfsFile(rootfs.entries, IMAGE_LIST))?.toString('utf8') ?? '';
-  const labels = { ...config.config?.Labels, ...cluster?.extension.labels };
   return {
     name: image.name,
     digest: descriptor.digest,
     descriptor,
     platform: image.platform,
-    metadata,
-    // As Kubernetes itself writes it, whatever the author did.
-    version: (metadata.version ?? '').trim().replace(/^(?=\d)/, 'v'),
     rootfs,
     env: { ...envOf(config.config?.Env ?? []), ...cluster?.extension.env },
     launchCmds: cluster === undefined ? (config.config?.Cmd ?? []) : cluster.extension.launch.cmds,
     launchApps: cluster?.extension.launch.app_names ?? [],
     applications: checkApplicationNames(cluster?.extension.applications ?? [], image.name),
-    kubeConstraint: labels[KUBE_VERSION_LABEL] || undefined,
+    kubeConstraint: labelsOf(image)[KUBE_VERSION_LABEL] || undefined,
     upstreams: upstreamHosts([
       ...(cluster?.containerImages.map((one) => one.image) ?? []),
       ...imageList.split('\n').map((line) => line.replace(/#.*/, '').trim()),
     ]),
-    containerRuntime: labels['cluster.alpha.sealer.io/container-runtime-type'] || 'containerd',
   };
+}
+
+function labelsOf({ config, cluster }: LocalImage): Readonly<Record<string, string>> {
+  return { ...config.config?.Labels, ...cluster?.extension.labels };
 }
 
 /** The registries of image names, sorted, each once. Names that are none are passed over: the list is a stranger's. */

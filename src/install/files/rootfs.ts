@@ -6,6 +6,7 @@ import { type MergedEntry, mergeTocs } from '../../layers/merge.js';
 import { fsPath } from '../../layers/path-bytes.js';
 import { comparePaths } from '../../layers/toc.js';
 import type { UnpackedLayer } from '../../store/layer-store.js';
+import { REGISTRY_DIR } from '../state/cluster-paths.js';
 import { renderTemplate } from './template.js';
 
 /** Something that a host must have in its rootfs. Paths as in a table of contents: relative, no slash at either end. */
@@ -33,9 +34,6 @@ export interface WantedLink extends WantedAttributes {
   readonly type: 'symlink';
   readonly linkTarget: string;
 }
-
-/** The directory whose content only hosts that serve the registry need. */
-export const REGISTRY_DIR = 'registry';
 
 /** Where templates are looked for, beside the directories of applications. */
 const TEMPLATES = /^(?:etc|charts|manifests|statics)\/.+\.tmpl$/;

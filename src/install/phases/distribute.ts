@@ -1,22 +1,31 @@
 import { messageOf } from '../../base/errors.js';
 import { formatBytes, formatDuration } from '../../base/format.js';
 import { parseDigest } from '../../image/digest.js';
+import { appFilesInRootfs } from '../files/app-files.js';
 import { compareHost, distribute, type HostDifference, isDistributed } from '../files/distribute.js';
 import { Lanes } from '../files/lanes.js';
 import { fetchFromPeer } from '../files/peer-transfer.js';
-import { isInside, REGISTRY_DIR, type WantedEntry, type WantedFile } from '../files/rootfs.js';
+import { isInside, type WantedEntry, type WantedFile } from '../files/rootfs.js';
+import { keepingOthers } from '../files/shared-files.js';
 import { type Phase, stepId } from '../plan/step.js';
+import { REGISTRY_DIR } from '../state/cluster-paths.js';
 import type { InstallWork, WorkHost } from '../work.js';
+import { describeDifference } from './send-step.js';
 
 /** Gives every host the image's files that it lacks; what it has stays where it is. */
 export const distributePhase: Phase<InstallWork> = {
   name: 'distribute',
   title: 'Send the rootfs',
   limit: ({ hosts, concurrentUploads, fanOut }) => (fanOut ? hosts.length : concurrentUploads),
-  steps: ({ hosts, paths, reporter, concurrentUploads, fanOut }) => {
+  steps: ({ hosts, paths, applications, reporter, concurrentUploads, fanOut }) => {
     const lanes = fanOut ? new Lanes<WorkHost>(concurrentUploads) : undefined;
     return hosts.map((one) => {
       const { address, host, wanted, wantedDigest, servesRegistry } = one;
+      const compare = async (entries: readonly WantedEntry[], abort: AbortSignal): Promise<HostDifference> => {
+        const difference = await compareHost(host, paths, entries, abort);
+        const ofApps = await appFilesInRootfs(host, paths, applications);
+        return { ...difference, difference: keepingOthers(difference.difference, ofApps) };
+      };
       // What the check has found is what the run sends; nobody else changes the host in between, it is locked.
       let found: HostDifference | undefined;
       return {
@@ -27,14 +36,14 @@ export const distributePhase: Phase<InstallWork> = {
         inputs: parseDigest(wantedDigest),
         proof: 'check',
         check: async (signal) => {
-          found = await compareHost(host, paths, wanted(), signal);
-          if (!isDistributed(found)) return { holds: false, why: describe(found) };
+          found = await compare(wanted(), signal);
+          if (!isDistributed(found)) return { holds: false, why: describeDifference(found) };
           lanes?.add(one);
           return { holds: true };
         },
         run: async ({ signal, note }) => {
           const entries = wanted();
-          const difference = found ?? (await compareHost(host, paths, entries, signal));
+          const difference = found ?? (await compare(entries, signal));
           found = undefined;
           const { bytes, send } = difference.difference;
           const task = reporter.task(`${address} receiving`, bytes);
@@ -127,16 +136,4 @@ function servedFiles({ difference }: HostDifference, from: WorkHost): readonly W
       !from.rendered.some(({ path }) => path === entry.path),
   );
   return files.reduce((sum, { size }) => sum + size, 0) >= WORTH_BYTES ? files : [];
-}
-
-function describe({ difference, listed }: HostDifference): string {
-  const { send, bytes, remove, removeDirs, adjust, clear } = difference;
-  const gone = remove.length + removeDirs.length;
-  const parts = [
-    ...(send.length > 0 ? [`${send.length} entries to send, ${formatBytes(bytes)}`] : []),
-    ...(gone > 0 ? [`${gone} to remove`] : []),
-    ...(adjust.length > 0 ? [`${adjust.length} with wrong mode or owner`] : []),
-    ...(clear.length > 0 && send.length === 0 ? [`${clear.length} in the way`] : []),
-  ];
-  return parts.length === 0 && !listed ? 'its list of files is out of date' : parts.join(', ');
 }

@@ -11,17 +11,17 @@ export const REGISTRY_HOSTS_BLOCK = 'registry';
 export const mirrorsPhase: Phase<InstallWork> = {
   name: 'mirrors',
   title: 'Let the hosts pull from the registry',
-  steps: ({ hosts, registryAddress, image, spec, registry }) => {
+  steps: ({ hosts, registryAddress, upstreams, spec, registry }) => {
     if (registry === undefined) return [];
-    const files = mirrorFiles(spec.registry, image.upstreams, registry.ca);
+    const files = mirrorFiles(spec.registry, upstreams, registry.ca);
     const lines = [{ address: registryAddress, names: [spec.registry.domain] }];
     return hosts.map(({ address, host }) => ({
       id: stepId('mirrors', address),
       host: address,
-      title: `trust ${spec.registry.domain}, mirror ${image.upstreams.join(', ') || 'nothing'}`,
+      title: `trust ${spec.registry.domain}, mirror ${upstreams.join(', ') || 'nothing'}`,
       why: 'pods find their images without internet',
       // without the password: a digest of it could be guessed from
-      inputs: inputsDigest(spec.registry.domain, spec.registry.port, image.upstreams, registry.ca, lines),
+      inputs: inputsDigest(spec.registry.domain, spec.registry.port, upstreams, registry.ca, lines),
       proof: 'check',
       check: async () => ({
         holds: (await presentFiles(host, files)) && (await hasHostsBlock(host, REGISTRY_HOSTS_BLOCK, lines)),

@@ -27,6 +27,7 @@ export const removeFilesPhase: Phase<ResetWork> = {
           paths.setup,
           paths.state,
           paths.hooks,
+          paths.apps,
         ];
         const data = paths.base.slice(0, paths.base.lastIndexOf('/'));
         await host.run(

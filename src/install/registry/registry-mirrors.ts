@@ -16,6 +16,10 @@ export interface HostFile {
 /** The server behind a registry's name where it is another one. */
 const SERVERS: Readonly<Record<string, string>> = { 'docker.io': 'registry-1.docker.io' };
 
+export function serverOf(upstream: string): string {
+  return SERVERS[upstream] ?? upstream;
+}
+
 /**
  * The files that let containerd on a host pull from the cluster's registry: by its own name, and by the name of every upstream registry
  * that the image list has, so that a pod written for `docker.io/…` finds its image here. What is not here is asked for upstream,
@@ -32,7 +36,7 @@ export function mirrorFiles(registry: RegistrySpec, upstreams: readonly string[]
     { path: caFile, content: ca, mode: 0o644 },
     ...hosts.map((host) => ({
       path: `${CONTAINERD_CERTS}/${host}/hosts.toml`,
-      content: hostsToml(host === own ? own : (SERVERS[host] ?? host), registry, caFile),
+      content: hostsToml(host === own ? own : serverOf(host), registry, caFile),
       mode,
     })),
   ];

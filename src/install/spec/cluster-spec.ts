@@ -36,7 +36,7 @@ const sshSchema = loginSchema.extend({
 /** How a host is reached. Passwords are only ever in memory. */
 export type SshSpec = z.infer<typeof sshSchema>;
 
-const envSchema = z.record(
+export const envSchema = z.record(
   z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'not a name of an environment variable'),
   z.string(),
 );
@@ -85,6 +85,23 @@ export const configSchema = z.strictObject({
 /** A file of the rootfs that is another one than the image's. */
 export type ConfigSpec = z.infer<typeof configSchema>;
 
+/** What is another one of an application than its image says. */
+export const appConfigSchema = z.strictObject({
+  /** Of the application. */
+  name: z.string().min(1),
+  /** Beats its own variables, and those of the cluster. */
+  env: envSchema,
+  /** Paths begin in the directory of the application. */
+  files: z.array(configSchema),
+  /** Instead of the commands that start it. */
+  launch: z.array(z.string().min(1)).optional(),
+  /** Instead of the commands that take it away. */
+  delete: z.array(z.string().min(1)).optional(),
+  /** Where this was written, for errors: `Clusterfile:12:7`. */
+  place: z.string().optional(),
+});
+export type AppConfigSpec = z.infer<typeof appConfigSchema>;
+
 /** The name of a cluster becomes a directory name and part of object names: a DNS label. */
 export const clusterNameSchema = z
   .string()
@@ -102,6 +119,7 @@ const clusterSpecSchema = z
     cmds: z.array(z.string().min(1)).optional(),
     /** Applications of the image that are started; undefined: those that it says. */
     apps: z.array(z.string().min(1)).optional(),
+    appConfigs: z.array(appConfigSchema).optional(),
     registry: registrySchema,
     /** `containerd`, `docker`; undefined: what the image brings. */
     containerRuntime: z.string().optional(),

@@ -1,15 +1,27 @@
 import { join } from 'node:path';
 
-/** Where a cluster's things are on a host. */
-export interface HostPaths {
-  /** `/var/lib/slipway/data/CLUSTER`. When the host is this machine it may be the directory of the state as well. */
+/** The directory of a rootfs whose content only hosts that serve the registry need. */
+export const REGISTRY_DIR = 'registry';
+
+/** A directory of a host that files are sent to, with what belongs to that. */
+export interface SentPaths {
+  /** The directory that the others are in. */
   readonly base: string;
-  /** The image's files. */
+  /** Where the files are. */
   readonly rootfs: string;
   /** What was put into rootfs: a table of contents, JSON lines, gzip. */
   readonly toc: string;
   /** Where files arrive before they are moved into rootfs: on the same file system. */
   readonly incoming: string;
+}
+
+/**
+ * Where a cluster's things are on a host. `base` is `/var/lib/slipway/data/CLUSTER`; when the host is this machine it may be the directory
+ * of the state as well. `rootfs` has the image's files.
+ */
+export interface HostPaths extends SentPaths {
+  /** Applications that were installed on the cluster, each in a directory of its name. */
+  readonly apps: string;
   /** How the host was set up; written when that was done. */
   readonly setup: string;
   /** What hooks were run; see hooks/host-notes.ts. */
@@ -29,11 +41,36 @@ export function hostPaths(dataRoot: string, cluster: string): HostPaths {
     rootfs: `${base}/rootfs`,
     toc: `${base}/.toc.gz`,
     incoming: `${base}/.incoming`,
+    apps: `${base}/apps`,
     setup: `${base}/.setup.json`,
     hooks: `${base}/.hooks.json`,
     owner: `${base}/.owner.json`,
     state: `${base}/.cluster.json`,
     backups: `${dataRoot}/backups`,
+  };
+}
+
+/** Where the things of an application that was installed on a cluster are on its hosts. */
+export interface AppPaths {
+  /** The directory of the application; what is not in it is only in `images.rootfs`. */
+  readonly base: string;
+  /** The files of its image, without container images: on the master that its commands are run on. */
+  readonly files: SentPaths;
+  /** Its container images, among those of the cluster: on hosts that serve the registry. */
+  readonly images: SentPaths;
+}
+
+export function appPaths({ apps, rootfs }: Pick<HostPaths, 'apps' | 'rootfs'>, name: string): AppPaths {
+  const base = `${apps}/${name}`;
+  return {
+    base,
+    files: { base, rootfs: `${base}/rootfs`, toc: `${base}/.toc.gz`, incoming: `${base}/.incoming` },
+    images: {
+      base,
+      rootfs: `${rootfs}/${REGISTRY_DIR}`,
+      toc: `${base}/.images.toc.gz`,
+      incoming: `${base}/.images.incoming`,
+    },
   };
 }
 

@@ -4,8 +4,9 @@ import { errnoOf, fileSystemError, SlipwayError } from '../../base/errors.js';
 import { makeDirectory } from '../../base/make-directory.js';
 import { zodProblems } from '../../base/zod-error.js';
 import { replaceFile } from '../../store/durable.js';
-import { configSchema, hostAliasSchema } from '../spec/cluster-spec.js';
+import { appConfigSchema, configSchema, hostAliasSchema } from '../spec/cluster-spec.js';
 import { pluginSpecSchema } from '../spec/plugin-spec.js';
+import { appStateSchema } from './app-state.js';
 import type { StatePaths } from './cluster-paths.js';
 import { keptSshSchema } from './kept-ssh.js';
 
@@ -71,6 +72,11 @@ const stateSchema = z.object({
   documents: z.array(z.record(z.string(), z.unknown())).default([]),
   cmds: z.array(z.string()).optional(),
   apps: z.array(z.string()).optional(),
+  appConfigs: z.array(appConfigSchema).optional(),
+  /** Registries that the image's container images come from; undefined in states that were written before it was kept. */
+  upstreams: z.array(z.string()).optional(),
+  /** Application images that were installed on it, by name. */
+  applications: z.array(appStateSchema).default([]),
   certSANs: z.array(z.string()),
   hosts: z.array(hostStateSchema),
   created: z.string(),

@@ -1,5 +1,5 @@
 import { redact, registerSecret } from '../../base/redact.js';
-import type { ClusterSpec } from '../spec/cluster-spec.js';
+import type { AppConfigSpec, ClusterSpec } from '../spec/cluster-spec.js';
 import type { PluginSpec } from '../spec/plugin-spec.js';
 import type { ClusterState } from './cluster-state.js';
 
@@ -25,8 +25,14 @@ export function keepableEnv(env: Readonly<Record<string, string>>): {
 }
 
 /** Lets redaction know the variables of a cluster that look like secrets, so that what prints them does not get into logs. */
-export function registerSecretVariables({ env, hosts }: Pick<ClusterSpec, 'env' | 'hosts'>): void {
-  for (const variables of [env, ...hosts.map((host) => host.env)]) {
+export function registerSecretVariables({
+  env,
+  hosts,
+  appConfigs = [],
+}: Pick<ClusterSpec, 'env' | 'appConfigs'> & {
+  readonly hosts: readonly { readonly env: ClusterSpec['env'] }[];
+}): void {
+  for (const variables of [env, ...hosts.map((host) => host.env), ...appConfigs.map((app) => app.env)]) {
     for (const name of keepableEnv(variables).envNotKept) {
       const value = variables[name] ?? '';
       // `TOKEN_CHECK=true` is none, and would take every "true" out of every message.
@@ -45,6 +51,7 @@ export type KeptSettings = Pick<
   | 'notKept'
   | 'cmds'
   | 'apps'
+  | 'appConfigs'
   | 'containerRuntime'
   | 'certSANs'
   | 'hostAliases'
@@ -59,6 +66,7 @@ export type KeptSettings = Pick<
  */
 export function keptSettings(spec: ClusterSpec): KeptSettings {
   const { registry, configs, plugins, configDocuments, cmds } = spec;
+  const ofApps = keptAppConfigs(spec.appConfigs ?? []);
   const { env, envNotKept } = keepableEnv(spec.env);
   const ofHosts = spec.hosts.flatMap((host) => keepableEnv(host.env).envNotKept);
   return {
@@ -76,10 +84,12 @@ export function keptSettings(spec: ClusterSpec): KeptSettings {
       ...configs.filter(({ data }) => hasSecret(data)).map(({ path }) => `Config ${path}`),
       ...plugins.filter(isSecret).map(({ name }) => `Plugin ${name}`),
       ...(cmds?.some(hasSecret) ? ['the launch commands'] : []),
+      ...ofApps.notKept,
       ...configDocuments.filter((one) => hasSecret(JSON.stringify(one))).map(({ kind }) => `document ${String(kind)}`),
     ],
     ...(cmds === undefined || cmds.some(hasSecret) ? {} : { cmds }),
     ...(spec.apps === undefined ? {} : { apps: spec.apps }),
+    ...(spec.appConfigs === undefined ? {} : { appConfigs: ofApps.kept }),
     ...(spec.containerRuntime === undefined ? {} : { containerRuntime: spec.containerRuntime }),
     certSANs: spec.certSANs,
     hostAliases: spec.hostAliases,
@@ -101,6 +111,34 @@ export function keepablePlugins(plugins: readonly PluginSpec[]): PluginSpec[] {
 
 function isSecret({ data, on = '' }: PluginSpec): boolean {
   return hasSecret(data) || hasSecret(on);
+}
+
+/** What is kept of the configuration of applications; what is left out is named for people. */
+export function keptAppConfigs(configs: readonly AppConfigSpec[]): {
+  readonly kept: AppConfigSpec[];
+  readonly notKept: string[];
+} {
+  const notKept: string[] = [];
+  const kept = configs.map((config): AppConfigSpec => {
+    const { name, files, launch, delete: deletes } = config;
+    const { env, envNotKept } = keepableEnv(config.env);
+    notKept.push(...envNotKept.map((variable) => `the variable ${variable} of the application ${name}`));
+    const keep = <T>(what: string, value: T, text: string): T | undefined => {
+      if (!hasSecret(text)) return value;
+      notKept.push(`${what} of the application ${name}`);
+      return undefined;
+    };
+    const launched = launch && keep('the launch commands', launch, launch.join('\n'));
+    const deleted = deletes && keep('the delete commands', deletes, deletes.join('\n'));
+    return {
+      name,
+      env,
+      files: files.flatMap((file) => keep(`the file ${file.path}`, file, file.data) ?? []),
+      ...(launched === undefined ? {} : { launch: launched }),
+      ...(deleted === undefined ? {} : { delete: deleted }),
+    };
+  });
+  return { kept, notKept };
 }
 
 function hasSecret(text: string): boolean {

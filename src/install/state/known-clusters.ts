@@ -57,13 +57,15 @@ export async function chooseCluster(storeRoot: string, name?: string): Promise<C
 }
 
 /**
- * Names and digests of the images that the clusters of this machine run, and of those that they can go back to.
+ * Names and digests of the images that the clusters of this machine run, of those that they can go back to, and of applications.
  * @throws SlipwayError E_CLUSTER_STATE when the state of a cluster cannot be read.
  */
 export async function imagesOfClusters(storeRoot: string): Promise<readonly string[]> {
   const clusters = (await knownClusters(storeRoot)).map(stateOf);
-  return clusters.flatMap(({ image, previous }) =>
-    [image, ...(previous === undefined ? [] : [previous])].flatMap(({ name, digest }) => [name, digest]),
+  return clusters.flatMap(({ image, previous, applications }) =>
+    [image, ...(previous === undefined ? [] : [previous]), ...applications.map((app) => app.image)].flatMap(
+      ({ name, digest }) => [name, digest],
+    ),
   );
 }
 

@@ -21,7 +21,7 @@ export interface Allowed {
 /** What is wanted of a cluster. */
 export type Wanted = Pick<Prepared, 'spec' | 'documents' | 'servesImages'> & {
   readonly imagePlugins?: readonly PluginSpec[];
-  readonly image: Pick<InstallImage, 'name' | 'digest' | 'version'>;
+  readonly image: Pick<InstallImage, 'name' | 'digest' | 'version' | 'upstreams'>;
   readonly driver: Pick<Prepared['driver'], 'name'>;
 };
 
@@ -64,10 +64,20 @@ export function nextState(
     certSANs: [...new Set([...(before?.certSANs ?? []), ...settings.certSANs])],
     documents: keepableDocuments(documents),
     imagePlugins: keepablePlugins(imagePlugins),
+    upstreams: [...image.upstreams],
+    applications: applicationsOf(before, registry),
     hosts: [...wanted, ...leaving],
     created: before?.created ?? now,
     updated: now,
   };
+}
+
+/** Applications stay. Their container images go to whoever serves the registry. */
+function applicationsOf(before: ClusterState | undefined, registry: string | undefined): ClusterState['applications'] {
+  return (before?.applications ?? []).map((app) => {
+    if (!app.servesImages || registry === undefined || app.hosts.includes(registry)) return app;
+    return { ...app, hosts: [...app.hosts, registry] };
+  });
 }
 
 /** What the cluster ran before, so that it can go back there. */

@@ -52,6 +52,7 @@ export function specFromState(state: ClusterState, { ssh, env }: GivenAgain): Cl
       env: { ...state.env, ...env },
       ...(state.cmds === undefined ? {} : { cmds: state.cmds }),
       ...(state.apps === undefined ? {} : { apps: state.apps }),
+      ...(state.appConfigs === undefined ? {} : { appConfigs: state.appConfigs }),
       registry,
       ...(state.containerRuntime === undefined ? {} : { containerRuntime: state.containerRuntime }),
       certSANs: state.certSANs,

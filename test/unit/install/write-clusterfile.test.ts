@@ -59,6 +59,7 @@ const state: ClusterState = {
     { name: 'zones', type: 'LABEL', phases: [], data: '10.0.0.6 zone=b', source: CLUSTERFILE_SOURCE },
   ],
   imagePlugins: [],
+  applications: [],
   configDocuments: [
     { apiVersion: 'kubeadm.k8s.io/v1beta2', kind: 'ClusterConfiguration', networking: { podSubnet: '10.1.0.0/16' } },
   ],
