@@ -3,10 +3,7 @@ import { fileSystemError, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
 import type { ClusterNode } from '../runtime/driver.js';
 import { withLock } from '../store/locks.js';
-import { pinImages, pinsOf } from '../store/pins.js';
-import type { Store } from '../store/store.js';
 import { lockHosts } from './cluster-hosts/lock-hosts.js';
-import type { InstallImage } from './files/install-image.js';
 import { type ExecuteOutcome, execute, failureError } from './plan/execute.js';
 import { formatPlan, inspectPlan, type PlanDocument } from './plan/plan.js';
 import { preflightError } from './plan/preflight.js';
@@ -15,6 +12,7 @@ import { type ClusterSpec, mastersOf } from './spec/cluster-spec.js';
 import { type StatePaths, statePaths } from './state/cluster-paths.js';
 import { type ClusterState, writeClusterState } from './state/cluster-state.js';
 import { Journal, type JournalEntry, lastEvents, readJournal } from './state/journal.js';
+import { keepImages } from './state/kept-images.js';
 import { keepOnMasters } from './state/kept-on-masters.js';
 import { stillOnTheirWay } from './state/next-state.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps, type Survey, type SurveyOptions, withSurvey } from './survey.js';
@@ -186,15 +184,6 @@ async function run(
       await locks.release();
     }
   });
-}
-
-/** What the cluster runs, and what it can go back to, stays in the store. */
-async function keepImages(store: Store, { name, previous }: ClusterState, image: InstallImage): Promise<void> {
-  const kept = await pinsOf(store, name);
-  const before = kept.filter(
-    ({ descriptor }) => descriptor.digest === previous?.digest && descriptor.digest !== image.digest,
-  );
-  await pinImages(store, name, [{ name: image.name, descriptor: image.descriptor }, ...before]);
 }
 
 function leavers(

@@ -145,7 +145,7 @@ export async function withSurvey<T>(
       upgradeBatch: options.upgrade?.batch ?? 1,
       drainTimeoutMs: options.drainTimeoutMs ?? DEFAULT_DRAIN_MS,
       leftOut: new Set(absent.map(({ host }) => host.address)),
-      appImages: await installedImages(store, wanted.applications, image.platform),
+      appImages: await installedImages(store, wanted.applications),
       concurrentUploads: options.concurrentUploads ?? (options.fanOut ? 1 : DEFAULT_UPLOADS),
       fanOut: options.fanOut === true,
       readyTimeoutMs: options.readyTimeoutMs ?? DEFAULT_READY_MS,

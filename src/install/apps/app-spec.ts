@@ -1,5 +1,6 @@
 import { isSlipwayError, SlipwayError } from '../../base/errors.js';
 import { suggest } from '../../base/suggest.js';
+import { isDigest } from '../../image/digest.js';
 import { canonicalName, parseReference } from '../../image/reference.js';
 import type { AppConfigSpec } from '../spec/cluster-spec.js';
 import { type AppState, appNameSchema } from '../state/app-state.js';
@@ -68,6 +69,7 @@ export function installedApp({ name: cluster, applications }: ClusterState, name
 
 /** Host and path, in one form for all names of Docker Hub; undefined for an image without a name. */
 function repositoryOf(image: string): string | undefined {
+  if (isDigest(image)) return undefined;
   try {
     return canonicalName({ ...parseReference(image), tag: undefined, digest: undefined });
   } catch (error) {

@@ -14,6 +14,7 @@ import { type AppState, withApp } from '../state/app-state.js';
 import { appPaths, hostPaths, type StatePaths } from '../state/cluster-paths.js';
 import { type ClusterState, writeClusterState } from '../state/cluster-state.js';
 import { Journal } from '../state/journal.js';
+import { keepImages } from '../state/kept-images.js';
 import { registerSecretVariables } from '../state/kept-spec.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps } from '../survey.js';
 import { appEnvs } from './app-env.js';
@@ -148,8 +149,7 @@ async function missingFiles(
   if (commands.every(({ id, inputs }) => notes.get(id) === hexOf(inputs))) return [];
   const { files } = appPaths(hostPaths(state.dataRoot, state.name), app.name);
   if (entry === undefined || (await entry.host.exists(files.toc))) return [];
-  const { architecture } = entry.finding.facts;
-  const image = await installedImage(store, app, { os: 'linux', architecture });
+  const image = await installedImage(store, app);
   if (image === undefined) return undefined;
   const rootfs = await withConfigs(image.rootfs, appConfigFiles(app.appConfigs));
   const given = { ...app.env, ...options.env };
@@ -162,7 +162,7 @@ async function remove(
   removal: AppRemoval,
   { state, app, hosts, options, left }: RemovalFacts,
   paths: StatePaths,
-  { reporter, signal }: InstallDeps,
+  { store, reporter, signal }: InstallDeps,
 ): Promise<DeleteAppResult> {
   const again = options.again ?? 'the same command';
   const locks = await lockHosts(
@@ -191,10 +191,12 @@ async function remove(
       left.push(...forgotten.map((address) => `its files on ${address}`));
       const staying = options.force ? [] : remaining;
       const others = state.applications.filter(({ name }) => name !== app.name);
-      await writeClusterState(paths, {
+      const after = {
         ...state,
         applications: staying.length === 0 ? others : withApp(others, { ...deleting, hosts: staying }),
-      });
+      };
+      await writeClusterState(paths, after);
+      await keepImages(store, after);
       return {
         cluster: state.name,
         name: app.name,

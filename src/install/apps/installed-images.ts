@@ -1,42 +1,29 @@
-import { type ErrorCode, isSlipwayError } from '../../base/errors.js';
-import type { Platform } from '../../image/platform.js';
+import { isSlipwayError } from '../../base/errors.js';
 import type { Store } from '../../store/store.js';
 import { type AppImages, imageEntries } from '../files/app-files.js';
 import { type ApplicationImage, loadApplicationImage } from '../files/install-image.js';
 import type { PreflightProblem } from '../plan/preflight.js';
 import type { AppState } from '../state/app-state.js';
 
-/** The name is nobody's, or that of an image of another kind. */
-const GONE = new Set<ErrorCode>(['E_NOT_FOUND', 'E_UNSUPPORTED', 'E_INVALID_REFERENCE']);
-
 /** The image that an application was installed from; undefined when the store does not have it any more. */
 export async function installedImage(
   store: Store,
   { image }: Pick<AppState, 'image'>,
-  platform: Platform | undefined,
 ): Promise<ApplicationImage | undefined> {
-  // Its name may be another image's by now; one for several platforms is only found by its name.
-  for (const name of [image.name, image.digest]) {
-    try {
-      const found = await loadApplicationImage(store, name, platform);
-      if (found.digest === image.digest) return found;
-    } catch (error) {
-      if (!isSlipwayError(error) || !GONE.has(error.code)) throw error;
-    }
+  try {
+    return await loadApplicationImage(store, `${image.name}@${image.digest}`);
+  } catch (error) {
+    if (isSlipwayError(error, 'E_NOT_FOUND')) return undefined;
+    throw error;
   }
-  return undefined;
 }
 
 /** The container images of installed applications, of those whose image is in the store. */
-export async function installedImages(
-  store: Store,
-  applications: readonly AppState[],
-  platform: Platform,
-): Promise<readonly AppImages[]> {
+export async function installedImages(store: Store, applications: readonly AppState[]): Promise<readonly AppImages[]> {
   const found: AppImages[] = [];
   for (const app of applications) {
     if (!app.servesImages || app.phase === 'deleting') continue;
-    const image = await installedImage(store, app, platform);
+    const image = await installedImage(store, app);
     if (image !== undefined) found.push({ name: app.name, entries: imageEntries(image.rootfs.entries) });
   }
   return found;

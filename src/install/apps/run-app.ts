@@ -9,6 +9,7 @@ import { withApp } from '../state/app-state.js';
 import { type StatePaths, statePaths } from '../state/cluster-paths.js';
 import { type ClusterState, readClusterState, writeClusterState } from '../state/cluster-state.js';
 import { Journal } from '../state/journal.js';
+import { keepImages } from '../state/kept-images.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps } from '../survey.js';
 import type { AppSpec } from './app-spec.js';
 import { type AppSurvey, type InstallAppOptions, registryAddresses, withAppSurvey } from './survey-app.js';
@@ -102,10 +103,10 @@ async function stateOf(paths: StatePaths, cluster: string): Promise<ClusterState
 }
 
 async function install(
-  { before, app, state, hosts, report, plan }: AppSurvey,
+  { before, image, app, state, hosts, report, plan }: AppSurvey,
   paths: StatePaths,
   options: InstallAppOptions,
-  { reporter, signal }: InstallDeps,
+  { store, reporter, signal }: InstallDeps,
 ): Promise<RunAppResult> {
   if (report.problems.length > 0) throw preflightError(report.problems);
   for (const warning of report.warnings) reporter.warn(warning);
@@ -115,6 +116,7 @@ async function install(
     `run-app ${state.name}`,
   );
   try {
+    await keepImages(store, state, image);
     await writeClusterState(paths, state);
     const journal = await Journal.open(paths.journal, randomUUID());
     try {

@@ -20,7 +20,7 @@ import { barredWords } from './choice.js';
 import { envLines } from './env-lines.js';
 import type { Clusterfile } from './read-clusterfile.js';
 import type { ClusterDocument, ConfigDocument, LoginDocument, SecretDocument, SshDocument } from './schema.js';
-import { fillVariables, type Resolved, resolvePath, resolveSecret, type ValueSources } from './secret-value.js';
+import { type Resolved, resolvePath, resolveSecret, type ValueSources } from './secret-value.js';
 import { mistakesError } from './yaml-document.js';
 
 /** What was said beside the Clusterfile, and counts more. */
