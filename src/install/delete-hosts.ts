@@ -16,7 +16,14 @@ import { isMaster } from './spec/cluster-spec.js';
 import type { SshFlags } from './spec/spec-from-flags.js';
 import { assertOurs } from './state/assert-ours.js';
 import { hostPaths, type StatePaths, statePaths } from './state/cluster-paths.js';
-import { type ClusterState, type HostState, readClusterState, writeClusterState } from './state/cluster-state.js';
+import {
+  type ClusterState,
+  type HostState,
+  readClusterState,
+  registryServers,
+  servedBy,
+  writeClusterState,
+} from './state/cluster-state.js';
 import { Journal } from './state/journal.js';
 import { keepOnMasters } from './state/kept-on-masters.js';
 import { hostFromState } from './state/spec-from-state.js';
@@ -96,12 +103,15 @@ export function markLeaving(state: ClusterState, addresses: readonly string[]): 
       hint: `to take the whole cluster away: slipway reset --cluster ${name}`,
     });
   }
-  if (registry.address !== undefined && addresses.includes(registry.address)) {
-    throw new SlipwayError('E_CLUSTER_STATE', `${registry.address} serves the registry of cluster ${name}`, {
-      hint: 'take it out of the Clusterfile and run "slipway apply -f Clusterfile", which lets another master serve it first',
+  const servers = registryServers(state);
+  const left = servers.filter((address) => !addresses.includes(address));
+  if (servers.length > 0 && left.length === 0) {
+    throw new SlipwayError('E_CLUSTER_STATE', `${servers.join(', ')} serves the registry of cluster ${name}`, {
+      hint: 'take it out of the Clusterfile and run "slipway apply -f Clusterfile", which lets another master serve it first; with "ha: true" every master does',
     });
   }
-  return { ...state, hosts };
+  const { address: _, addresses: __, ...kept } = registry;
+  return { ...state, registry: { ...kept, ...servedBy(left) }, hosts };
 }
 
 async function removeFrom(

@@ -13,10 +13,11 @@ import { noEtcd } from './hooks/etcd-backup.js';
 import { readImagePlugins } from './hooks/image-plugins.js';
 import { pluginWarnings } from './hooks/plugin-marks.js';
 import { inputsDigest } from './plan/step.js';
+import { type RegistryAccess, registryAccess } from './registry/registry-access.js';
 import { registryCertificates } from './registry/registry-certificates.js';
-import { mirrorFiles } from './registry/registry-mirrors.js';
+import { authorityFile } from './registry/registry-mirrors.js';
 import type { Removal } from './removal.js';
-import { type ClusterSpec, type HostSpec, isMaster, mastersOf } from './spec/cluster-spec.js';
+import { type ClusterSpec, type HostSpec, isMaster, registryMasters } from './spec/cluster-spec.js';
 import type { PluginSpec } from './spec/plugin-spec.js';
 import { hostPaths, type StatePaths } from './state/cluster-paths.js';
 import type { ClusterState } from './state/cluster-state.js';
@@ -94,14 +95,14 @@ export async function prepare(spec: ClusterSpec, found: InstallImage): Promise<P
   };
 }
 
-/** The address of the host that serves the registry. */
-export function registryHost({ spec, servesImages }: Prepared): string | undefined {
-  return servesImages ? mastersOf(spec)[0]?.address : undefined;
+/** Addresses of the hosts that serve the registry. */
+export function registryHosts({ spec, servesImages }: Pick<Prepared, 'spec' | 'servesImages'>): readonly string[] {
+  return servesImages ? registryMasters(spec).map(({ address }) => address) : [];
 }
 
 /** Bytes that an installation takes on a host: its files, what is copied and unpacked of them, and some room. */
 export function neededBytes(prepared: Prepared, { address }: HostSpec): number {
-  const serves = registryHost(prepared) === address;
+  const serves = registryHosts(prepared).includes(address);
   const files = totalBytes(prepared.image.rootfs.entries, (path) => serves || !isInside(path, 'registry'));
   const images = totalBytes(prepared.image.rootfs.entries, (path) => isInside(path, 'registry'));
   return files + programBytes(prepared) + images + 512 * 1024 * 1024;
@@ -131,11 +132,12 @@ export interface WorkOptions {
 
 /** Everything the phases work with: templates rendered, certificates made. */
 export async function makeWork(prepared: Prepared, options: WorkOptions): Promise<InstallWork> {
-  const { spec, image, driver, networks, servesImages } = prepared;
+  const { spec, image, driver, networks } = prepared;
   const { state, clusterState, concurrentUploads, readyTimeoutMs, reporter } = options;
   const paths = hostPaths(spec.dataRoot, spec.name);
   const setupOfImage = entriesDigest(image.rootfs.entries.filter(({ path }) => isSetup(path)));
   const hosts: WorkHost[] = [];
+  const servers = registryHosts(prepared);
   const warned = new Set<string>();
   const warn = (warning: string): void => {
     if (!warned.has(warning)) reporter.warn(warning);
@@ -149,7 +151,7 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
     const env = { ...prepared.env, ...ownEnv };
     const ofApplications = applicationEnvs(env, image.applications, { ...spec.env, ...ownEnv }, spec.appConfigs);
     const rendered = await renderTemplates(image.rootfs, env, { applications: ofApplications, warn });
-    const servesRegistry = registryHost(prepared) === hostSpec.address;
+    const servesRegistry = servers.includes(hostSpec.address);
     hosts.push({
       address: hostSpec.address,
       spec: hostSpec,
@@ -169,22 +171,15 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
   const [first] = masters;
   if (first === undefined) throw new SlipwayError('E_CLUSTER_STATE', `cluster ${spec.name} has no master`);
   const entry = masters.find(({ address }) => address === options.entry) ?? first;
-  const registry = servesImages
-    ? await registryCertificates(state.pki, spec.name, [
-        spec.registry.domain,
-        first.address,
-        ...(spec.registry.names ?? []),
-      ])
-    : undefined;
-  const own = `${spec.registry.domain}:${spec.registry.port}`;
-  const caFile = mirrorFiles(spec.registry, [], '').find(({ path }) => path.endsWith(`${own}/ca.crt`))?.path;
+  const registry = await accessOf(prepared, state);
+  const caFile = registry?.ca === undefined ? undefined : authorityFile(registry);
   const cluster: ClusterContext = {
     name: spec.name,
     rootfs: paths.rootfs,
     version: image.version,
     masters: [entry, ...masters.filter((one) => one !== entry)].map(({ host }) => host),
     workers: workers.map(({ host }) => host),
-    registry: { domain: spec.registry.domain, port: spec.registry.port, caFile: registry && caFile },
+    registry: { domain: spec.registry.domain, port: spec.registry.port, caFile },
     env: prepared.env,
     configDocuments: prepared.documents,
     certSANs: spec.certSANs,
@@ -205,11 +200,10 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
     drainTimeoutMs: options.drainTimeoutMs,
     paths,
     state,
-    registryAddress: first.address,
     applications: clusterState.applications,
     appImages: options.appImages,
-    upstreams: allUpstreams(image.upstreams, clusterState.applications),
     registry,
+    upstreams: allUpstreams(image.upstreams, clusterState),
     concurrentUploads,
     fanOut: options.fanOut,
     readyTimeoutMs,
@@ -227,9 +221,21 @@ function momentsOf({ phase, scaleUp, changing, changeBegun = '' }: ClusterState)
   };
 }
 
-/** Registries that the container images of a cluster and of its applications come from, each once. */
-function allUpstreams(ofImage: readonly string[], applications: ClusterState['applications']): readonly string[] {
-  return [...new Set([...ofImage, ...applications.flatMap(({ upstreams }) => upstreams)])].sort();
+/** Registries that container images come from, each once: those of the image, of applications, and those that were put there later. */
+function allUpstreams(ofImage: readonly string[], { applications, registry }: ClusterState): readonly string[] {
+  const ofApplications = applications.flatMap(({ upstreams }) => upstreams);
+  return [...new Set([...ofImage, ...ofApplications, ...(registry.mirrors ?? [])])].sort();
+}
+
+/** How the hosts get to the registry; its certificates are made when they are not there yet. Undefined when there is none. */
+async function accessOf(prepared: Prepared, { pki }: StatePaths): Promise<RegistryAccess | undefined> {
+  const { name, registry } = prepared.spec;
+  const servers = registryHosts(prepared);
+  if (registry.external === true) return registryAccess(registry, [], undefined);
+  if (servers.length === 0) return undefined;
+  if (registry.insecure === true) return registryAccess(registry, servers, undefined);
+  const names = [registry.domain, ...servers, ...(registry.names ?? [])];
+  return registryAccess(registry, servers, await registryCertificates(pki, name, names));
 }
 
 /** `bin/` and `cni/` are copied to where the system looks for programs. */

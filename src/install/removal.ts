@@ -7,10 +7,11 @@ import type { ClusterTraces } from './cluster-hosts/host-owner.js';
 import { keptHostEnv } from './cluster-hosts/kept-env.js';
 import type { HookHost } from './hooks/hook-step.js';
 import { firstMaster } from './hooks/plugin-marks.js';
+import type { WayAccess } from './registry/registry-way.js';
 import type { ResetWork } from './reset-work.js';
 import { isMaster } from './spec/cluster-spec.js';
 import { hostPaths } from './state/cluster-paths.js';
-import type { ClusterState } from './state/cluster-state.js';
+import { type ClusterState, registryServers } from './state/cluster-state.js';
 
 /** A host that leaves a cluster. */
 export interface LeavingHost {
@@ -27,6 +28,8 @@ export interface Removal extends ResetWork {
   readonly leaving: readonly LeavingHost[];
   /** Hosts that stay and answer: they are told of it. */
   readonly staying: readonly Host[];
+  /** Where the hosts that stay find the registry. */
+  readonly registryWay: WayAccess;
   /** Whether the cluster is up already, so that hosts can be taken out of it before others join. */
   readonly up: boolean;
   readonly options: RemoveOptions;
@@ -78,6 +81,7 @@ export function makeRemoval(facts: RemovalFacts): Removal {
     context,
     leaving,
     staying,
+    registryWay: { ...state.registry, ha: state.registry.ha === true, servers: registryServers(state) },
     up,
     options,
   };

@@ -4,6 +4,7 @@ import { claimPhase } from './phases/claim.js';
 import { postCleanHooksPhase, preCleanHooksPhase } from './phases/clean-hooks.js';
 import { distributePhase } from './phases/distribute.js';
 import { followSteps } from './phases/follow.js';
+import { followRegistrySteps } from './phases/follow-registry.js';
 import {
   afterHooksPhase,
   afterHostHooksPhase,
@@ -25,6 +26,9 @@ import { marksPhase } from './phases/marks.js';
 import { mirrorsPhase } from './phases/mirrors.js';
 import { readyPhase } from './phases/ready.js';
 import { registryPhase } from './phases/registry.js';
+import { registryContentPhase } from './phases/registry-content.js';
+import { registryEndPhase } from './phases/registry-end.js';
+import { registryTrustPhase } from './phases/registry-trust.js';
 import { removeFilesPhase } from './phases/remove-files.js';
 import { removeKubernetesPhase } from './phases/remove-kubernetes.js';
 import { removeDeadPhase, removeNodesPhase } from './phases/remove-nodes.js';
@@ -69,8 +73,11 @@ export const RUN_PHASES: readonly Phase<InstallWork>[] = [
   beforeHooksPhase,
   beforeHostHooksPhase,
   setupPhase,
+  registryContentPhase,
+  registryTrustPhase,
   registryPhase,
   mirrorsPhase,
+  registryEndPhase,
   changeHooksPhase,
   onRemoval(removeDeadPhase),
   initPhase,
@@ -97,6 +104,11 @@ export const DELETE_PHASES: readonly Phase<Removal>[] = [
     name: 'follow',
     title: 'Let the hosts that stay follow the masters that stay',
     steps: ({ driver, context, staying }) => followSteps(driver, context, staying),
+  },
+  {
+    name: 'follow-registry',
+    title: 'Let the hosts that stay find the registries that stay',
+    steps: ({ registryWay, staying }) => followRegistrySteps(registryWay, staying),
   },
   removeDeadPhase,
   ...REMOVAL_PHASES,

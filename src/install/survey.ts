@@ -18,7 +18,7 @@ import {
   type PreflightRules,
   preflight,
 } from './plan/preflight.js';
-import { makeWork, neededBytes, type Prepared, prepare, registryHost } from './prepare.js';
+import { makeWork, neededBytes, type Prepared, prepare, registryHosts } from './prepare.js';
 import { isSilence, type LeavingHost, makeRemoval } from './removal.js';
 import { RUN_PHASES } from './run-phases.js';
 import { type ClusterSpec, isMaster } from './spec/cluster-spec.js';
@@ -354,7 +354,7 @@ function rulesOf(prepared: Prepared, { id, name }: ClusterState, before: Cluster
     missingPrograms: driver.programs.filter((path) => !image.rootfs.entries.some((entry) => entry.path === path)),
     ports: (host) => [
       ...driver.ports(isMaster(host) ? 'master' : 'worker'),
-      ...(registryHost(prepared) === host.address ? [spec.registry.port] : []),
+      ...(registryHosts(prepared).includes(host.address) ? [spec.registry.port] : []),
     ],
     diskBytes: (host) => neededBytes(prepared, host),
     ...networks,

@@ -6,7 +6,7 @@ import type { HostSetup } from './cluster-hosts/host-setup.js';
 import type { AppImages } from './files/app-files.js';
 import type { InstallImage } from './files/install-image.js';
 import type { WantedEntry, WantedFile } from './files/rootfs.js';
-import type { RegistryCertificates } from './registry/registry-certificates.js';
+import type { RegistryAccess } from './registry/registry-access.js';
 import type { Removal } from './removal.js';
 import type { ClusterSpec, HostSpec } from './spec/cluster-spec.js';
 import type { PluginSpec } from './spec/plugin-spec.js';
@@ -58,16 +58,14 @@ export interface InstallWork {
   readonly changing: boolean;
   readonly upgradeBatch: number;
   readonly drainTimeoutMs: number;
-  /** Address of the host that serves the registry. */
-  readonly registryAddress: string;
   /** Application images that were installed on the cluster. */
   readonly applications: readonly AppState[];
   /** Their container images, where the application's image is in the store. */
   readonly appImages: readonly AppImages[];
-  /** Registries that container images come from, those of the image and of applications. */
-  readonly upstreams: readonly string[];
   /** Undefined when the image carries no container images: then hosts pull from where the names say. */
-  readonly registry: RegistryCertificates | undefined;
+  readonly registry: RegistryAccess | undefined;
+  /** Registries in whose place the hosts ask it: those that the container images of the image and of applications come from, and those that images were put there for later. */
+  readonly upstreams: readonly string[];
   readonly concurrentUploads: number;
   /** Hosts that have the files send them on to others. */
   readonly fanOut: boolean;

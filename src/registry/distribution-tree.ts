@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto';
 import { SlipwayError } from '../base/errors.js';
-import { algorithmOf, type Digest, hexOf } from '../image/digest.js';
+import type { Digest } from '../image/digest.js';
 import { isNondistributable } from '../image/media-types.js';
 import type { Descriptor } from '../image/oci.js';
 import { canonicalName, type Reference, registryAddress } from '../image/reference.js';
 import { comparePaths, type PackEntry } from '../layers/toc.js';
 import { readDocument } from '../store/local-image.js';
 import type { Store } from '../store/store.js';
+import { blobFile, layerLink, revisionLink, STORAGE_ROOT, tagIndexLink, tagLink } from './distribution-paths.js';
 
 /** Where the cluster's registry finds its storage, relative to the rootfs. */
-const ROOT = 'registry/docker/registry/v2';
+const ROOT = `registry/${STORAGE_ROOT}`;
 
 /** A container image that a cluster image carries; its content is in the store. */
 export interface CarriedImage {
@@ -132,7 +133,7 @@ function checkNames(contributions: readonly Contribution[]): void {
 
 function blobLayer(store: Store, title: string, blobs: ReadonlyMap<Digest, number>): DistributionLayer {
   const files = [...blobs].map(([digest, size]) =>
-    file(`${blobDirectory(digest)}/data`, size, { file: store.blobPath(digest) }),
+    file(`${ROOT}/${blobFile(digest)}`, size, { file: store.blobPath(digest) }),
   );
   return layer(title, files, [...blobs.keys()].sort());
 }
@@ -140,28 +141,16 @@ function blobLayer(store: Store, title: string, blobs: ReadonlyMap<Digest, numbe
 function linkLayer(contributions: readonly Contribution[]): DistributionLayer {
   const links = new Map<string, Digest>();
   for (const { repository, reference, descriptor, manifests, layers } of contributions) {
-    const home = `${ROOT}/repositories/${repository}`;
-    for (const digest of layers) links.set(`${home}/_layers/${linkDirectory(digest)}/link`, digest);
-    for (const digest of manifests) links.set(`${home}/_manifests/revisions/${linkDirectory(digest)}/link`, digest);
+    for (const digest of layers) links.set(`${ROOT}/${layerLink(repository, digest)}`, digest);
+    for (const digest of manifests) links.set(`${ROOT}/${revisionLink(repository, digest)}`, digest);
     if (reference.tag === undefined) continue;
-    const tag = `${home}/_manifests/tags/${reference.tag}`;
-    links.set(`${tag}/current/link`, descriptor.digest);
-    links.set(`${tag}/index/${linkDirectory(descriptor.digest)}/link`, descriptor.digest);
+    links.set(`${ROOT}/${tagLink(repository, reference.tag)}`, descriptor.digest);
+    links.set(`${ROOT}/${tagIndexLink(repository, reference.tag, descriptor.digest)}`, descriptor.digest);
   }
   const files = [...links].map(([path, digest]) =>
     file(path, Buffer.byteLength(digest), { bytes: Buffer.from(digest) }),
   );
   return layer('container image names', files, [...links].map(([path, digest]) => `${path} ${digest}`).sort());
-}
-
-/** `blobs/sha256/XX/HEX`: the first two digits keep directories small. */
-function blobDirectory(digest: Digest): string {
-  const hex = hexOf(digest);
-  return `${ROOT}/blobs/${algorithmOf(digest)}/${hex.slice(0, 2)}/${hex}`;
-}
-
-function linkDirectory(digest: Digest): string {
-  return `${algorithmOf(digest)}/${hexOf(digest)}`;
 }
 
 function layer(title: string, files: readonly PackEntry[], identity: readonly string[]): DistributionLayer {

@@ -4,9 +4,6 @@ import type { YamlDocument } from './yaml-document.js';
 
 /** What sealer's Clusterfiles know and this version does not do: told as that, and not as a slip of the pen. */
 const NOT_YET: Readonly<Record<string, string>> = {
-  externalRegistry: 'registries outside of the cluster are not supported by this version',
-  ha: 'the registry is served by the first master: "ha" is not supported by this version',
-  insecure: 'the registry of a cluster is always served over TLS, with a CA that the hosts trust',
   encrypted: 'encrypted passwords are sealer\'s: give the password as "${env:NAME}" or { file: PATH }',
   preProcessor: '"preProcessor" of sealer\'s applications is not supported by this version',
   cmd_args: 'arguments of launch commands are not supported: write the commands in "cmd"',

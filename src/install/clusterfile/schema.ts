@@ -84,11 +84,15 @@ const hostAlias = z.strictObject({
   hostnames: z.array(z.string().regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?$/, 'not a host name')).min(1),
 });
 
+const insecure = z.boolean().optional().describe('without TLS: for networks in which nobody listens or lies');
+
 const localRegistry = z.strictObject({
   domain: z.string().optional(),
   port: port.optional(),
   username: z.string().min(1).optional(),
   password: secret.optional(),
+  ha: z.boolean().optional().describe('every master serves it, not only the first'),
+  insecure,
   cert: z
     .strictObject({
       subjectAltName: z
@@ -96,6 +100,21 @@ const localRegistry = z.strictObject({
         .optional(),
     })
     .optional(),
+});
+
+const externalRegistry = z.strictObject({
+  domain: z.string().describe('its host name'),
+  port: port.optional().describe('443 when not given'),
+  username: z.string().min(1).optional(),
+  password: secret.optional(),
+  insecure,
+  ca: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'a file (PEM) with the authority of its certificate, where the hosts do not know it; a path on this machine',
+    ),
 });
 
 export const clusterSchema = z.strictObject({
@@ -119,7 +138,14 @@ export const clusterSchema = z.strictObject({
     ssh: ssh.optional().describe('how hosts are reached that do not say it themselves'),
     hostAliases: z.array(hostAlias).optional().describe('lines for /etc/hosts of every host'),
     containerRuntime: z.strictObject({ type: z.enum(['containerd', 'docker']).optional() }).optional(),
-    registry: z.strictObject({ localRegistry: localRegistry.optional() }).optional(),
+    registry: z
+      .strictObject({
+        localRegistry: localRegistry.optional().describe('served by masters'),
+        externalRegistry: externalRegistry
+          .optional()
+          .describe('outside of the cluster: gets what the image brings; no master serves one'),
+      })
+      .optional(),
   }),
 });
 

@@ -19,8 +19,10 @@ import { wantedApplications } from './app-configs.js';
 import { barredWords } from './choice.js';
 import { envLines } from './env-lines.js';
 import type { Clusterfile } from './read-clusterfile.js';
-import type { ClusterDocument, ConfigDocument, LoginDocument, SecretDocument, SshDocument } from './schema.js';
+import { readRegistry } from './registry-from-clusterfile.js';
+import type { ConfigDocument, LoginDocument, SecretDocument, SshDocument } from './schema.js';
 import { type Resolved, resolvePath, resolveSecret, type ValueSources } from './secret-value.js';
+import { defined, type Path } from './values.js';
 import { mistakesError } from './yaml-document.js';
 
 /** What was said beside the Clusterfile, and counts more. */
@@ -34,8 +36,6 @@ export interface Overrides {
   /** Takes the place of `spec.ssh`, field by field; what a host says of itself stays. */
   readonly ssh?: SshFlags;
 }
-
-type Path = readonly PropertyKey[];
 
 /**
  * The wanted state that a Clusterfile describes: addresses read, secrets fetched, defaults filled in.
@@ -137,7 +137,7 @@ export async function specFromClusterfile(
       wrong(['spec', 'hostAliases', index, 'ip'], `${JSON.stringify(ip)} is not an IP address`);
     return { address: address ?? ip, names: [...hostnames] };
   });
-  const registry = await readRegistry(spec.registry?.localRegistry, accept, wrong, sources);
+  const registry = await readRegistry(spec.registry, accept, wrong, sources);
   const applications =
     application === undefined ? undefined : wantedApplications(application, overrides.env ?? {}, sources, mistakes);
   if (mistakes.length > 0) throw mistakesError(mistakes);
@@ -195,37 +195,4 @@ function checkRoles(roles: readonly string[], path: Path, wrong: (path: Path, wh
     );
   else if (!roles.includes(MASTER) && !roles.includes(NODE))
     wrong(path, `a host is a ${MASTER} or a ${NODE}; other roles only come beside that`);
-}
-
-async function readRegistry(
-  local: NonNullable<ClusterDocument['spec']['registry']>['localRegistry'],
-  accept: (path: Path, resolved: Resolved) => string | undefined,
-  wrong: (path: Path, why: string) => void,
-  sources: ValueSources,
-): Promise<ClusterSpec['registry']> {
-  const at = ['spec', 'registry', 'localRegistry'];
-  const { domain = DEFAULTS.registry.domain, port = DEFAULTS.registry.port, username, password, cert } = local ?? {};
-  if (!/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/.test(domain)) wrong([...at, 'domain'], 'not a host name in lower case');
-  if ((username === undefined) !== (password === undefined)) wrong(at, 'username and password belong together');
-  const { dnsNames = [], ips = [] } = cert?.subjectAltName ?? {};
-  for (const [index, ip] of ips.entries())
-    if (normalizeIp(ip) === undefined)
-      wrong([...at, 'cert', 'subjectAltName', 'ips', index], `${JSON.stringify(ip)} is not an IP address`);
-  return {
-    domain,
-    port,
-    ...defined({
-      username,
-      password:
-        password === undefined ? undefined : accept([...at, 'password'], await resolveSecret(password, sources)),
-    }),
-    names: [...dnsNames, ...ips.map((ip) => normalizeIp(ip) ?? ip)],
-  };
-}
-
-/** An object without the fields that are undefined. */
-function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
 }

@@ -1,6 +1,7 @@
 import { nameOf, parentOf } from '../../layers/layer-names.js';
 import type { HostListing, ListedEntry } from './host-listing.js';
 import type { HostToc } from './host-toc.js';
+import { neededByPushed } from './pushed-content.js';
 import type { WantedEntry, WantedFile } from './rootfs.js';
 
 /** What is known of a host: what it was given, and what it has. */
@@ -67,10 +68,11 @@ export function tocDifference(
   }
   const old = [...toc.keys()].filter((path) => !paths.has(path) && listing.has(path)).sort();
   const isDir = (path: string): boolean => listing.get(path)?.type === 'dir';
+  const isNeeded = neededByPushed(listing, toc);
   return {
     send,
     clear,
-    remove: old.filter((path) => !isDir(path)),
+    remove: old.filter((path) => !isDir(path) && !isNeeded(path)),
     removeDirs: old.filter(isDir).reverse(),
     adjust,
     bytes,

@@ -1,36 +1,51 @@
-import { hasHostsBlock, setHostsBlock } from '../../runtime/etc-hosts.js';
+import type { Host } from '../../hosts/host.js';
 import { inputsDigest, type Phase, stepId } from '../plan/step.js';
-import { presentFiles } from '../registry/cluster-registry.js';
+import { presentFiles } from '../registry/present-files.js';
+import { accessFacts, type RegistryAccess, registryName } from '../registry/registry-access.js';
 import { mirrorFiles } from '../registry/registry-mirrors.js';
+import { isLedToRegistry, leadToRegistry } from '../registry/registry-way.js';
 import type { InstallWork } from '../work.js';
-
-/** The name of our block in /etc/hosts. */
-export const REGISTRY_HOSTS_BLOCK = 'registry';
 
 /** Lets every host trust the cluster's registry, find it by its name, and ask it for images of every upstream registry. */
 export const mirrorsPhase: Phase<InstallWork> = {
   name: 'mirrors',
   title: 'Let the hosts pull from the registry',
-  steps: ({ hosts, registryAddress, upstreams, spec, registry }) => {
+  steps: ({ hosts, registry, upstreams }) => {
     if (registry === undefined) return [];
-    const files = mirrorFiles(spec.registry, upstreams, registry.ca);
-    const lines = [{ address: registryAddress, names: [spec.registry.domain] }];
+    const files = mirrorFiles(registry, upstreams);
     return hosts.map(({ address, host }) => ({
       id: stepId('mirrors', address),
       host: address,
-      title: `trust ${spec.registry.domain}, mirror ${upstreams.join(', ') || 'nothing'}`,
-      why: 'pods find their images without internet',
+      title: `trust ${registryTitle(registry)}, mirror ${upstreams.join(', ') || 'nothing'}`,
+      why: registry.external ? 'pods find their images there' : 'pods find their images without internet',
       // without the password: a digest of it could be guessed from
-      inputs: inputsDigest(spec.registry.domain, spec.registry.port, upstreams, registry.ca, lines),
+      inputs: inputsDigest(...accessFacts(registry), upstreams),
       proof: 'check',
-      check: async () => ({
-        holds: (await presentFiles(host, files)) && (await hasHostsBlock(host, REGISTRY_HOSTS_BLOCK, lines)),
-      }),
+      check: async () => ({ holds: (await presentFiles(host, files)) && (await isLedToRegistry(host, registry)) }),
       run: async () => {
-        await setHostsBlock(host, REGISTRY_HOSTS_BLOCK, lines);
+        await leadToRegistry(host, registry);
         for (const { path, content, mode } of files) await host.writeFile(path, content, { mode });
+        if (registry.external) await reach(host, registry);
         return undefined;
       },
     }));
   },
 };
+
+function registryTitle(registry: RegistryAccess): string {
+  if (registry.external) return `the external registry ${registryName(registry)}`;
+  const count = registry.servers.length;
+  return count === 1 ? registry.domain : `${registry.domain} on ${count} masters`;
+}
+
+/** A host from which the registry cannot be reached is told now, not when pods wait for images. */
+async function reach(host: Host, registry: RegistryAccess): Promise<void> {
+  const { domain, port } = registry;
+  await host.run(
+    `timeout 10 bash -c 'exec 3<>/dev/tcp/${domain}/${port}' 2>/dev/null && exit 0
+if getent hosts ${domain} >/dev/null; then echo 'no connection to the registry ${domain}:${port}' >&2
+else echo 'the name of the registry ${domain} is not known here: give it in hostAliases, or to the name servers' >&2; fi
+exit 1`,
+    { title: `reaching the registry ${domain}:${port}`, timeoutMs: 30_000 },
+  );
+}

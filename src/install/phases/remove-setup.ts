@@ -3,10 +3,11 @@ import { setHostsBlock } from '../../runtime/etc-hosts.js';
 import { CLEAN_SCRIPTS } from '../files/script-names.js';
 import { inputsDigest, type Phase, stepId } from '../plan/step.js';
 import { CONTAINERD_CERTS, MIRROR_MARK } from '../registry/registry-mirrors.js';
+import { endWay } from '../registry/registry-way.js';
+import { WAY } from '../registry/way-script.js';
 import type { ResetWork } from '../reset-work.js';
 import { programPath } from '../work.js';
 import { ALIASES_HOSTS_BLOCK } from './aliases.js';
-import { REGISTRY_HOSTS_BLOCK } from './mirrors.js';
 
 const TIMEOUT_MS = 10 * 60_000;
 
@@ -30,7 +31,8 @@ export const removeSetupPhase: Phase<ResetWork> = {
           signal,
           timeoutMs: 60_000,
         });
-        await setHostsBlock(host, REGISTRY_HOSTS_BLOCK, []);
+        await endWay(host);
+        await setHostsBlock(host, WAY.block, []);
         await setHostsBlock(host, ALIASES_HOSTS_BLOCK, []);
         await host.run(`${programPath(paths.rootfs)}${cleanScript(paths.rootfs)}`, {
           title: 'running the clean scripts of the image',

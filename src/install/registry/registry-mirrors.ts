@@ -1,4 +1,4 @@
-import type { RegistrySpec } from '../spec/cluster-spec.js';
+import { type RegistryAccess, registryName, registryUrl } from './registry-access.js';
 
 /** Where containerd looks for registries' settings (`config_path`). */
 export const CONTAINERD_CERTS = '/etc/containerd/certs.d';
@@ -15,6 +15,23 @@ export interface HostFile {
 
 /** The server behind a registry's name where it is another one. */
 const SERVERS: Readonly<Record<string, string>> = { 'docker.io': 'registry-1.docker.io' };
+const HTTPS_PORT = 443;
+
+/** What of a {@link RegistryAccess} the files on hosts are made from. */
+export type MirrorAccess = Pick<
+  RegistryAccess,
+  'domain' | 'port' | 'insecure' | 'servers' | 'ha' | 'ca' | 'authorization'
+>;
+
+/** The file with the authorities that a host trusts for the registry. */
+export function authorityFile(access: Pick<RegistryAccess, 'domain' | 'port'>): string {
+  return `${CONTAINERD_CERTS}/${registryName(access)}/ca.crt`;
+}
+
+/** The file that says how containerd gets at images of a registry. */
+export function hostsFile(host: string): string {
+  return `${CONTAINERD_CERTS}/${host}/hosts.toml`;
+}
 
 export function serverOf(upstream: string): string {
   return SERVERS[upstream] ?? upstream;
@@ -24,42 +41,67 @@ export function serverOf(upstream: string): string {
  * The files that let containerd on a host pull from the cluster's registry: by its own name, and by the name of every upstream registry
  * that the image list has, so that a pod written for `docker.io/…` finds its image here. What is not here is asked for upstream,
  * where there is a way. Pure.
+ * @param former the Authorization that the registry may still want in the place of that of `access`.
  * Source: containerd, docs/hosts.md.
  */
-export function mirrorFiles(registry: RegistrySpec, upstreams: readonly string[], ca: string): readonly HostFile[] {
-  const own = `${registry.domain}:${registry.port}`;
-  const caFile = `${CONTAINERD_CERTS}/${own}/ca.crt`;
-  const hosts = [own, ...upstreams.filter((host) => host !== own)];
+export function mirrorFiles(access: MirrorAccess, upstreams: readonly string[], former?: string): readonly HostFile[] {
+  const own = ownNames(access);
+  const hosts = [...own, ...upstreams.filter((host) => !own.includes(host))];
   // With a password in them the files are root's alone.
-  const mode = registry.password === undefined ? 0o644 : 0o600;
+  const mode = access.authorization === undefined && former === undefined ? 0o644 : 0o600;
   return [
-    { path: caFile, content: ca, mode: 0o644 },
+    ...(access.ca === undefined ? [] : [{ path: authorityFile(access), content: access.ca, mode: 0o644 }]),
     ...hosts.map((host) => ({
-      path: `${CONTAINERD_CERTS}/${host}/hosts.toml`,
-      content: hostsToml(host === own ? own : serverOf(host), registry, caFile),
+      path: hostsFile(host),
+      content: hostsToml(
+        own.includes(host) ? registryUrl(access, access.domain) : `https://${serverOf(host)}`,
+        access,
+        former,
+      ),
       mode,
     })),
   ];
 }
 
-function hostsToml(server: string, { domain, port, username, password }: RegistrySpec, caFile: string): string {
-  const own = `${domain}:${port}`;
-  const lines = [
-    MIRROR_MARK,
-    `server = ${tomlString(`https://${server}`)}`,
-    '',
-    `[host.${tomlString(`https://${own}`)}]`,
-    '  capabilities = ["pull", "resolve"]',
-    `  ca = ${tomlString(caFile)}`,
-  ];
-  if (username !== undefined && password !== undefined) {
-    const basic = Buffer.from(`${username}:${password}`).toString('base64');
-    lines.push(
-      `  [host.${tomlString(`https://${own}`)}.header]`,
-      `    Authorization = [${tomlString(`Basic ${basic}`)}]`,
-    );
+/** How names of images begin that are only in this registry; the port of https may be left out. */
+function ownNames(access: Pick<RegistryAccess, 'domain' | 'port'>): readonly string[] {
+  const name = registryName(access);
+  return access.port === HTTPS_PORT ? [access.domain, name] : [name];
+}
+
+/**
+ * containerd asks the hosts of a file in turn, and goes on to the next when one refuses the connection or the password. So, beside the name
+ * there are the addresses of all servers, for the moment in which one has ended and the name does not lead to another one yet; and for
+ * each, while passwords change, a second entry with the former one: `/v2` makes it another entry for the same place.
+ */
+function hostsToml(server: string, access: MirrorAccess, former: string | undefined): string {
+  const { domain, servers, ha, ca, authorization } = access;
+  const places = [domain, ...(ha ? servers : [])].map((host) => registryUrl(access, host));
+  const entries = places.flatMap((url) => [
+    { url, header: authorization },
+    ...(former === undefined || former === authorization ? [] : [{ url: `${url}/v2`, header: former }]),
+  ]);
+  const lines = [MIRROR_MARK, `server = ${tomlString(server)}`];
+  for (const { url, header } of entries) {
+    lines.push('', `[host.${tomlString(url)}]`, '  capabilities = ["pull", "resolve"]');
+    if (ca !== undefined) lines.push(`  ca = ${tomlString(authorityFile(access))}`);
+    if (header !== undefined) {
+      lines.push(`  [host.${tomlString(url)}.header]`, `    Authorization = [${tomlString(header)}]`);
+    }
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** The Authorization that a file of ours has first; undefined when it has none. Pure. */
+export function authorizationOf(hostsToml: string): string | undefined {
+  const [, text] = /^\s*Authorization = \[("(?:[^"\\]|\\.)*")\]$/m.exec(hostsToml) ?? [];
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'string' ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A TOML basic string; JSON's escapes are a subset of TOML's. */

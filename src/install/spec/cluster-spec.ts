@@ -60,6 +60,14 @@ const registrySchema = z.strictObject({
   password: z.string().optional(),
   /** Names and addresses, besides its domain and the host's address, that its certificate is good for. */
   names: z.array(z.string().min(1)).optional(),
+  /** Every master serves it, not only the first. */
+  ha: z.boolean().optional(),
+  /** Without TLS. */
+  insecure: z.boolean().optional(),
+  /** It is outside of the cluster: what the image brings is uploaded to it, and no host serves it. */
+  external: z.boolean().optional(),
+  /** Certificates (PEM) of who signed that of an external one; undefined: hosts know it. */
+  ca: z.string().optional(),
 });
 export type RegistrySpec = z.infer<typeof registrySchema>;
 
@@ -175,6 +183,13 @@ export function isMaster({ roles }: Pick<HostSpec, 'roles'>): boolean {
 /** Masters in the order given; the first is where the cluster begins. */
 export function mastersOf({ hosts }: Pick<ClusterSpec, 'hosts'>): readonly HostSpec[] {
   return hosts.filter(isMaster);
+}
+
+/** The masters that serve the registry, in the order in which hosts ask them: the first, or all. None serves an external one. */
+export function registryMasters(spec: Pick<ClusterSpec, 'hosts' | 'registry'>): readonly HostSpec[] {
+  if (spec.registry.external === true) return [];
+  const masters = mastersOf(spec);
+  return spec.registry.ha === true ? masters : masters.slice(0, 1);
 }
 
 /** Everything that is not a master. */

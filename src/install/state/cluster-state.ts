@@ -52,8 +52,16 @@ const stateSchema = z.object({
     port: z.number(),
     username: z.string().optional(),
     names: z.array(z.string()).optional(),
-    /** The host that serves it; undefined when the image brings no registry. */
+    ha: z.boolean().optional(),
+    insecure: z.boolean().optional(),
+    external: z.boolean().optional(),
+    ca: z.string().optional(),
+    /** The host that serves it, of several the first; undefined when the image brings no registry. */
     address: z.string().optional(),
+    /** All hosts that serve it, where there are several. */
+    addresses: z.array(z.string()).optional(),
+    /** Registries that images were put in place of which the image knows nothing: `quay.io`. */
+    mirrors: z.array(z.string()).optional(),
   }),
   /** Without values that look like secrets; `envNotKept` names those, of hosts too. */
   env: z.record(z.string(), z.string()),
@@ -85,6 +93,20 @@ const stateSchema = z.object({
 
 /** What is known of a cluster between two commands. Without secrets. */
 export type ClusterState = z.infer<typeof stateSchema>;
+
+/** Addresses of the hosts that serve the registry, in the order in which they are asked. */
+export function registryServers({ registry }: Pick<ClusterState, 'registry'>): readonly string[] {
+  return registry.addresses ?? (registry.address === undefined ? [] : [registry.address]);
+}
+
+/** Who serves the registry, as a state has it. Pure. */
+export function servedBy(servers: readonly string[]): Pick<ClusterState['registry'], 'address' | 'addresses'> {
+  const [first] = servers;
+  return {
+    ...(first === undefined ? {} : { address: first }),
+    ...(servers.length > 1 ? { addresses: [...servers] } : {}),
+  };
+}
 
 /**
  * The state of a cluster; undefined when there is none.

@@ -3,10 +3,10 @@ import { SlipwayError } from '../../base/errors.js';
 import type { InstallImage } from '../files/install-image.js';
 import type { HostFinding } from '../plan/preflight.js';
 import type { Prepared } from '../prepare.js';
-import { type ClusterSpec, type HostSpec, isMaster, mastersOf } from '../spec/cluster-spec.js';
+import { type ClusterSpec, type HostSpec, isMaster, mastersOf, registryMasters } from '../spec/cluster-spec.js';
 import type { PluginSpec } from '../spec/plugin-spec.js';
 import { assertOurs } from './assert-ours.js';
-import type { ClusterState, HostState } from './cluster-state.js';
+import { type ClusterState, type HostState, servedBy } from './cluster-state.js';
 import { keepableDocuments, keepableEnv, keepablePlugins, keptSettings } from './kept-spec.js';
 import { keptSsh } from './kept-ssh.js';
 
@@ -38,7 +38,8 @@ export function nextState(
 ): ClusterState {
   if (before !== undefined) assertCompatible(before, spec, image, allowed);
   const settings = keptSettings(spec);
-  const registry = servesImages ? mastersOf(spec)[0]?.address : undefined;
+  const servers = servesImages ? registryMasters(spec).map(({ address }) => address) : [];
+  const mirrors = before?.registry.mirrors;
   const now = new Date().toISOString();
   let free = Math.max(-1, ...(before?.hosts ?? []).map(({ index }) => index)) + 1;
   const wanted = spec.hosts.map((host) => {
@@ -59,13 +60,13 @@ export function nextState(
     runtime: driver.name,
     version: image.version,
     ...settings,
-    registry: { ...settings.registry, ...(registry === undefined ? {} : { address: registry }) },
+    registry: { ...settings.registry, ...servedBy(servers), ...(mirrors === undefined ? {} : { mirrors }) },
     // No certificate loses a name: those of "slipway cert" stay when a Clusterfile does not have them.
     certSANs: [...new Set([...(before?.certSANs ?? []), ...settings.certSANs])],
     documents: keepableDocuments(documents),
     imagePlugins: keepablePlugins(imagePlugins),
     upstreams: [...image.upstreams],
-    applications: applicationsOf(before, registry),
+    applications: applicationsOf(before, servers),
     hosts: [...wanted, ...leaving],
     created: before?.created ?? now,
     updated: now,
@@ -73,11 +74,10 @@ export function nextState(
 }
 
 /** Applications stay. Their container images go to whoever serves the registry. */
-function applicationsOf(before: ClusterState | undefined, registry: string | undefined): ClusterState['applications'] {
-  return (before?.applications ?? []).map((app) => {
-    if (!app.servesImages || registry === undefined || app.hosts.includes(registry)) return app;
-    return { ...app, hosts: [...app.hosts, registry] };
-  });
+function applicationsOf(before: ClusterState | undefined, servers: readonly string[]): ClusterState['applications'] {
+  return (before?.applications ?? []).map((app) =>
+    app.servesImages ? { ...app, hosts: [...new Set([...app.hosts, ...servers])] } : app,
+  );
 }
 
 /** What the cluster ran before, so that it can go back there. */

@@ -42,7 +42,7 @@ export function specFromState(state: ClusterState, { ssh, env }: GivenAgain): Cl
       },
     );
   }
-  const { address: _, ...registry } = state.registry;
+  const { address: _, addresses: __, mirrors: ___, ...registry } = state.registry;
   return parseClusterSpec(
     {
       name: state.name,

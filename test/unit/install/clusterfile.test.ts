@@ -240,8 +240,23 @@ describe('mistakes in a Clusterfile', () => {
     ],
     [
       'a field for later',
-      `${HEAD}${HOSTS}  registry: {externalRegistry: {}}\n`,
-      /^Clusterfile:9:14: spec\.registry\.externalRegistry: registries outside of the cluster are not supported/,
+      `${HEAD}${HOSTS}  ssh: {encrypted: true}\n`,
+      /^Clusterfile:9:9: spec\.ssh\.encrypted: encrypted passwords are sealer's/,
+    ],
+    [
+      'two registries',
+      `${HEAD}${HOSTS}  registry: {localRegistry: {ha: true}, externalRegistry: {domain: a.example}}\n`,
+      /^Clusterfile:9:13: spec\.registry: the images are in a registry of the cluster or in an external one/,
+    ],
+    [
+      'an authority of an external registry that is no certificate',
+      `${HEAD}${HOSTS}  registry: {externalRegistry: {domain: a.example, ca: secret}}\n`,
+      /^Clusterfile:9:56: spec\.registry\.externalRegistry\.ca: .*secret holds no certificate/,
+    ],
+    [
+      'an authority of a registry without TLS',
+      `${HEAD}${HOSTS}  registry: {externalRegistry: {domain: a.example, insecure: true, ca: secret}}\n`,
+      /without TLS there is no certificate to check/,
     ],
     ['no hosts', HEAD, /^Clusterfile:5:3: spec\.hosts: is missing$/],
     ['an empty list of hosts', `${HEAD}  hosts: []\n`, /^Clusterfile:6:10: spec\.hosts: a cluster needs a host$/],

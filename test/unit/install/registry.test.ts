@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { upstreamHosts } from '../../../src/install/files/install-image.js';
 import { htpasswdLine } from '../../../src/install/registry/cluster-registry.js';
+import { basicAuthorization, registryAccess } from '../../../src/install/registry/registry-access.js';
 import { registryCertificates } from '../../../src/install/registry/registry-certificates.js';
 import { mirrorFiles } from '../../../src/install/registry/registry-mirrors.js';
 
@@ -65,10 +66,14 @@ describe('the registry’s certificates', () => {
 });
 
 describe('mirrors', () => {
-  const registry = { domain: 'sea.hub', port: 5000 };
+  const registry = registryAccess({ domain: 'sea.hub', port: 5000 }, ['10.0.0.2'], {
+    ca: 'CA',
+    certificate: '',
+    key: '',
+  });
 
   it('let containerd find the images of every upstream registry here', () => {
-    const files = mirrorFiles(registry, ['docker.io', 'k8s.gcr.io'], 'CA');
+    const files = mirrorFiles(registry, ['docker.io', 'k8s.gcr.io']);
     expect(files.map(({ path }) => path)).toEqual([
       '/etc/containerd/certs.d/sea.hub:5000/ca.crt',
       '/etc/containerd/certs.d/sea.hub:5000/hosts.toml',
@@ -86,7 +91,7 @@ server = "https://registry-1.docker.io"
   });
 
   it('carry the password where there is one, for root alone', () => {
-    const [, own] = mirrorFiles({ ...registry, username: 'admin', password: 'pässword' }, [], 'CA');
+    const [, own] = mirrorFiles({ ...registry, authorization: basicAuthorization('admin', 'pässword') }, []);
     const basic = Buffer.from('admin:pässword').toString('base64');
     expect(own?.content).toContain(`Authorization = ["Basic ${basic}"]`);
     expect(own?.mode).toBe(0o600);

@@ -39,12 +39,11 @@ start_registry() {
   fi
   if [ -n "$passwords" ]; then
     settings+=("REGISTRY_AUTH_HTPASSWD_REALM=$domain" "REGISTRY_AUTH_HTPASSWD_PATH=$passwords")
-    files+=("$passwords")
   fi
 
   put "$rootfs/etc/registry.yml" /etc/slipway/registry.yml 644
   unit_known "$REGISTRY_UNIT"
-  service=$(registry_service "$rootfs" "$storage")
+  service=$(registry_service "$rootfs" "$storage" "$passwords")
   unit=$(fill "$rootfs/etc/registry.service.in" "SERVICE=$service")
   put_text "/etc/systemd/system/$REGISTRY_UNIT" 644 "$unit"
 
@@ -58,9 +57,10 @@ start_registry() {
   say "the registry serves $storage at port $port ($scheme${passwords:+, with passwords})"
 }
 
-# registry_service ROOTFS STORAGE: what the unit runs, with `settings`, and the sums of `files`, so that it restarts when one changes.
+# registry_service ROOTFS STORAGE PASSWORDS: what the unit runs, with `settings`, and the sums of `files`, so that it restarts when one
+# changes. Passwords are read again by a registry that runs, where it sees the file that takes the place of the former one.
 registry_service() {
-  local rootfs=$1 storage=$2 one archive program=$1/bin/registry image command
+  local rootfs=$1 storage=$2 passwords=$3 one archive program=$1/bin/registry image command
   for one in "${files[@]+"${files[@]}"}"; do echo "# $one sha256 $(sha256_of "$one")"; done
   if [ -x "$program" ]; then
     echo "# $program sha256 $(sha256_of "$program")"
@@ -70,6 +70,8 @@ registry_service() {
     return
   fi
   for archive in "$rootfs/images/registry.tar" "$rootfs/images/registry.tar.gz" ''; do if [ -e "$archive" ]; then break; fi; done
+  # a file that is mounted into a container stays the one that it was
+  if [ -n "$passwords" ]; then files+=("$passwords") && echo "# $passwords sha256 $(sha256_of "$passwords")"; fi
   [ -n "$archive" ] || die "starting the registry: there is neither $program nor $rootfs/images/registry.tar[.gz]; the image was built without them"
   image=$(import_registry "$archive")
   command="/usr/bin/ctr --namespace $REGISTRY_NAME"
