@@ -40,7 +40,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'run a command as root of a user namespace, where it can mount',
     load: () => import('./unshare.js'),
   },
-  { names: ['registry'], summary: 'serve the store as a registry', load: () => import('./registry.js') },
+  {
+    names: ['registry'],
+    summary: 'put images into the registry of a cluster; serve the store as one',
+    load: () => import('./registry.js'),
+  },
   { names: ['run'], summary: 'launch a cluster from an image', load: () => import('./run.js') },
   { names: ['plan'], summary: 'show what run would do', load: () => import('./plan.js') },
   { names: ['apply'], summary: 'make a cluster what a Clusterfile says', load: () => import('./apply.js') },

@@ -3,6 +3,8 @@ import { SlipwayError } from '../base/errors.js';
 import { formatDuration } from '../base/format.js';
 import { startServer } from '../registry/server/server.js';
 import { action, addGlobalFlags, examples, repeatable } from './action.js';
+import { definePush } from './registry-push.js';
+import { defineRotate } from './registry-rotate.js';
 
 /** Milliseconds for which transfers may go on after the server was told to end. */
 const GRACE = 30_000;
@@ -17,7 +19,11 @@ interface ServeFlags {
 }
 
 export function define(program: Command): void {
-  const registry = program.command('registry').description('A small registry over the store of this machine.');
+  const registry = program
+    .command('registry')
+    .description('The registry of a cluster, and a small one over the store of this machine.');
+  definePush(registry);
+  defineRotate(registry);
   addGlobalFlags(registry.command('serve'))
     .description(
       'Serve the store as a registry, until it is stopped with Ctrl-C or SIGTERM. What is pushed to it is in the store.',

@@ -29,6 +29,7 @@ import { registryPhase } from './phases/registry.js';
 import { registryContentPhase } from './phases/registry-content.js';
 import { registryEndPhase } from './phases/registry-end.js';
 import { registryTrustPhase } from './phases/registry-trust.js';
+import { registryUploadPhase } from './phases/registry-upload.js';
 import { removeFilesPhase } from './phases/remove-files.js';
 import { removeKubernetesPhase } from './phases/remove-kubernetes.js';
 import { removeDeadPhase, removeNodesPhase } from './phases/remove-nodes.js';
@@ -66,6 +67,7 @@ export const RUN_PHASES: readonly Phase<InstallWork>[] = [
   claimPhase,
   aliasesPhase,
   originallyHooksPhase,
+  registryUploadPhase,
   distributePhase,
   appImagesPhase,
   hostnamesPhase,

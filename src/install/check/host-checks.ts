@@ -1,7 +1,7 @@
 import { isSlipwayError, messageOf } from '../../base/errors.js';
 import { formatBytes } from '../../base/format.js';
 import { MAX_SKEW_MS } from '../plan/preflight.js';
-import type { ClusterState, HostState } from '../state/cluster-state.js';
+import { type ClusterState, type HostState, registryServers } from '../state/cluster-state.js';
 import { certificateFindings } from './certificates.js';
 import { driftFindings } from './drift.js';
 import type { CheckName, Finding } from './finding.js';
@@ -18,7 +18,7 @@ export interface CheckedHost {
 }
 
 /** Units of our own: where they are, they run. */
-const OWN_UNITS = ['slipway-apiserver.service', 'slipway-registry.service'];
+const OWN_UNITS = ['slipway-apiserver.service', 'slipway-registry.service', 'slipway-registry-way.service'];
 
 /** The units to ask for on a host of a cluster: those of the runtime, which it must have, and our own. */
 export function unitsOf(runtime: string, master: boolean): readonly string[] {
@@ -155,16 +155,21 @@ export function unitFindings(address: string, units: readonly UnitState[]): Find
 export function registryFindings(
   address: string,
   answer: string | undefined,
-  { domain, port }: Pick<ClusterState['registry'], 'domain' | 'port'>,
+  registry: ClusterState['registry'],
 ): Finding[] {
   if (answer === undefined || answer === '') return [];
+  const { domain, port, external } = registry;
+  const servers = registryServers({ registry });
+  const where = servers.length > 0 ? servers.join(', ') : 'the first master';
   return [
     problem(
       address,
       'registry',
       `the registry ${domain}:${port} does not answer this host`,
       answer,
-      'see on the first master that it runs ("systemctl status slipway-registry"), and here that /etc/hosts has its name',
+      external === true
+        ? 'see that it runs, and that the host finds its name ("getent hosts")'
+        : `see on ${where} that it runs ("systemctl status slipway-registry"), and here that /etc/hosts has its name`,
     ),
   ];
 }

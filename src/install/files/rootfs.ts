@@ -155,7 +155,11 @@ async function renderFile(template: WantedFile, values: Readonly<Record<string, 
   };
 }
 
-async function readContent({ path, size, content, digest }: WantedFile): Promise<Buffer> {
+/**
+ * The content of a small file.
+ * @throws SlipwayError E_UNSUPPORTED when it is not small, E_FILE_CHANGED when the store was tampered with.
+ */
+export async function readContent({ path, size, content, digest }: WantedFile): Promise<Buffer> {
   if ('bytes' in content) return Buffer.from(content.bytes);
   if (size > LARGEST_TEMPLATE) {
     throw new SlipwayError(

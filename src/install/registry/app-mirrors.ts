@@ -12,7 +12,7 @@ type Registry = Pick<RegistrySpec, 'domain' | 'port'>;
 function functions({ domain, port }: Registry): string {
   return `certs=${CONTAINERD_CERTS}
 own=$certs/${shellQuote(`${domain}:${port}`)}/hosts.toml
-mirror() { sed "s|^server = .*|server = \\"https://$1\\"|" "$own"; }
+mirror() { sed "s|^server = .*|server = \\"$1\\"|" "$own"; }
 [ -f "$own" ] || { echo "$own is missing: the host pulls from no registry of the cluster" >&2; exit 1; }
 `;
 }

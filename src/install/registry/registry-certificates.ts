@@ -1,5 +1,5 @@
 import { randomBytes, webcrypto } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
@@ -48,6 +48,23 @@ export async function registryCertificates(
   } catch (error) {
     throw fileSystemError(error, `writing the registry's certificates in ${dir}`);
   }
+}
+
+/**
+ * New certificates in the place of those that are kept: a new CA too, whatever was trusted before. Killed on the way it leaves what
+ * {@link registryCertificates} completes.
+ */
+export async function renewRegistryCertificates(
+  dir: string,
+  clusterName: string,
+  names: readonly string[],
+): Promise<RegistryCertificates> {
+  try {
+    for (const name of ['ca.crt', 'ca.key', 'registry.crt', 'registry.key']) await rm(join(dir, name), { force: true });
+  } catch (error) {
+    throw fileSystemError(error, `removing the registry's certificates in ${dir}`);
+  }
+  return registryCertificates(dir, clusterName, names);
 }
 
 interface Authority {

@@ -33,10 +33,6 @@ export function hostsFile(host: string): string {
   return `${CONTAINERD_CERTS}/${host}/hosts.toml`;
 }
 
-export function serverOf(upstream: string): string {
-  return SERVERS[upstream] ?? upstream;
-}
-
 /**
  * The files that let containerd on a host pull from the cluster's registry: by its own name, and by the name of every upstream registry
  * that the image list has, so that a pod written for `docker.io/…` finds its image here. What is not here is asked for upstream,
@@ -53,14 +49,15 @@ export function mirrorFiles(access: MirrorAccess, upstreams: readonly string[], 
     ...(access.ca === undefined ? [] : [{ path: authorityFile(access), content: access.ca, mode: 0o644 }]),
     ...hosts.map((host) => ({
       path: hostsFile(host),
-      content: hostsToml(
-        own.includes(host) ? registryUrl(access, access.domain) : `https://${serverOf(host)}`,
-        access,
-        former,
-      ),
+      content: hostsToml(own.includes(host) ? registryUrl(access, access.domain) : serverOf(host), access, former),
       mode,
     })),
   ];
+}
+
+/** Where images of a registry are asked for that are not in the cluster's. */
+export function serverOf(host: string): string {
+  return `https://${SERVERS[host] ?? host}`;
 }
 
 /** How names of images begin that are only in this registry; the port of https may be left out. */

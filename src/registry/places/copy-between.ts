@@ -55,9 +55,10 @@ function checkPossible(to: Place, { all, preserveDigests }: CopyBetweenOptions):
   }
 }
 
-async function withSource<T>(
+/** Uses an image at whatever place it is. */
+export async function withSource<T>(
   place: Place,
-  { store, sourceRegistry, signal }: CopyBetweenOptions,
+  { store, sourceRegistry, signal }: Pick<CopyBetweenOptions, 'store' | 'sourceRegistry' | 'signal'>,
   use: (source: ImageSource) => Promise<T>,
 ): Promise<T> {
   switch (place.transport) {

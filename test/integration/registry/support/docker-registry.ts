@@ -5,6 +5,8 @@ import { writeHtpasswd } from './htpasswd.js';
 import { start, tempDir } from './programs.js';
 
 export interface DockerRegistryOptions {
+  /** Address of this machine at which it listens; default 127.0.0.1. */
+  readonly listen?: string;
   /** Serve what is in this directory; default an empty one. */
   readonly storage?: string;
   readonly users?: Readonly<Record<string, string>>;
@@ -25,7 +27,7 @@ export interface DockerRegistryOptions {
 }
 
 export interface DockerRegistry {
-  /** `127.0.0.1:PORT`. */
+  /** `127.0.0.1:PORT`, or at the address that was given. */
   readonly address: string;
   /** Where it keeps `docker/registry/v2/…`. */
   readonly root: string;
@@ -33,8 +35,9 @@ export interface DockerRegistry {
   close(): Promise<void>;
 }
 
-/** Starts Debian's docker-registry (distribution 2.8) on a free port of 127.0.0.1, with storage of its own. */
+/** Starts Debian's docker-registry (distribution 2.8) on a free port, with storage of its own. */
 export async function startDockerRegistry({
+  listen = '127.0.0.1',
   users,
   tls,
   token,
@@ -50,7 +53,7 @@ export async function startDockerRegistry({
     validation: { manifests: { urls: { allow: ['^https?://'] } } },
     storage: { filesystem: { rootdirectory: root }, delete: { enabled: true } },
     http: {
-      addr: '127.0.0.1:0',
+      addr: `${listen}:0`,
       secret: 'test',
       ...(tls === undefined
         ? {}
@@ -75,7 +78,7 @@ export async function startDockerRegistry({
   await writeFile(file, stringify(config));
   const daemon = start('docker-registry', ['serve', file], { OTEL_TRACES_EXPORTER: 'none' });
   try {
-    const [, address = ''] = await daemon.waitFor(/listening on (127\.0\.0\.1:\d+)/);
+    const [, address = ''] = await daemon.waitFor(/listening on (\d+\.\d+\.\d+\.\d+:\d+)/);
     return {
       address,
       root,
