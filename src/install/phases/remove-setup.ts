@@ -45,10 +45,15 @@ export const removeSetupPhase: Phase<ResetWork> = {
     })),
 };
 
-/** Settings of registries are ours when they say so; the directory of the cluster's own registry holds our CA. */
+/**
+ * Settings of registries are ours when they say so; a CA beside them when they name it. That of the cluster's own registry is ours in any case,
+ * and one that the cluster had before is found so as well.
+ */
 function removeMirrorsScript(own: string): string {
   return `for f in ${CONTAINERD_CERTS}/*/hosts.toml; do
   [ -f "$f" ] && [ "$(head -n 1 "$f")" = ${shellQuote(MIRROR_MARK)} ] || continue
+  ca="\${f%/*}/ca.crt"
+  if grep -qF "ca = \\"$ca\\"" "$f"; then rm -f "$ca"; fi
   rm -f "$f"
   rmdir "\${f%/*}" 2>/dev/null
 done
