@@ -16,9 +16,12 @@ import { addMirror } from './registry/add-mirror.js';
 import { findLacks, supply } from './registry/even-out.js';
 import { registryName } from './registry/registry-access.js';
 import { type StoragePlace, storageImageTarget } from './registry/storage-target.js';
+import { isMaster } from './spec/cluster-spec.js';
 import type { SshFlags } from './spec/spec-from-flags.js';
+import { assertOurs } from './state/assert-ours.js';
 import type { HostPaths } from './state/cluster-paths.js';
 import { type ClusterState, registryServers, writeClusterState } from './state/cluster-state.js';
+import { keepOnMasters } from './state/kept-on-masters.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps } from './survey.js';
 import { withLockedCluster } from './with-locked-cluster.js';
 
@@ -75,7 +78,14 @@ export function pushToRegistry(options: PushOptions, deps: InstallDeps): Promise
       );
       const done = await pushTo(cluster, paths, servers, options, deps);
       const mirrors = await mirror(cluster, done.images, answering, deps);
-      await writeClusterState(state, { ...cluster, registry: { ...cluster.registry, ...mirrors } });
+      const now = { ...cluster, registry: { ...cluster.registry, ...mirrors } };
+      await writeClusterState(state, now);
+      const masters = cluster.hosts.filter(isMaster).map(({ address }) => address);
+      await keepOnMasters(
+        answering.filter(({ address }) => masters.includes(address)),
+        now,
+        deps.reporter,
+      );
       return { cluster: cluster.name, ...done, silent };
     },
   );
@@ -83,6 +93,7 @@ export function pushToRegistry(options: PushOptions, deps: InstallDeps): Promise
 
 /** @throws SlipwayError E_CLUSTER_STATE */
 function checkRegistry(cluster: ClusterState): void {
+  assertOurs(cluster);
   const { name, registry } = cluster;
   if (registry.external === true) {
     const own = registryName(registry);

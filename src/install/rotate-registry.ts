@@ -10,6 +10,7 @@ import { type RegistryCertificates, renewRegistryCertificates } from './registry
 import { authorityFile } from './registry/registry-mirrors.js';
 import { withAuthorities } from './registry/registry-trust.js';
 import type { SshFlags } from './spec/spec-from-flags.js';
+import { assertOurs } from './state/assert-ours.js';
 import type { HostPaths } from './state/cluster-paths.js';
 import { type ClusterState, registryServers } from './state/cluster-state.js';
 import { Journal } from './state/journal.js';
@@ -114,7 +115,9 @@ export function rotateRegistry(options: RotateOptions, deps: InstallDeps): Promi
 }
 
 /** @throws SlipwayError E_CLUSTER_STATE */
-function checkRegistry({ name, registry, phase, ...state }: ClusterState): void {
+function checkRegistry(cluster: ClusterState): void {
+  assertOurs(cluster);
+  const { name, registry, phase } = cluster;
   const fail = (why: string, hint: string): never => {
     throw new SlipwayError('E_CLUSTER_STATE', `cluster ${name} ${why}`, { hint });
   };
@@ -127,8 +130,7 @@ function checkRegistry({ name, registry, phase, ...state }: ClusterState): void 
   }
   if (registry.insecure === true)
     fail('has a registry without TLS', 'take "insecure" out of the Clusterfile, and run "slipway apply"');
-  if (registryServers({ ...state, registry }).length === 0)
-    fail('has no registry', 'its image brings no container images');
+  if (registryServers(cluster).length === 0) fail('has no registry', 'its image brings no container images');
 }
 
 function trustSteps(

@@ -201,7 +201,9 @@ done >/root/pulls`,
       const { code, stderr } = await apply();
       expect(code, stderr).toBe(0);
       await pull(m2, 'docker.io/library/web:1.0');
-      expect(await m2.run('grep -c sea.hub /etc/hosts; ls /etc/slipway/registries 2>&1; true')).toMatch(/^0\n.*No such/);
+      expect(await m2.run('grep -c sea.hub /etc/hosts; ls /etc/slipway/registries 2>&1; true')).toMatch(
+        /^0\n.*No such/,
+      );
       expect(
         await m2.run('systemctl is-active slipway-registry; ls /var/lib/slipway/data/edge/rootfs; true'),
       ).not.toMatch(/^active|^registry$/m);
@@ -215,7 +217,7 @@ done >/root/pulls`,
     } finally {
       await external.close();
     }
-    await mustSlipway(['reset', '--force', ...reach()], { root });
+    await mustSlipway(['reset', '--cluster', 'edge', '--force', ...reach()], { root });
     expect(await m2.run(HOST_SNAPSHOT)).toBe(before.get(m2.name));
   });
 });

@@ -10,11 +10,13 @@ import { driverOf } from '../cluster-hosts/ask-cluster.js';
 import { sshConnect } from '../cluster-hosts/connect-hosts.js';
 import type { HostOwner } from '../cluster-hosts/host-owner.js';
 import { clusterfileOf } from '../clusterfile/write-clusterfile.js';
+import { authorityFile } from '../registry/registry-mirrors.js';
+import { WAY } from '../registry/way-script.js';
 import { contextOfState } from '../removal.js';
 import { clusterNameSchema, DEFAULTS, type HostSpec, isMaster } from '../spec/cluster-spec.js';
 import type { SshFlags } from '../spec/spec-from-flags.js';
 import { hostPaths, type StatePaths, statePaths } from '../state/cluster-paths.js';
-import { type ClusterState, readClusterState, writeClusterState } from '../state/cluster-state.js';
+import { type ClusterState, readClusterState, servedBy, writeClusterState } from '../state/cluster-state.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps } from '../survey.js';
 import { hostsOfNodes, stateFromCopy, stateFromFindings } from './adopted-state.js';
 import { type FoundImage, imageByDigest } from './find-image.js';
@@ -309,12 +311,21 @@ async function registryOf(
   const [first] = masters;
   const found = first === undefined ? undefined : await findRegistry(first);
   if (found === undefined) return { ...DEFAULTS.registry };
-  for (const master of masters) {
-    if (!(await servesRegistry(master, paths, found.domain))) continue;
-    const username = await registryUser(master, paths, found.domain);
-    return { ...found, ...(username === undefined ? {} : { username }), address: master.address };
+  const servers: Host[] = [];
+  for (const master of masters) if (await servesRegistry(master, paths, found.domain)) servers.push(master);
+  const [server] = servers;
+  if (server === undefined) {
+    // It is outside of the cluster; the name of the user is only with the password.
+    const ca = await first?.readFile(authorityFile(found));
+    return { ...found, external: true, ...(ca === undefined ? {} : { ca: ca.toString('utf8') }) };
   }
-  return found;
+  const username = await registryUser(server, paths, found.domain);
+  return {
+    ...found,
+    ...(username === undefined ? {} : { username }),
+    ...servedBy(servers.map(({ address }) => address)),
+    ...((await server.exists(WAY.config)) ? { ha: true } : {}),
+  };
 }
 
 /** What belongs beside the state: the registry's keys, so that they stay what they are, and the kubeconfig. Without them it is known all the same. */

@@ -12,6 +12,7 @@ type RegistryDocument = NonNullable<ClusterDocument['spec']['registry']>;
 
 const DOMAIN = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/;
 const EXTERNAL_PORT = 443;
+const BEGIN = '-----BEGIN CERTIFICATE-----';
 
 /**
  * The registry that a Clusterfile describes: one that masters serve, unless it names one outside of the cluster.
@@ -94,10 +95,12 @@ function checkDomain(domain: string, at: Path, wrong: Wrong): void {
 }
 
 async function readAuthority(path: string, at: Path, wrong: Wrong, sources: ValueSources): Promise<string | undefined> {
+  // As "gen" writes it.
+  if (path.includes(BEGIN)) return `${path.trim()}\n`;
   const file = resolvePath(path, sources);
   try {
     const text = await readFile(file, 'utf8');
-    if (text.includes('-----BEGIN CERTIFICATE-----')) return `${text.trim()}\n`;
+    if (text.includes(BEGIN)) return `${text.trim()}\n`;
     wrong(at, `${file} holds no certificate (PEM)`);
   } catch (error) {
     wrong(at, `${file} cannot be read: ${messageOf(error)}`);

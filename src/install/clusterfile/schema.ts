@@ -113,7 +113,7 @@ const externalRegistry = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'a file (PEM) with the authority of its certificate, where the hosts do not know it; a path on this machine',
+      'the authority of its certificate, where the hosts do not know it: a file (PEM) on this machine, or the PEM itself',
     ),
 });
 

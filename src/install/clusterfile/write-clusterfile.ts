@@ -126,15 +126,24 @@ function sshDocument({ user, port, privateKey, knownHosts, bastion }: Partial<Ho
   };
 }
 
-function registryDocument({ domain, port, username, names = [] }: ClusterState['registry']): object {
+function registryDocument(known: ClusterState['registry']): object {
+  const { domain, port, username, names = [], ha, insecure, external, ca } = known;
   const { registry } = DEFAULTS;
-  if (domain === registry.domain && port === registry.port && username === undefined && names.length === 0) return {};
+  const user = username === undefined ? {} : { username, password: '${env:REGISTRY_PASSWORD}' };
+  const plain = insecure === undefined ? {} : { insecure };
+  if (external === true) {
+    return { registry: { externalRegistry: { domain, port, ...user, ...plain, ...(ca === undefined ? {} : { ca }) } } };
+  }
+  const isUsual = domain === registry.domain && port === registry.port && ha !== true && insecure !== true;
+  if (isUsual && username === undefined && names.length === 0) return {};
   const ips = names.filter((name) => /^[\d.]+$|:/.test(name));
   const dnsNames = names.filter((name) => !ips.includes(name));
   const localRegistry = {
     domain,
     port,
-    ...(username === undefined ? {} : { username, password: '${env:REGISTRY_PASSWORD}' }),
+    ...user,
+    ...(ha === undefined ? {} : { ha }),
+    ...plain,
     ...(names.length === 0
       ? {}
       : { cert: { subjectAltName: { ...listed('dnsNames', dnsNames), ...listed('ips', ips) } } }),

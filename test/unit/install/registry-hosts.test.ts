@@ -2,6 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../../src/image/digest.js';
+import { readClusterfile } from '../../../src/install/clusterfile/read-clusterfile.js';
+import { specFromClusterfile } from '../../../src/install/clusterfile/spec-from-clusterfile.js';
+import { clusterfileOf } from '../../../src/install/clusterfile/write-clusterfile.js';
 import { markLeaving } from '../../../src/install/delete-hosts.js';
 import type { HostListing } from '../../../src/install/files/host-listing.js';
 import { neededByPushed } from '../../../src/install/files/pushed-content.js';
@@ -60,6 +63,17 @@ describe('the hosts that serve the registry', () => {
     expect(later.registry.mirrors).toEqual(['quay.io']);
     expect(specFromState(later, { ssh: {}, env: {} }).registry).toEqual({ domain: 'sea.hub', port: 5000, ha: true });
   });
+});
+
+it.each([
+  { ha: true, username: 'ann', names: ['r.plant', '10.0.0.100'] },
+  { insecure: true },
+  { external: true, domain: 'r.example', port: 443, ca: '-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n' },
+])('the registry of a cluster that is adopted is written down: %j', async (registry) => {
+  const text = clusterfileOf(stateOf(spec(registry)));
+  const sources = { file: '/Clusterfile', environment: { REGISTRY_PASSWORD: 'sesame!' } };
+  const read = await specFromClusterfile(readClusterfile(text, 'Clusterfile'), {}, sources);
+  expect(read.registry).toMatchObject(registry);
 });
 
 describe('the way to the registry', () => {
