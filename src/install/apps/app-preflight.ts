@@ -70,7 +70,7 @@ export async function conflictProblems({
 
 /** What a person should know before it is installed. @param hasImages whether its image brings container images. */
 export function appWarnings(
-  { name: cluster, changing, applications }: ClusterState,
+  { name: cluster, changing, applications, registry }: ClusterState,
   app: AppState,
   hasImages: boolean,
   { silent }: AppHosts,
@@ -91,7 +91,9 @@ export function appWarnings(
     ...(changing === undefined ? [] : [`the ${changing} of cluster ${cluster} was not finished`]),
     ...(hasImages && !app.servesImages
       ? [
-          `cluster ${cluster} has no registry: the container images of ${app.image.name} are not served, hosts pull from where their names say`,
+          registry.external === true
+            ? `the registry of cluster ${cluster} is outside of it: put the container images of ${app.image.name} there first, if they are not ("slipway copy"); they are not uploaded`
+            : `cluster ${cluster} has no registry: the container images of ${app.image.name} are not served, hosts pull from where their names say`,
         ]
       : []),
     ...silent.map(({ message }) => `left out: ${message}`),

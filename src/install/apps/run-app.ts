@@ -7,12 +7,12 @@ import { formatPlan, inspectPlan, type PlanDocument } from '../plan/plan.js';
 import { preflightError } from '../plan/preflight.js';
 import { withApp } from '../state/app-state.js';
 import { type StatePaths, statePaths } from '../state/cluster-paths.js';
-import { type ClusterState, readClusterState, writeClusterState } from '../state/cluster-state.js';
+import { type ClusterState, readClusterState, registryServers, writeClusterState } from '../state/cluster-state.js';
 import { Journal } from '../state/journal.js';
 import { keepImages } from '../state/kept-images.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps } from '../survey.js';
 import type { AppSpec } from './app-spec.js';
-import { type AppSurvey, type InstallAppOptions, registryAddresses, withAppSurvey } from './survey-app.js';
+import { type AppSurvey, type InstallAppOptions, withAppSurvey } from './survey-app.js';
 
 /** An application image that is on a cluster. */
 export interface RunAppResult {
@@ -126,7 +126,7 @@ async function install(
         logs: hosts.set.logs,
         reporter,
         concurrency: options.concurrency ?? DEFAULT_CONCURRENCY,
-        critical: new Set([...(hosts.entry === undefined ? [] : [hosts.entry.address]), ...registryAddresses(state)]),
+        critical: new Set([...(hosts.entry === undefined ? [] : [hosts.entry.address]), ...registryServers(state)]),
         signal,
         abort: locks.lost,
         again,

@@ -10,7 +10,7 @@ import type { PreflightReport } from '../plan/preflight.js';
 import { inputsDigest } from '../plan/step.js';
 import { type AppState, withApp } from '../state/app-state.js';
 import { appPaths, hostPaths, type StatePaths } from '../state/cluster-paths.js';
-import type { ClusterState } from '../state/cluster-state.js';
+import { type ClusterState, registryServers } from '../state/cluster-state.js';
 import { keepableEnv, registerSecretVariables } from '../state/kept-spec.js';
 import type { InstallDeps } from '../survey.js';
 import { appEnvs } from './app-env.js';
@@ -59,7 +59,7 @@ export async function withAppSurvey<T>(
   return withAppHosts(before, paths, options, deps, async (hosts) => {
     const there = before.applications.find((app) => app.name === name);
     const images = imageEntries(image.rootfs.entries);
-    const servers = registryAddresses(before);
+    const servers = registryServers(before);
     const app = nextApp(there, {
       name,
       spec,
@@ -95,11 +95,6 @@ export async function withAppSurvey<T>(
   });
 }
 
-/** Addresses of the hosts that serve the registry of a cluster. */
-export function registryAddresses({ registry: { address } }: Pick<ClusterState, 'registry'>): readonly string[] {
-  return address === undefined ? [] : [address];
-}
-
 /** Registries that nothing else on the cluster needs; none when what its image needs is not known. */
 export function ownUpstreams(
   { upstreams, applications }: Pick<ClusterState, 'upstreams' | 'applications'>,
@@ -130,7 +125,7 @@ async function makeAppWork(
   const envs = appEnvs(state, driver, places.files.rootfs, entry.known, image, spec.env, spec.appConfigs);
   const templates = { applications: envs.applications, warn: (warning: string) => reporter.warn(warning) };
   const rendered = await renderTemplates(image.rootfs, envs.env, templates);
-  const servers = registryAddresses(state);
+  const servers = registryServers(state);
   return {
     cluster: state.name,
     app,

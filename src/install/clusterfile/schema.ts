@@ -224,7 +224,7 @@ const appConfig = z.strictObject({
 });
 
 export const applicationSchema = z.strictObject({
-  apiVersion: z.enum(['slipway/v1', 'sealer.io/v2']),
+  apiVersion: z.string().regex(SEALER_API, 'write slipway/v1'),
   kind: z.literal('Application'),
   metadata: z.strictObject({ name: z.string().min(1).describe('the name by which "slipway run-app" installs it') }),
   spec: z.strictObject({

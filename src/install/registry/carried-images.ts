@@ -6,7 +6,8 @@ import { type Descriptor, parseImageDocument } from '../../image/oci.js';
 import { fsPath } from '../../layers/path-bytes.js';
 import type { ContentDocument, ContentSource } from '../../registry/content.js';
 import { blobFile, STORAGE_ROOT } from '../../registry/distribution-paths.js';
-import { REGISTRY_DIR, readContent, type WantedEntry, type WantedFile } from '../files/rootfs.js';
+import { readContent, type WantedEntry, type WantedFile } from '../files/rootfs.js';
+import { REGISTRY_DIR } from '../state/cluster-paths.js';
 
 /** A container image that a rootfs carries in its `registry/`. */
 export interface CarriedImage {

@@ -210,8 +210,8 @@ describe('mistakes in a Clusterfile', () => {
     ],
     [
       'a kind for later',
-      `${HEAD}${HOSTS}---\napiVersion: sealer.io/v1\nkind: Application\n`,
-      /^Clusterfile:11:7: documents of the kind Application are not supported by this version$/,
+      `${HEAD}${HOSTS}---\napiVersion: sealer.io/v1\nkind: ClusterConfig\n`,
+      /^Clusterfile:11:7: documents of the kind ClusterConfig are not supported by this version$/,
     ],
     [
       'a kind that kubeadm does not have',

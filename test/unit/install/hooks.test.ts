@@ -78,8 +78,9 @@ const hooks = (facts: Facts): string[] => said(makePlan(HOOKS, work(facts)));
 describe('hooks of an installation', () => {
   it('have their places in it', () => {
     expect(RUN_PHASES.map(({ name }) => name)).toEqual([
-      ...['claim', 'aliases', 'hooks-originally', 'distribute', 'hostnames', 'hooks-upgrade-host', 'hooks-before'],
-      ...['hooks-before-host', 'setup', 'registry', 'mirrors', 'hooks-change', 'remove-dead', 'init', 'preload'],
+      ...['claim', 'aliases', 'hooks-originally', 'registry-upload', 'distribute', 'app-images', 'hostnames'],
+      ...['hooks-upgrade-host', 'hooks-before', 'hooks-before-host', 'setup', 'registry-content', 'registry-trust'],
+      ...['registry', 'mirrors', 'registry-end', 'hooks-change', 'remove-dead', 'init', 'preload'],
       ...['upgrade-masters', 'join-masters', 'join-workers', 'follow', 'upgrade-workers', 'hooks-after-host'],
       ...['hooks-after', 'marks', 'kubeconfig', 'hooks-pre-guest', 'launch', 'ready', 'hooks-last'],
       ...['hooks-pre-clean', 'remove', 'remove-kubernetes', 'remove-setup', 'hooks-post-clean', 'remove-files'],
@@ -275,6 +276,7 @@ describe('hooks of the end', () => {
     expect(DELETE_PHASES.map(({ name }) => name)).toEqual([
       ...[
         'follow',
+        'follow-registry',
         'remove-dead',
         'hooks-pre-clean',
         'remove',
