@@ -1,0 +1,3 @@
+module slipway.test/standins
+
+go 1.19
