@@ -133,7 +133,8 @@ async function removeFrom(
     state.hosts.flatMap((host) => (host.leaving !== true && wanted(host) ? (hosts.hosts.get(host.address) ?? []) : []));
   const staying = all(() => true).filter(({ address }) => results.has(address));
   const masters = all(isMaster).filter((one) => staying.includes(one));
-  const entry = await driverOf(state).liveMaster(masters, hostPaths(state.dataRoot, state.name).rootfs);
+  const driver = await driverOf(state);
+  const entry = await driver.liveMaster(masters, hostPaths(state.dataRoot, state.name).rootfs);
   if (entry === undefined) {
     throw new SlipwayError('E_CLUSTER_STATE', `no master of cluster ${state.name} that is to stay answers`, {
       hint: 'bring one up first; "slipway status" shows what is wrong with them',
@@ -152,6 +153,7 @@ async function removeFrom(
   }
   const removal = makeRemoval({
     state,
+    driver,
     context: contextOfState(
       state,
       [entry, ...all(isMaster).filter((one) => one !== entry)],

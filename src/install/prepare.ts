@@ -58,7 +58,7 @@ export async function prepare(spec: ClusterSpec, found: InstallImage): Promise<P
   launchCommands(spec, found);
   const configs = [...spec.configs, ...appConfigFiles(spec.appConfigs)];
   const image = { ...found, rootfs: await withConfigs(found.rootfs, configs) };
-  const driver = chooseClusterRuntime(image.metadata);
+  const driver = await chooseClusterRuntime(image.metadata);
   const paths = hostPaths(spec.dataRoot, spec.name);
   const given = { ...image.env, ...spec.env };
   const variables = (networks: Prepared['networks']): Record<string, string> => ({

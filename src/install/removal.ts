@@ -1,8 +1,7 @@
 import { isSlipwayError } from '../base/errors.js';
 import type { Reporter } from '../base/reporter.js';
 import type { Host } from '../hosts/host.js';
-import type { ClusterContext, RemoveOptions } from '../runtime/driver.js';
-import { driverOf } from './cluster-hosts/ask-cluster.js';
+import type { ClusterContext, RemoveOptions, RuntimeDriver } from '../runtime/driver.js';
 import type { ClusterTraces } from './cluster-hosts/host-owner.js';
 import { keptHostEnv } from './cluster-hosts/kept-env.js';
 import type { HookHost } from './hooks/hook-step.js';
@@ -35,7 +34,7 @@ export interface Removal extends ResetWork {
   readonly options: RemoveOptions;
 }
 
-export interface RemovalFacts extends Pick<Removal, 'context' | 'leaving' | 'staying' | 'up' | 'options'> {
+export interface RemovalFacts extends Pick<Removal, 'driver' | 'context' | 'leaving' | 'staying' | 'up' | 'options'> {
   readonly state: ClusterState;
   /** Hooks are left out. */
   readonly skipHooks?: boolean;
@@ -62,8 +61,7 @@ export function contextOfState(
 
 /** Puts together what is needed to take hosts out. Those that answer and carry our mark are cleaned as well. */
 export function makeRemoval(facts: RemovalFacts): Removal {
-  const { state, context, leaving, staying, up, options, skipHooks = false } = facts;
-  const driver = driverOf(state);
+  const { state, driver, context, leaving, staying, up, options, skipHooks = false } = facts;
   const hookHost = ({ address, host }: Pick<LeavingHost, 'address' | 'host'>): HookHost => {
     const roles = state.hosts.find((known) => known.address === address)?.roles ?? [];
     return { address, host, roles, master: isMaster({ roles: [...roles] }), env: keptHostEnv(state, driver, address) };

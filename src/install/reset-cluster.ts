@@ -174,8 +174,8 @@ async function resetHosts({
 }: ResetJob): Promise<ReadonlyMap<string, string>> {
   const { cluster } = options;
   const quiet = ours.flatMap(({ address }) => hosts.quiet.get(address) ?? []);
+  const work = await resetWork(options, ours, before, hosts);
   const locks = await lockHosts(quiet, `reset ${cluster}`);
-  const work = resetWork(options, ours, before, hosts);
   const run = async (phases: readonly Phase<ResetWork>[]): Promise<ExecuteOutcome> => {
     const journal = await Journal.open(state.journal, randomUUID());
     try {

@@ -1,3 +1,4 @@
+import { anyRuntime, chooseClusterRuntime } from '../runtime/choose.js';
 import type { RuntimeDriver } from '../runtime/driver.js';
 import { driverOf } from './cluster-hosts/ask-cluster.js';
 import type { HostSet } from './cluster-hosts/connect-hosts.js';
@@ -26,23 +27,27 @@ export interface ResetWork {
 }
 
 /** Puts together what is needed, from the hosts that are ours and what is known of the cluster, which may be nothing. */
-export function resetWork(
+export async function resetWork(
   { cluster, skipHooks = false }: { readonly cluster: string; readonly skipHooks?: boolean },
   ours: readonly HostSpec[],
   before: ClusterState | undefined,
   { hosts }: Pick<HostSet, 'hosts'>,
-): ResetWork {
-  const driver = driverOf({ runtime: before?.runtime ?? '' });
+): Promise<ResetWork> {
+  const driver = before === undefined ? undefined : await driverOf(before);
   const answering = ours.flatMap((spec): HookHost[] => {
     const { address, roles } = spec;
     const host = hosts.get(address);
     if (host === undefined) return [];
-    const env = before === undefined ? { ...spec.env, HostIP: address } : keptHostEnv(before, driver, address);
+    const env =
+      before === undefined || driver === undefined
+        ? { ...spec.env, HostIP: address }
+        : keptHostEnv(before, driver, address);
     return [{ address, host, roles, master: isMaster(spec), env }];
   });
   return {
     cluster,
-    driver,
+    // Of a cluster that is not known nothing is asked but that it goes.
+    driver: driver ?? { ...(await chooseClusterRuntime({})), ...(await anyRuntime()) },
     paths: hostPaths(before?.dataRoot ?? DEFAULTS.dataRoot, cluster),
     registry: before?.registry ?? DEFAULTS.registry,
     hosts: answering,

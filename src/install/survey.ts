@@ -134,6 +134,7 @@ export async function withSurvey<T>(
           : (context) =>
               makeRemoval({
                 state: wanted,
+                driver: prepared.driver,
                 context,
                 leaving,
                 staying: present.flatMap(({ host }) => hosts.hosts.get(host.address) ?? []),
@@ -255,7 +256,7 @@ async function upgradeProblems(
       {
         host: undefined,
         problem: 'no API server answers, and without one nodes cannot be upgraded',
-        hint: `wait until one does, or mend it ("journalctl -u kubelet" on ${entry.address}), then run the same command again`,
+        hint: `wait until one does, or mend it ("journalctl -u ${driver.nodeUnit('master')}" on ${entry.address}), then run the same command again`,
       },
     ];
   }
@@ -278,10 +279,10 @@ async function upgradeProblems(
             hint: 'go by way of the versions in between; a node that was left behind: take it out with "slipway delete", and join it again',
           },
         ]),
-    ...broken.map(({ address }) => ({
+    ...broken.map(({ address, master }) => ({
       host: address,
       problem: 'its node is not Ready, and an upgrade stops others',
-      hint: `mend it first ("journalctl -u kubelet" on ${address}), or take it out with "slipway delete"`,
+      hint: `mend it first ("journalctl -u ${driver.nodeUnit(master ? 'master' : 'worker')}" on ${address}), or take it out with "slipway delete"`,
     })),
   ];
 }

@@ -47,6 +47,19 @@ export interface ClusterNetworks {
   readonly serviceCIDR: string;
 }
 
+/** Where the container images of a cluster are pulled from. */
+export interface ImageSource {
+  /** How names of images begin that are only there: `sea.hub:5000`. */
+  readonly own: readonly string[];
+  /** Where it is asked, in turn: `https://sea.hub:5000`. */
+  readonly endpoints: readonly string[];
+  /** Registries whose images are found there as well: `docker.io`. */
+  readonly upstreams: readonly string[];
+  /** Its CA, as a file on every host; undefined: those that the host knows anyway, or none without TLS. */
+  readonly caFile: string | undefined;
+  readonly login: { readonly username: string; readonly password: string } | undefined;
+}
+
 /** A step of a driver: asked whether it is done already, done when not. */
 export interface DriverStep {
   /** `kubeadm init`, shown to people. */
@@ -120,8 +133,14 @@ export interface RuntimeDriver {
   readonly name: ClusterRuntime;
   /** Programs that a rootfs must bring, relative to its root. */
   readonly programs: readonly string[];
+  /** It brings its own container runtime: none runs when the scripts of the image have set a host up. */
+  readonly ownContainerRuntime: boolean;
   /** TCP ports that must be free on a host before it becomes this. */
   ports(role: 'master' | 'worker'): readonly number[];
+  /** The systemd unit whose log says why a node does not get Ready. */
+  nodeUnit(role: 'master' | 'worker'): string;
+  /** The file in which a host has its settings of registries, where the runtime does not read containerd's `certs.d`. Read when it starts. */
+  registrySettings?(source: ImageSource): { readonly path: string; readonly content: string; readonly mode: number };
   /** The networks that the cluster gets from these documents (and defaults). */
   networks(configDocuments: ClusterContext['configDocuments']): ClusterNetworks;
   init(first: Host, cluster: ClusterContext): DriverStep;

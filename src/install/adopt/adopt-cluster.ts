@@ -242,7 +242,7 @@ async function askMasters(
       reasons.push(`  ${host.address}: there is no Kubernetes on it`);
       continue;
     }
-    const driver = driverOf({ runtime });
+    const driver = await driverOf({ runtime, name });
     try {
       const nodes = await driver.nodes(host, { rootfs: hostPaths(dataRoot, name).rootfs });
       return { driver, runtime, master: host, nodes };
@@ -341,7 +341,7 @@ async function fetchKeys(state: ClusterState, masters: readonly Seen[], paths: S
   const [master] = masters;
   if (master === undefined) return warnings;
   try {
-    const driver = driverOf(state);
+    const driver = await driverOf(state);
     const text = await driver.kubeconfig(master.host, contextOfState(state, [master.host], []));
     await replaceFile(paths.kubeconfig, `${paths.kubeconfig}.new`, text, 0o600);
   } catch (error) {

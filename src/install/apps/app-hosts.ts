@@ -75,7 +75,7 @@ export async function withAppHosts<T>(
       if (!('facts' in finding) || host === undefined || of === undefined) return [];
       return [{ address: host.address, known: of, host, finding }];
     });
-    const driver = driverOf(state);
+    const driver = await driverOf(state);
     const masters = up.filter(({ known: one }) => isMaster(one)).map(({ host }) => host);
     const live = await driver.liveMaster(masters, hostPaths(state.dataRoot, state.name).rootfs);
     const failures = findings.flatMap((finding) => ('failure' in finding ? [finding] : []));

@@ -127,7 +127,7 @@ async function withCertificateSurvey<T>(
 ): Promise<T> {
   const state = await readClusterState(paths);
   if (state === undefined) throw new SlipwayError('E_NOT_FOUND', `there is no cluster ${cluster}`);
-  const work = certificateWork(state);
+  const work = await certificateWork(state);
   const known = state.hosts.filter((host) => host.leaving !== true && ('renew' in change || isMaster(host)));
   const isMasterAt = (address: string): boolean => known.some((host) => host.address === address && isMaster(host));
   const hosts = await openHosts(
@@ -146,7 +146,7 @@ async function withCertificateSurvey<T>(
     const all = [...hosts.hosts.values()].filter(({ address }) => results.has(address));
     const answering = all.filter(({ address }) => isMasterAt(address));
     const workers = all.filter((host) => !answering.includes(host));
-    const driver = driverOf(state);
+    const driver = await driverOf(state);
     const live = await (state.foreign ? answeringMaster : driver.liveMaster)(answering, found.rootfs, driver);
     const done = lastEvents(await readJournal(paths.journal));
     const addresses = answering.map(({ address }) => address);

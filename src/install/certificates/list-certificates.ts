@@ -14,8 +14,11 @@ export interface HostCertificates {
 }
 
 /** What can be done with the certificates of a cluster. @throws SlipwayError E_UNSUPPORTED when its runtime is left alone. */
-export function certificateWork({ name, runtime }: Pick<ClusterState, 'name' | 'runtime'>): CertificateWork {
-  const work = driverOf({ runtime }).certificates;
+export async function certificateWork({
+  name,
+  runtime,
+}: Pick<ClusterState, 'name' | 'runtime'>): Promise<CertificateWork> {
+  const { certificates: work } = await driverOf({ name, runtime });
   if (work === undefined) {
     throw new SlipwayError(
       'E_UNSUPPORTED',
@@ -33,7 +36,7 @@ export async function listClusterCertificates(
   state: ClusterState,
   options: ReachOptions,
 ): Promise<readonly HostCertificates[]> {
-  const work = certificateWork(state);
+  const work = await certificateWork(state);
   const { concurrency, signal } = options;
   const known = { ...state, hosts: state.hosts.filter(({ leaving }) => leaving !== true) };
   return withClusterHosts(known, options, async (hosts) => {

@@ -1,4 +1,4 @@
-import { messageOf } from '../../base/errors.js';
+import { messageOf, SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { CLUSTER_RUNTIMES } from '../../image/metadata.js';
 import { chooseClusterRuntime } from '../../runtime/choose.js';
@@ -15,9 +15,16 @@ export type ClusterAnswer =
   | { readonly master: undefined; readonly why: string };
 
 /** The driver of a cluster, by what its state says. @throws SlipwayError E_UNSUPPORTED */
-export function driverOf({ runtime }: Pick<ClusterState, 'runtime'>): RuntimeDriver {
+export async function driverOf({ runtime, name }: Pick<ClusterState, 'runtime' | 'name'>): Promise<RuntimeDriver> {
   const known = CLUSTER_RUNTIMES.find((one) => one === runtime);
-  return chooseClusterRuntime(known === undefined ? {} : { ClusterRuntime: known });
+  if (known !== undefined) return chooseClusterRuntime({ ClusterRuntime: known });
+  throw new SlipwayError(
+    'E_UNSUPPORTED',
+    `cluster ${name} was installed with the runtime ${runtime}, which is unknown here`,
+    {
+      hint: 'use the version of slipway that installed it, or a later one',
+    },
+  );
 }
 
 /**
@@ -29,7 +36,7 @@ export async function askCluster(
   hosts: readonly ClusterHost[],
   reachable: ReadonlySet<string>,
 ): Promise<ClusterAnswer> {
-  const driver = driverOf(state);
+  const driver = await driverOf(state);
   const { rootfs } = hostPaths(state.dataRoot, state.name);
   const masters = hosts.filter(({ known }) => isMaster(known) && known.leaving !== true);
   const reasons: string[] = [];
@@ -53,7 +60,8 @@ export async function askPods(
 ): Promise<string> {
   const { rootfs } = hostPaths(state.dataRoot, state.name);
   const words = ['get', 'pods', '--all-namespaces', '-o', `go-template=${PODS_TEMPLATE}`];
-  const { stdout } = await driverOf(state).kubectl(master, rootfs, words, { title: 'kubectl get pods', signal });
+  const driver = await driverOf(state);
+  const { stdout } = await driver.kubectl(master, rootfs, words, { title: 'kubectl get pods', signal });
   return stdout;
 }
 

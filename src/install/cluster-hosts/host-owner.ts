@@ -25,6 +25,8 @@ const KUBERNETES_TRACES = [
   '/etc/kubernetes/manifests/kube-apiserver.yaml',
   '/var/lib/etcd/member',
   '/etc/rancher/k3s/k3s.yaml',
+  '/etc/systemd/system/k3s.service',
+  '/etc/systemd/system/k3s-agent.service',
   '/var/lib/rancher/k3s/server',
   '/var/lib/rancher/k3s/agent',
   '/etc/k0s/k0s.yaml',

@@ -19,6 +19,19 @@ export function clusterfileJsonSchema(): Record<string, unknown> {
       {
         type: 'object',
         properties: {
+          apiVersion: { type: 'string', pattern: '^(slipway|sealer\\.io)/' },
+          kind: { const: 'K3sConfig' },
+          spec: {
+            type: 'object',
+            properties: { server: { type: 'object' }, agent: { type: 'object' } },
+            additionalProperties: false,
+          },
+        },
+        required: ['apiVersion', 'kind', 'spec'],
+      },
+      {
+        type: 'object',
+        properties: {
           apiVersion: { type: 'string', pattern: '^(kubeadm|kubelet\\.config|kubeproxy\\.config)\\.k8s\\.io/' },
           kind: { type: 'string' },
         },

@@ -24,7 +24,7 @@ export interface Clusterfile {
   readonly configs: readonly ConfigDocument[];
   readonly plugins: readonly PluginSpec[];
   readonly application: PlacedApplication | undefined;
-  /** Documents of kubeadm and of what it starts, as they are. */
+  /** Documents of kubeadm and of what it starts, of k3s, as they are. */
   readonly runtimeDocuments: readonly Readonly<Record<string, unknown>>[];
 }
 
@@ -39,21 +39,27 @@ export interface ApplicationFile {
   readonly application: PlacedApplication;
 }
 
-const RUNTIME_APIS = /^(?:kubeadm\.k8s\.io|kubelet\.config\.k8s\.io|kubeproxy\.config\.k8s\.io)\/\w+$/;
-const RUNTIME_KINDS = [
-  'InitConfiguration',
-  'ClusterConfiguration',
-  'JoinConfiguration',
-  'KubeletConfiguration',
-  'KubeProxyConfiguration',
+/** Documents of the runtimes: under which apiVersion their kinds are found. k3s has none of its own: its kind is ours. */
+const RUNTIME_DOCUMENTS: readonly { readonly api: RegExp; readonly kinds: readonly string[] }[] = [
+  {
+    api: /^(?:kubeadm\.k8s\.io|kubelet\.config\.k8s\.io|kubeproxy\.config\.k8s\.io)\/\w+$/,
+    kinds: [
+      'InitConfiguration',
+      'ClusterConfiguration',
+      'JoinConfiguration',
+      'KubeletConfiguration',
+      'KubeProxyConfiguration',
+    ],
+  },
 ];
 /** Kinds of sealer's Clusterfiles that this version does not read. */
-const NOT_YET = ['ClusterConfig', 'K3sConfig'];
+const NOT_YET = ['ClusterConfig'];
 const OURS = /^(?:slipway|sealer\.(?:io|cloud|aliyun\.com))\//;
-const OUR_KINDS: readonly string[] = ['Cluster', 'Config', 'Plugin', 'Application'];
+const OUR_KINDS: readonly string[] = ['Cluster', 'Config', 'Plugin', 'Application', 'K3sConfig'];
 
 /**
- * Reads a Clusterfile: one `Cluster`, at most one `Application`, and any number of `Config`, `Plugin` and kubeadm documents.
+ * Reads a Clusterfile: one `Cluster`, at most one `Application`, and any number of `Config` and `Plugin` documents and of those of the
+ * runtimes.
  * @param file its name, for places.
  * @throws SlipwayError E_CLUSTERFILE that lists every mistake with line and column.
  */
@@ -122,9 +128,10 @@ function kindOf({ value, place }: YamlDocument, mistakes: string[]): string | un
   if (value === undefined) return wrong(place([]), 'not a map with apiVersion and kind');
   if (typeof kind !== 'string') return wrong(place([]), 'kind is missing');
   if (typeof apiVersion !== 'string') return wrong(place([]), 'apiVersion is missing');
-  if (RUNTIME_APIS.test(apiVersion)) {
-    if (RUNTIME_KINDS.includes(kind)) return kind;
-    return wrong(place(['kind']), `${apiVersion} has no kind ${kind}${didYouMean(kind, RUNTIME_KINDS)}`);
+  const runtime = RUNTIME_DOCUMENTS.find(({ api }) => api.test(apiVersion));
+  if (runtime !== undefined) {
+    if (runtime.kinds.includes(kind)) return kind;
+    return wrong(place(['kind']), `${apiVersion} has no kind ${kind}${didYouMean(kind, runtime.kinds)}`);
   }
   if (NOT_YET.includes(kind))
     return wrong(place(['kind']), `documents of the kind ${kind} are not supported by this version`);
@@ -135,7 +142,8 @@ function kindOf({ value, place }: YamlDocument, mistakes: string[]): string | un
     );
   }
   if (OUR_KINDS.includes(kind)) return kind;
-  return wrong(place(['kind']), `unknown kind ${kind}${didYouMean(kind, [...OUR_KINDS, ...RUNTIME_KINDS])}`);
+  const kinds = [...OUR_KINDS, ...RUNTIME_DOCUMENTS.flatMap((one) => one.kinds)];
+  return wrong(place(['kind']), `unknown kind ${kind}${didYouMean(kind, kinds)}`);
 }
 
 function readCluster(

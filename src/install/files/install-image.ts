@@ -3,7 +3,7 @@ import { SlipwayError } from '../../base/errors.js';
 import { checkApplicationNames, KUBE_VERSION_LABEL } from '../../image/applications.js';
 import type { Application } from '../../image/cluster-image.js';
 import type { Digest } from '../../image/digest.js';
-import { METADATA_PATH, type Metadata, parseMetadata } from '../../image/metadata.js';
+import { clusterRuntimeOf, METADATA_PATH, type Metadata, parseMetadata } from '../../image/metadata.js';
 import type { Descriptor } from '../../image/oci.js';
 import type { Platform } from '../../image/platform.js';
 import { parseReference, registryAddress } from '../../image/reference.js';
@@ -13,8 +13,8 @@ import type { Store } from '../../store/store.js';
 import { type ImageRootfs, imageRootfs, readRootfsFile } from './rootfs.js';
 import { renderTemplate } from './template.js';
 
-/** Where an image keeps kubeadm documents of its own; sealer's name. */
-const KUBEADM_FILE = 'etc/kubeadm.yml';
+/** Where an image keeps documents of its own for its runtime; sealer's name for those of kubeadm. */
+const DOCUMENT_FILES = { k8s: 'etc/kubeadm.yml', k0s: 'etc/k0s.yml', k3s: 'etc/k3s.yml' } as const;
 /** The container images that the rootfs needs, one a line. */
 const IMAGE_LIST = 'manifests/imageList';
 
@@ -129,23 +129,24 @@ export function upstreamHosts(images: readonly string[]): readonly string[] {
 }
 
 /**
- * The kubeadm documents that the image brings in `etc/kubeadm.yml` (or `.yml.tmpl`).
+ * The documents that the image brings for its runtime, in `etc/kubeadm.yml` or `etc/k3s.yml` (or `.yml.tmpl`).
  * @throws SlipwayError E_CLUSTERFILE with line and column when it is not YAML.
  */
 export async function imageDocuments(
-  { rootfs, name }: Pick<InstallImage, 'rootfs' | 'name'>,
+  { rootfs, name, metadata }: Pick<InstallImage, 'rootfs' | 'name' | 'metadata'>,
   values: Readonly<Record<string, string>>,
 ): Promise<Record<string, unknown>[]> {
-  const template = await readRootfsFile(rootfs.entries, `${KUBEADM_FILE}.tmpl`);
-  const plain = await readRootfsFile(rootfs.entries, KUBEADM_FILE);
+  const file = DOCUMENT_FILES[clusterRuntimeOf(metadata)];
+  const template = await readRootfsFile(rootfs.entries, `${file}.tmpl`);
+  const plain = await readRootfsFile(rootfs.entries, file);
   const text =
     template === undefined
       ? (plain?.toString('utf8') ?? '')
-      : renderTemplate(template.toString('utf8'), values, `${KUBEADM_FILE}.tmpl`);
+      : renderTemplate(template.toString('utf8'), values, `${file}.tmpl`);
   return parseAllDocuments(text).flatMap((document) => {
     const [error] = document.errors;
     if (error !== undefined) {
-      throw new SlipwayError('E_CLUSTERFILE', `${KUBEADM_FILE} of ${name}: ${error.message.split('\n', 1)[0]}`);
+      throw new SlipwayError('E_CLUSTERFILE', `${file} of ${name}: ${error.message.split('\n', 1)[0]}`);
     }
     const value: unknown = document.toJS();
     return typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -2,7 +2,7 @@ import type { Host } from '../../hosts/host.js';
 import { inputsDigest, type Phase, stepId } from '../plan/step.js';
 import { presentFiles } from '../registry/present-files.js';
 import { accessFacts, type RegistryAccess, registryName } from '../registry/registry-access.js';
-import { mirrorFiles } from '../registry/registry-mirrors.js';
+import { runtimeMirrorFiles } from '../registry/registry-mirrors.js';
 import { isLedToRegistry, leadToRegistry } from '../registry/registry-way.js';
 import type { InstallWork } from '../work.js';
 
@@ -10,9 +10,9 @@ import type { InstallWork } from '../work.js';
 export const mirrorsPhase: Phase<InstallWork> = {
   name: 'mirrors',
   title: 'Let the hosts pull from the registry',
-  steps: ({ hosts, registry, upstreams }) => {
+  steps: ({ hosts, registry, upstreams, driver }) => {
     if (registry === undefined) return [];
-    const files = mirrorFiles(registry, upstreams);
+    const files = runtimeMirrorFiles(driver, registry, upstreams);
     return hosts.map(({ address, host }) => ({
       id: stepId('mirrors', address),
       host: address,

@@ -1,5 +1,5 @@
 import { formatDuration } from '../../base/format.js';
-import type { ClusterNode } from '../../runtime/driver.js';
+import type { ClusterNode, RuntimeDriver } from '../../runtime/driver.js';
 import { waitFor } from '../../runtime/wait.js';
 import { inputsDigest, type Phase, stepId } from '../plan/step.js';
 import type { InstallWork, WorkHost } from '../work.js';
@@ -39,7 +39,7 @@ export const readyPhase: Phase<InstallWork> = {
             signal: AbortSignal.any([signal, interrupt]),
             explain: async () => {
               const waiting = await notReady(awaited);
-              return (await Promise.all(waiting.map(describe))).join('\n');
+              return (await Promise.all(waiting.map((one) => describe(one, driver)))).join('\n');
             },
             hint: 'a node is Ready when its network is: the image, or a launch command, must bring a network add-on',
           });
@@ -55,17 +55,18 @@ interface Waiting {
   readonly node: ClusterNode | undefined;
 }
 
-async function describe({ host, node }: Waiting): Promise<string> {
+async function describe({ host, node }: Waiting, driver: RuntimeDriver): Promise<string> {
+  const unit = driver.nodeUnit(host.master ? 'master' : 'worker');
   const { stdout } = await host.host
-    .run(`journalctl -q --no-pager -o cat -n ${LOG_LINES} -u kubelet.service`, {
+    .run(`journalctl -q --no-pager -o cat -n ${LOG_LINES} -u ${unit}`, {
       allowFailure: true,
       timeoutMs: 20_000,
-      title: 'reading the log of kubelet',
+      title: `reading the log of ${unit}`,
     })
     .catch(() => ({ stdout: 'the host does not answer' }));
   const log = stdout.trim().split('\n');
   return [
     `  ${node?.name ?? host.address}: ${node?.condition ?? 'not registered'}`,
-    ...log.map((line) => `    kubelet: ${line.slice(0, 300)}`),
+    ...log.map((line) => `    ${unit.replace('.service', '')}: ${line.slice(0, 300)}`),
   ].join('\n');
 }

@@ -8,7 +8,7 @@ export const setupPhase: Phase<InstallWork> = {
   name: 'setup',
   title: 'Set the hosts up',
   steps: (work) => {
-    const { hosts, image, paths } = work;
+    const { hosts, image, paths, driver } = work;
     const scripts = setupOf(work);
     if (scripts === undefined) return [];
     return hosts
@@ -23,6 +23,7 @@ export const setupPhase: Phase<InstallWork> = {
         check: async () => {
           const found = await readSetup(one.host, paths);
           if (found?.inputs !== scripts.inputs(one)) return { holds: false };
+          if (driver.ownContainerRuntime) return { holds: true };
           return { holds: await one.host.exists(`/run/${image.containerRuntime}/${image.containerRuntime}.sock`) };
         },
         run: async ({ signal }) => {

@@ -60,6 +60,13 @@ export function basicAuthorization(username: string, password: string): string {
   return `Basic ${value}`;
 }
 
+/** What {@link basicAuthorization} was made from. */
+export function basicLogin(authorization: string): { readonly username: string; readonly password: string } {
+  const text = Buffer.from(authorization.replace(/^Basic /, ''), 'base64').toString('utf8');
+  const colon = text.indexOf(':');
+  return { username: text.slice(0, colon), password: text.slice(colon + 1) };
+}
+
 /** Identifies an access without its credentials: a digest of a password could be guessed from. */
 export function accessFacts({ domain, port, insecure, servers, ca }: RegistryAccess): readonly unknown[] {
   return [domain, port, insecure, servers, ca === undefined ? null : createHash('sha256').update(ca).digest('hex')];

@@ -1,4 +1,5 @@
-import { type RegistryAccess, registryName, registryUrl } from './registry-access.js';
+import type { RuntimeDriver } from '../../runtime/driver.js';
+import { basicLogin, type RegistryAccess, registryName, registryUrl } from './registry-access.js';
 
 /** Where containerd looks for registries' settings (`config_path`). */
 export const CONTAINERD_CERTS = '/etc/containerd/certs.d';
@@ -58,6 +59,25 @@ export function mirrorFiles(access: MirrorAccess, upstreams: readonly string[], 
 /** Where images of a registry are asked for that are not in the cluster's. */
 export function serverOf(host: string): string {
   return `https://${SERVERS[host] ?? host}`;
+}
+
+/** {@link mirrorFiles}, in the form that the containerd of a runtime reads. Pure. */
+export function runtimeMirrorFiles(
+  { registrySettings }: Pick<RuntimeDriver, 'registrySettings'>,
+  access: MirrorAccess,
+  upstreams: readonly string[],
+  former?: string,
+): readonly HostFile[] {
+  if (registrySettings === undefined) return mirrorFiles(access, upstreams, former);
+  const { domain, servers, ha, ca, authorization } = access;
+  const settings = registrySettings({
+    own: ownNames(access),
+    endpoints: [domain, ...(ha ? servers : [])].map((host) => registryUrl(access, host)),
+    upstreams,
+    caFile: ca === undefined ? undefined : authorityFile(access),
+    login: authorization === undefined ? undefined : basicLogin(authorization),
+  });
+  return [...(ca === undefined ? [] : [{ path: authorityFile(access), content: ca, mode: 0o644 }]), settings];
 }
 
 /** How names of images begin that are only in this registry; the port of https may be left out. */

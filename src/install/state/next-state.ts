@@ -36,7 +36,7 @@ export function nextState(
   { spec, image, driver, documents, servesImages, imagePlugins = [] }: Wanted,
   allowed: Allowed = { removal: false, change: undefined },
 ): ClusterState {
-  if (before !== undefined) assertCompatible(before, spec, image, allowed);
+  if (before !== undefined) assertCompatible(before, { spec, image, driver }, allowed);
   const settings = keptSettings(spec);
   const servers = servesImages ? registryMasters(spec).map(({ address }) => address) : [];
   const mirrors = before?.registry.mirrors;
@@ -126,6 +126,9 @@ export function stillOnTheirWay(
   return hosts.length === 0 ? {} : { scaleUp: { hosts, begun: new Date().toISOString() } };
 }
 
+/** As people call them. */
+const RUNTIME_NAMES: Readonly<Record<string, string>> = { k8s: 'kubeadm', k0s: 'k0s', k3s: 'k3s' };
+
 /** Adds what was found out about the hosts. */
 export function withFacts(state: ClusterState, findings: readonly HostFinding[]): ClusterState {
   const found = new Map(findings.map((finding) => [finding.host.address, finding]));
@@ -139,7 +142,11 @@ export function withFacts(state: ClusterState, findings: readonly HostFinding[])
   };
 }
 
-function assertCompatible(before: ClusterState, spec: ClusterSpec, image: Wanted['image'], allowed: Allowed): void {
+function assertCompatible(
+  before: ClusterState,
+  { spec, image, driver }: Pick<Wanted, 'spec' | 'image' | 'driver'>,
+  allowed: Allowed,
+): void {
   assertOurs(before);
   const fail = (why: string, hint: string): never => {
     throw new SlipwayError('E_CLUSTER_STATE', `cluster ${before.name} ${why}`, { hint });
@@ -147,6 +154,12 @@ function assertCompatible(before: ClusterState, spec: ClusterSpec, image: Wanted
   const reset = `take it away with "slipway reset --cluster ${before.name}", or give the new one another name with --cluster`;
   if (before.phase === 'resetting') {
     fail('is half taken away', `finish that first: slipway reset --cluster ${before.name}`);
+  }
+  if (before.runtime !== driver.name) {
+    fail(
+      `is one of ${RUNTIME_NAMES[before.runtime] ?? before.runtime}, and ${image.name} installs ${RUNTIME_NAMES[driver.name]}: the one cannot become the other`,
+      reset,
+    );
   }
   const present = before.hosts.filter(({ leaving }) => leaving !== true);
   const gone = present.filter(({ address }) => !spec.hosts.some((host) => host.address === address));

@@ -9,6 +9,14 @@ export interface CommandOptions extends Pick<RunOptions, 'stdin' | 'timeoutMs' |
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Runs kubectl with the administrator's rights, as each driver does it. */
+export type Kubectl = (
+  host: Host,
+  rootfs: string,
+  args: readonly string[],
+  options?: CommandOptions,
+) => Promise<CommandResult>;
+
 /** Runs a script on a host that finds the image's programs even when init.sh has not put them on PATH. */
 export function onHost(
   host: Host,

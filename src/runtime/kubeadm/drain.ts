@@ -2,7 +2,7 @@ import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, ClusterNode } from '../driver.js';
 import { isAtLeast } from './api-version.js';
-import { kubectl } from './commands.js';
+import { type Kubectl, kubectl } from './commands.js';
 
 /**
  * Lets the pods of a node go elsewhere, as far as disruption budgets allow. It takes no new ones from then on.
@@ -14,12 +14,13 @@ export async function drainNode(
   { name }: ClusterNode,
   timeoutMs: number,
   signal?: AbortSignal,
+  ask: Kubectl = kubectl,
 ): Promise<void> {
   const seconds = Math.round(timeoutMs / 1000);
   const emptyDir = isAtLeast(version, '1.20') ? '--delete-emptydir-data' : '--delete-local-data';
   const args = ['drain', name, '--ignore-daemonsets', '--force', emptyDir, `--timeout=${seconds}s`];
   // What is passing is kubectl's to wait for: it tries to evict until its time is over.
-  const { code, stderr } = await kubectl(entry, rootfs, args, {
+  const { code, stderr } = await ask(entry, rootfs, args, {
     signal,
     timeoutMs: timeoutMs + 60_000,
     title: `draining ${name}`,

@@ -31,6 +31,8 @@ export const kubeadmDriver: RuntimeDriver = {
   name: 'k8s',
   programs: ['bin/kubeadm', 'bin/kubelet', 'bin/kubectl'],
   ports: (role) => (role === 'master' ? [...MASTER_PORTS, ...NODE_PORTS] : NODE_PORTS),
+  ownContainerRuntime: false,
+  nodeUnit: () => 'kubelet.service',
   networks: networksOf,
   init: initStep,
   joinMaster: joinMasterStep,

@@ -3,7 +3,7 @@ import { SlipwayError } from '../../base/errors.js';
 import { goQuotedToJson } from '../../base/go-json.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, DriverStep, NodeMarks } from '../driver.js';
-import { kubectl } from './commands.js';
+import { type Kubectl, kubectl } from './commands.js';
 
 /** On each node: what of its labels and taints was set by Slipway, and so is taken away by it. */
 const ANNOTATION = 'slipway.io/marks';
@@ -48,10 +48,15 @@ export interface MarkChanges {
 }
 
 /** Gives the nodes of hosts (by address) their labels and taints, and takes away those that it gave them earlier and are not wanted any more. */
-export function markStep(first: Host, cluster: ClusterContext, marks: ReadonlyMap<string, NodeMarks>): DriverStep {
+export function markStep(
+  first: Host,
+  cluster: ClusterContext,
+  marks: ReadonlyMap<string, NodeMarks>,
+  ask: Kubectl = kubectl,
+): DriverStep {
   const { rootfs } = cluster;
   const changes = async (): Promise<readonly (readonly [MarkedNode, MarkChanges])[]> => {
-    const { stdout } = await kubectl(first, rootfs, ['get', 'nodes', '-o', `go-template=${TEMPLATE}`], {
+    const { stdout } = await ask(first, rootfs, ['get', 'nodes', '-o', `go-template=${TEMPLATE}`], {
       title: 'kubectl get nodes',
     });
     return parseMarkedNodes(stdout, first.address).flatMap((node) => {
@@ -69,7 +74,7 @@ export function markStep(first: Host, cluster: ClusterContext, marks: ReadonlyMa
         const set = (verb: string, args: readonly string[]) =>
           args.length === 0
             ? undefined
-            : kubectl(first, rootfs, [verb, 'node', name, '--overwrite', ...args], {
+            : ask(first, rootfs, [verb, 'node', name, '--overwrite', ...args], {
                 signal,
                 title: `kubectl ${verb}`,
               });

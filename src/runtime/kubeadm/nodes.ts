@@ -4,7 +4,7 @@ import { goQuotedToJson } from '../../base/go-json.js';
 import { inFlight } from '../../base/in-flight.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterNode } from '../driver.js';
-import { kubectl } from './commands.js';
+import { type Kubectl, kubectl } from './commands.js';
 
 /**
  * One short JSON object a line for each node. The whole objects would not do: a node lists up to 50 images, and a command's output
@@ -28,19 +28,25 @@ const lineSchema = z.object({
   version: z.string(),
 });
 
-/** Labels that mark a control-plane node: kubeadm before and since 1.20. */
-const CONTROL_PLANE = ['node-role.kubernetes.io/master', 'node-role.kubernetes.io/control-plane'];
+/** Labels that mark a control-plane node: kubeadm before and since 1.20; k0s has one of its own besides. */
+const CONTROL_PLANE = [
+  'node-role.kubernetes.io/master',
+  'node-role.kubernetes.io/control-plane',
+  'node.k0sproject.io/role',
+];
 
 /**
  * The nodes that the API server of `master` knows.
  * @throws SlipwayError E_HOST_COMMAND when it does not answer.
  */
-export const listNodes = inFlight(async (master: Host, rootfs: string): Promise<readonly ClusterNode[]> => {
-  const { stdout } = await kubectl(master, rootfs, ['get', 'nodes', '-o', `go-template=${TEMPLATE}`], {
-    title: 'kubectl get nodes',
-  });
-  return parseNodes(stdout, master.address);
-});
+export const listNodes = inFlight(
+  async (master: Host, rootfs: string, ask: Kubectl = kubectl): Promise<readonly ClusterNode[]> => {
+    const { stdout } = await ask(master, rootfs, ['get', 'nodes', '-o', `go-template=${TEMPLATE}`], {
+      title: 'kubectl get nodes',
+    });
+    return parseNodes(stdout, master.address);
+  },
+);
 
 /** Reads what {@link listNodes} asks for. Pure. @throws SlipwayError E_CLUSTER_STATE */
 export function parseNodes(text: string, where: string): readonly ClusterNode[] {

@@ -123,19 +123,23 @@ describe('the rootfs of an image', () => {
     expect(warnings).toEqual([expect.stringMatching(/^application\/apps\/db\/alert\.tmpl:1: .*left as it is$/)]);
   });
 
-  it('may bring kubeadm documents, as a template too', async () => {
-    const plain = { name: 'k8s', rootfs: imageRootfs([layer({ 'etc/kubeadm.yml': 'kind: A\n---\nkind: B\n---\n' })]) };
+  it('may bring documents for its runtime, as a template too', async () => {
+    const image = (files: Readonly<Record<string, string>>, name = 'k8s') => ({
+      name,
+      metadata: {},
+      rootfs: imageRootfs([layer(files)]),
+    });
+    const plain = image({ 'etc/kubeadm.yml': 'kind: A\n---\nkind: B\n---\n', 'etc/k3s.yml': 'kind: K3sConfig\n' });
     expect(await imageDocuments(plain, {})).toEqual([{ kind: 'A' }, { kind: 'B' }]);
-    const template = {
-      name: 'k8s',
-      rootfs: imageRootfs([layer({ 'etc/kubeadm.yml.tmpl': 'kind: A\nregistry: {{ .RegistryURL }}\n' })]),
-    };
+    const k3s = { ...plain, metadata: { ClusterRuntime: 'k3s' as const } };
+    expect(await imageDocuments(k3s, {})).toEqual([{ kind: 'K3sConfig' }]);
+    const template = image({ 'etc/kubeadm.yml.tmpl': 'kind: A\nregistry: {{ .RegistryURL }}\n' });
     expect(await imageDocuments(template, { RegistryURL: 'sea.hub:5000' })).toEqual([
       { kind: 'A', registry: 'sea.hub:5000' },
     ]);
-    const broken = { name: 'k8s:v1', rootfs: imageRootfs([layer({ 'etc/kubeadm.yml': 'a: [1\n' })]) };
+    const broken = image({ 'etc/kubeadm.yml': 'a: [1\n' }, 'k8s:v1');
     await expect(imageDocuments(broken, {})).rejects.toThrow(/etc\/kubeadm\.yml of k8s:v1: .* at line \d+, column \d+/);
-    expect(await imageDocuments({ name: 'k8s', rootfs: imageRootfs([layer({ x: '' })]) }, {})).toEqual([]);
+    expect(await imageDocuments(image({ x: '' }), {})).toEqual([]);
   });
 
   it('says by its scripts how it is installed', () => {

@@ -1,11 +1,22 @@
 import { expect, it } from 'vitest';
-import { chooseClusterRuntime } from '../../../src/runtime/choose.js';
+import { anyRuntime, chooseClusterRuntime } from '../../../src/runtime/choose.js';
 
-it('chooses kubeadm for k8s, and for images that do not say', () => {
-  expect(chooseClusterRuntime({ ClusterRuntime: 'k8s' }).name).toBe('k8s');
-  expect(chooseClusterRuntime({}).name).toBe('k8s');
+it('chooses by what Metadata says, kubeadm when it says nothing', async () => {
+  expect((await chooseClusterRuntime({ ClusterRuntime: 'k8s' })).name).toBe('k8s');
+  expect((await chooseClusterRuntime({})).name).toBe('k8s');
 });
 
-it.each(['k0s', 'k3s'] as const)('says that %s cannot be installed', (ClusterRuntime) => {
-  expect(() => chooseClusterRuntime({ ClusterRuntime })).toThrow(new RegExp(`ClusterRuntime is ${ClusterRuntime}`));
+it('takes any of them off a host of which nothing is known', async () => {
+  const asked: string[] = [];
+  const host = {
+    address: '10.0.0.1',
+    run: async (_script: string, { title = '' }: { title?: string } = {}) => {
+      asked.push(title);
+      return { code: 0, stdout: '', stderr: '' };
+    },
+    readFile: async () => undefined,
+  } as never;
+  const { reset } = await anyRuntime();
+  expect(await reset(host, '/r').done()).toBe(true);
+  expect(asked).toEqual(expect.arrayContaining(['looking for remains of Kubernetes']));
 });
