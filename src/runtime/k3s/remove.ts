@@ -1,0 +1,38 @@
+import { SlipwayError } from '../../base/errors.js';
+import type { Host } from '../../hosts/host.js';
+import type { ClusterContext, DriverStep, RemoveOptions } from '../driver.js';
+import { drainNode } from '../kubeadm/drain.js';
+import { entryMaster } from '../kubeadm/entry.js';
+import { nodeOf } from '../kubeadm/nodes.js';
+import { deleteNode, listNodes } from './cluster.js';
+import { kubectl } from './commands.js';
+import { quorumOf } from './etcd.js';
+
+/**
+ * Takes a host out of the cluster: drained, as far as disruption budgets let it in time, then its node deleted, with which its member of etcd
+ * goes. Goes through the master that is asked, which must be another one; the host itself may be down (then there is nothing to drain).
+ */
+export function removeStep(host: Host, cluster: ClusterContext, { drainTimeoutMs }: RemoveOptions): DriverStep {
+  const entry = entryMaster(cluster);
+  return {
+    title: 'take it out of the cluster',
+    done: async () => nodeOf(await listNodes(entry), host) === undefined,
+    async run(_note, signal) {
+      const node = nodeOf(await listNodes(entry), host);
+      if (node === undefined) return;
+      // Asked again, now that it is its turn: another member may have died meanwhile.
+      const problem = await quorumOf(entry, [host.address]);
+      if (problem !== undefined) throw new SlipwayError('E_CLUSTER_STATE', `${host.address} stays: ${problem}`);
+      if (node.ready && drainTimeoutMs > 0) await drainNode(entry, cluster, node, drainTimeoutMs, signal, kubectl);
+      await deleteNode(entry, node.name, signal);
+    },
+  };
+}
+
+/** Why these hosts cannot be taken out; undefined when they can. Asks the cluster, changes nothing. */
+export function removalProblem(hosts: readonly Host[], cluster: ClusterContext): Promise<string | undefined> {
+  return quorumOf(
+    entryMaster(cluster),
+    hosts.map(({ address }) => address),
+  );
+}

@@ -1,0 +1,103 @@
+import { dirname } from 'node:path/posix';
+import { PATHS, UNITS, unitFile } from './paths.js';
+
+/** Network interfaces that k3s' networks make and leave. */
+const INTERFACES = ['cni0', 'flannel.1', 'flannel-v6.1', 'flannel-wg', 'flannel-wg-v6', 'kube-ipvs0', 'nodelocaldns'];
+
+/** Rules of iptables that are of Kubernetes and its networks. */
+const RULES = '(KUBE-|CNI-|[Ff][Ll][Aa][Nn][Nn][Ee][Ll])';
+
+const SERVICES = [UNITS.server, UNITS.agent];
+
+/** What k3s, its install script, and this driver put on a host. */
+const FILES = [
+  unitFile('server'),
+  unitFile('agent'),
+  `${unitFile('server')}.env`,
+  `${unitFile('agent')}.env`,
+  PATHS.binary,
+  `${PATHS.binary}-killall.sh`,
+  `${PATHS.binary}-uninstall.sh`,
+  `${PATHS.binary}-agent-uninstall.sh`,
+];
+const TREES = [
+  '/etc/rancher/k3s',
+  '/etc/rancher/node',
+  PATHS.data,
+  '/var/lib/kubelet',
+  '/var/lib/cni',
+  '/run/k3s',
+  '/run/flannel',
+];
+
+/** Prints what is still there of k3s, one thing a line; nothing when the host is clean. */
+export const LEFTOVERS_SCRIPT = `for f in ${FILES.join(' ')}; do [ -e "$f" ] && echo "$f"; done
+for l in ${PATHS.links.join(' ')}; do [ -L "$l" ] && [ "$(readlink "$l")" = k3s ] && echo "$l"; done
+for d in ${TREES.join(' ')}; do
+  [ -e "$d" ] && [ -n "$(ls -A "$d" 2>/dev/null)" ] && echo "$d"
+done
+for u in ${SERVICES.join(' ')}; do systemctl is-active -q "$u" && echo "$u runs"; done
+for i in ${INTERFACES.join(' ')}; do [ -e "/sys/class/net/$i" ] && echo "network interface $i"; done
+for t in iptables ip6tables; do
+  command -v $t-save >/dev/null 2>&1 && $t-save 2>/dev/null | grep -qE -- '${RULES}' && echo "$t rules of Kubernetes"
+done
+true
+`;
+
+/**
+ * Takes k3s off a host, as its own uninstall script does, in any state and again. Each part is tried whatever became of the one before;
+ * {@link LEFTOVERS_SCRIPT} says what is left. Links of other programs stay, and so does what somebody else mounted.
+ * Source: k3s, install.sh (killall and uninstall).
+ */
+export const RESET_SCRIPT = `set +e
+for u in ${SERVICES.join(' ')}; do
+  systemctl disable -q "$u" 2>/dev/null
+  systemctl stop "$u" 2>/dev/null
+  systemctl reset-failed "$u" 2>/dev/null
+done
+
+# Stopped, k3s leaves containers running: their shims, known by the directory of k3s' programs, and all below them.
+descendants() {
+  for c in $(ps -e -o ppid= -o pid= | awk -v p="$1" '$1 == p { print $2 }'); do
+    echo "$c"
+    descendants "$c"
+  done
+}
+shims=$(ps -e -o pid= -o args= | awk '$2 ~ "^${PATHS.data}/data/[^/]*/bin/containerd-shim" { print $1 }')
+for s in $shims; do
+  for p in "$s" $(descendants "$s"); do kill -9 "$p" 2>/dev/null; done
+done
+for _ in 1 2 3 4 5; do
+  pids=$(find /sys/fs/cgroup -path '*kubepods*' -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u)
+  [ -n "$pids" ] || break
+  for p in $pids; do kill -9 "$p" 2>/dev/null; done
+  sleep 0.2
+done
+find /sys/fs/cgroup -depth -type d -path '*kubepods*' -exec rmdir {} + 2>/dev/null
+
+# mountinfo writes a blank as \\040; the deepest mounts first
+awk '$5 ~ "^(/run/k3s|/var/lib/kubelet|${PATHS.data})(/|$)" || $5 ~ "^/run/netns/cni-" { print $5 }' /proc/self/mountinfo | sort -r | while read -r m; do
+  m=$(printf '%b' "$m")
+  umount "$m" 2>/dev/null || umount -l "$m"
+done
+for n in /run/netns/cni-*; do [ -e "$n" ] && rm -f "$n"; done
+
+for i in $(ip -o link show master cni0 2>/dev/null | awk -F': ' '{ sub(/@.*/, "", $2); print $2 }'); do ip link delete "$i"; done
+for i in ${INTERFACES.join(' ')}; do
+  [ -e "/sys/class/net/$i" ] && ip link delete "$i"
+done
+for t in iptables ip6tables; do
+  command -v $t-save >/dev/null 2>&1 || continue
+  if $t-save 2>/dev/null | grep -qE -- '${RULES}'; then
+    $t-save 2>/dev/null | grep -vE -- '${RULES}' | $t-restore
+  fi
+done
+
+rm -rf --one-file-system ${TREES.join(' ')}
+rmdir ${dirname(PATHS.data)} /etc/rancher 2>/dev/null
+for l in ${PATHS.links.join(' ')}; do [ -L "$l" ] && [ "$(readlink "$l")" = k3s ] && rm -f "$l"; done
+rm -f ${FILES.join(' ')} ${PATHS.binary}.slipway-new
+for u in ${SERVICES.join(' ')}; do rm -f "/etc/systemd/system/multi-user.target.wants/$u"; done
+systemctl daemon-reload
+true
+`;
