@@ -186,7 +186,7 @@ async function addReleases(files: Map<string, Buffer>, arch: string): Promise<vo
   files.set(`/flannel-io/flannel/releases/download/${VERSIONS.FLANNEL_VERSION}/kube-flannel.yml`, Buffer.from(FLANNEL));
 }
 
-async function tarGz(members: Readonly<Record<string, string>>): Promise<Buffer> {
+export async function tarGz(members: Readonly<Record<string, string>>): Promise<Buffer> {
   const directory = await mkdtemp(join(tmpdir(), 'slipway-release-'));
   try {
     for (const [name, content] of Object.entries(members)) {
