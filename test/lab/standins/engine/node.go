@@ -143,7 +143,7 @@ func (k *Kubelet) Start(family *Family) error {
 	}
 	path := "PATH=" + k.Bin + ":" + os.Getenv("PATH")
 	env := []string{path, "NOTIFY_SOCKET="}
-	if err := family.StartWith("kubelet", env, filepath.Join(k.Bin, "kubelet"), append(args, k.ExtraKubelet...)...); err != nil {
+	if err := family.StartPatiently("kubelet", env, filepath.Join(k.Bin, "kubelet"), append(args, k.ExtraKubelet...)...); err != nil {
 		return err
 	}
 	if k.ProxyKubeconfig == "" {

@@ -92,6 +92,35 @@ func (f *Family) StartWith(name string, env []string, program string, args ...st
 	return <-begun
 }
 
+// StartPatiently is StartWith for a program that may end some times and is started again: kubelet, which gives up when it is not
+// registered in half a minute, as happens on a machine that is busy.
+func (f *Family) StartPatiently(name string, env []string, program string, args ...string) error {
+	part := NewFamily()
+	if err := part.StartWith(name, env, program, args...); err != nil {
+		return err
+	}
+	f.Go(name, func(ctx context.Context) error {
+		for tries := 1; ; tries++ {
+			select {
+			case <-ctx.Done():
+				part.Fail(nil)
+				_ = part.Wait()
+				return nil
+			case <-part.ctx.Done():
+			}
+			if err := part.Wait(); tries == 6 || err == nil {
+				return err
+			}
+			Logf("%s is started again", name)
+			part = NewFamily()
+			if err := part.StartWith(name, env, program, args...); err != nil {
+				return err
+			}
+		}
+	})
+	return nil
+}
+
 // Go runs a function beside the programs. An error ends the family.
 func (f *Family) Go(name string, work func(ctx context.Context) error) {
 	f.wait.Add(1)

@@ -1,0 +1,36 @@
+// A cluster of k3s on real hosts. The program is a stand-in that runs real Kubernetes (test/lab/standins), unless K3S_BINARY names a real one.
+import { execFileSync } from 'node:child_process';
+import { expect } from 'vitest';
+import { runtimeScenario } from './support/runtime-scenario.js';
+
+const program = process.env.K3S_BINARY;
+
+const ETCD = '/var/lib/rancher/k3s/server/tls/etcd';
+
+runtimeScenario({
+  name: 'k3s',
+  addresses: ['10.99.0.130', '10.99.0.131', '10.99.0.132', '10.99.0.133'],
+  version: program === undefined ? 'v1.30.4+k3s1' : versionOf(program),
+  next: program === undefined ? 'v1.30.5+k3s1' : undefined,
+  program,
+  pause: 'docker.io/rancher/mirrored-pause:3.6',
+  kubectl: 'k3s kubectl',
+  secrets: {
+    master: ['/etc/rancher/k3s/config.yaml', '/etc/rancher/k3s/registries.yaml', '/etc/rancher/k3s/k3s.yaml'],
+    worker: ['/etc/rancher/k3s/config.yaml', '/etc/rancher/k3s/registries.yaml'],
+  },
+  units: { master: 'k3s.service', worker: 'k3s-agent.service' },
+  members: `curl -s --cacert ${ETCD}/server-ca.crt --cert ${ETCD}/client.crt --key ${ETCD}/client.key https://127.0.0.1:2379/v3/cluster/member/list -X POST -d '{}' | grep -o 'https://[0-9.]*:2380' | sed 's#https://##; s#:2380##'`,
+  titles: { init: 'start the first k3s server', join: 'start a k3s server that joins' },
+  async grown(first) {
+    // It began alone, with SQLite.
+    expect((await first.run('ls /var/lib/rancher/k3s/server/db')).split('\n')).toEqual(
+      expect.arrayContaining(['etcd', 'state.db.migrated']),
+    );
+  },
+});
+
+function versionOf(file: string): string {
+  const text = execFileSync(file, ['--version'], { encoding: 'utf8' });
+  return /^k3s version (\S+)/m.exec(text)?.[1] ?? '';
+}
