@@ -1,7 +1,7 @@
 import { isSlipwayError } from '../base/errors.js';
 import type { Reporter } from '../base/reporter.js';
 import type { Host } from '../hosts/host.js';
-import type { ClusterContext, RemoveOptions, RuntimeDriver } from '../runtime/driver.js';
+import type { ClusterContext, RemoveOptions } from '../runtime/driver.js';
 import type { ClusterTraces } from './cluster-hosts/host-owner.js';
 import { keptHostEnv } from './cluster-hosts/kept-env.js';
 import type { HookHost } from './hooks/hook-step.js';

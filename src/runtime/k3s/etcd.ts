@@ -1,16 +1,17 @@
+import { isIPv6 } from 'node:net';
+import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext } from '../driver.js';
 import { type EtcdMember, quorumProblem } from '../kubeadm/etcd.js';
-import { kubectl } from './commands.js';
+import { deleteNode } from './cluster.js';
+import { k3s, kubectl } from './commands.js';
 import { writeConfig } from './files.js';
 import { apiServerReady, findRemains, startK3s, waitForK3s } from './health.js';
+import { PATHS } from './paths.js';
 import { k3sAbilities } from './versions.js';
 
 const MOVE_TIMEOUT_MS = 10 * 60_000;
-/** The label of servers that are members, and what k3s notes of them. Source: k3s, pkg/etcd/metadata_controller.go. */
-const MEMBERS = `{range .items[*]}{.metadata.annotations.etcd\\.k3s\\.cattle\\.io/node-address} {.status.addresses[?(@.type=="InternalIP")].address}{"\\n"}{end}`;
-
 /** @throws SlipwayError E_UNSUPPORTED when this version cannot have several masters. */
 export function checkSeveralMasters({ name, version }: Pick<ClusterContext, 'name' | 'version'>): void {
   if (k3sAbilities(version).embeddedEtcd) return;
@@ -53,28 +54,99 @@ export async function ensureEtcd(
   });
 }
 
-/** The members of etcd, by what the cluster says of its nodes; none where one server has SQLite. */
-export async function etcdMembers(entry: Host): Promise<readonly EtcdMember[]> {
-  const { stdout } = await kubectl(
-    entry,
-    '',
-    ['get', 'nodes', '-l', 'node-role.kubernetes.io/etcd=true', '-o', `jsonpath=${MEMBERS}`],
-    { title: 'looking for the members of etcd' },
-  );
-  return parseMembers(stdout);
+/** One member of etcd, with the name that k3s has given it; '' of one that was added and has not come yet. */
+export interface K3sMember extends EtcdMember {
+  readonly name: string;
+  /** It does not vote yet. */
+  readonly learner: boolean;
 }
 
-/** Reads what {@link etcdMembers} asks for: k3s' own note of the address, else the node's. Pure. */
-export function parseMembers(text: string): readonly EtcdMember[] {
-  return text.split('\n').flatMap((line) => {
-    const [address] = line.split(' ').filter((word) => word !== '');
-    return address === undefined ? [] : [{ id: address, address, started: true }];
+const membersSchema = z.array(
+  z.looseObject({
+    id: z.union([z.number(), z.string()]),
+    peerURLs: z.array(z.string()),
+    name: z.string().default(''),
+    isLearner: z.boolean().default(false),
+  }),
+);
+
+/**
+ * The members of etcd, of the one on this master itself; none where it has SQLite. Not by the nodes: a join that broke off may have left a
+ * member without one, and it counts. k3s brings no etcdctl: its kubectl asks what members ask one another.
+ * Source: etcd, server/etcdserver/api/etcdhttp/peer.go (`/members`).
+ */
+export async function etcdMembers(entry: Host): Promise<readonly K3sMember[]> {
+  if (!(await findRemains(entry)).etcd) return [];
+  const host = isIPv6(entry.address) ? `[${entry.address}]` : entry.address;
+  const login = [
+    '--kubeconfig=/dev/null',
+    `--server=https://${host}:2380`,
+    `--certificate-authority=${PATHS.etcdTls}/peer-ca.crt`,
+    `--client-certificate=${PATHS.etcdTls}/peer-server-client.crt`,
+    `--client-key=${PATHS.etcdTls}/peer-server-client.key`,
+    '--request-timeout=20s',
+  ];
+  const { stdout } = await k3s(entry, ['kubectl', ...login, 'get', '--raw=/members'], {
+    title: 'looking for the members of etcd',
+  });
+  return parseMembers(stdout, entry.address);
+}
+
+/** Reads what etcd answers. Pure. @throws SlipwayError E_CLUSTER_STATE */
+export function parseMembers(text: string, where: string): readonly K3sMember[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  const parsed = membersSchema.safeParse(value);
+  if (!parsed.success) {
+    throw new SlipwayError(
+      'E_CLUSTER_STATE',
+      `${where}: etcd does not list its members as expected: ${text.slice(0, 200)}`,
+    );
+  }
+  return parsed.data.flatMap(({ id, name, peerURLs, isLearner }) => {
+    const address = /^https?:\/\/\[?([0-9a-f.:]+?)\]?:\d+$/i.exec(peerURLs[0] ?? '')?.[1];
+    return address === undefined ? [] : [{ id: String(id), name, address, started: name !== '', learner: isLearner }];
+  });
+}
+
+/**
+ * Takes a member out that has no node: a join that broke off left it. k3s takes members out with their nodes alone, so it is given one, which is
+ * deleted. One that never came has no name, and k3s takes it for its own when the host joins again.
+ */
+export async function forgetMember(entry: Host, address: string, signal?: AbortSignal): Promise<void> {
+  for (const { name } of (await etcdMembers(entry)).filter((member) => member.address === address)) {
+    if (name === '') continue;
+    await kubectl(entry, '', ['apply', '-f', '-'], {
+      stdin: memberNode(name, address),
+      signal,
+      title: `naming the member ${name}`,
+    });
+    await deleteNode(entry, name.toLowerCase(), signal);
+  }
+}
+
+/** A node that stands for a member: with the label, the annotations and the finalizer by which k3s finds it. Pure. */
+export function memberNode(name: string, address: string): string {
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: {
+      name: name.toLowerCase(),
+      labels: { 'node-role.kubernetes.io/etcd': 'true' },
+      annotations: { 'etcd.k3s.cattle.io/node-name': name, 'etcd.k3s.cattle.io/node-address': address },
+      finalizers: ['wrangler.cattle.io/managed-etcd-controller'],
+    },
+    spec: { unschedulable: true },
   });
 }
 
 /** Why these servers cannot be taken out without etcd losing its quorum; undefined when they can. */
 export async function quorumOf(entry: Host, leaving: readonly string[]): Promise<string | undefined> {
-  const members = await etcdMembers(entry);
+  const members = (await etcdMembers(entry)).filter(({ learner }) => !learner);
   // Asking a dead member takes its time, and a worker is none.
   if (!members.some(({ address }) => leaving.includes(address))) return undefined;
   return quorumProblem(members, await listening(entry, members), leaving);

@@ -1,4 +1,4 @@
-import { SlipwayError } from '../../base/errors.js';
+import { isSlipwayError, SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { waitFor } from '../wait.js';
 import { kubectl } from './commands.js';
@@ -92,7 +92,7 @@ export async function waitForK3s(
   const hint = `look at "journalctl -u ${UNITS[role]}" on ${host.address}`;
   await waitFor(
     async () => {
-      if (await ask()) return true;
+      if (await answered(ask)) return true;
       const restarts = await restartsOf(host, role);
       if (restarts < MOST_RESTARTS) return undefined;
       throw new SlipwayError(
@@ -103,6 +103,16 @@ export async function waitForK3s(
     },
     { what, timeoutMs, intervalMs: 2000, signal, explain: () => k3sLog(host, role), hint },
   );
+}
+
+/** What cannot be asked is not there yet: the API server that is asked may be the one that is just starting. */
+async function answered(ask: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (isSlipwayError(error, 'E_HOST_COMMAND')) return false;
+    throw error;
+  }
 }
 
 /** Starts the service and returns at once: whether it comes up is for {@link waitForK3s} to see, which can say why not. */

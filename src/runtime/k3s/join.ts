@@ -5,7 +5,7 @@ import { entryMaster } from '../kubeadm/entry.js';
 import { nodeOf } from '../kubeadm/nodes.js';
 import { deleteNode, listNodes } from './cluster.js';
 import { serverUrl } from './config.js';
-import { ensureEtcd } from './etcd.js';
+import { ensureEtcd, forgetMember } from './etcd.js';
 import { prepareHost } from './files.js';
 import { apiServerReady, findRemains, markComplete, startK3s, waitForK3s } from './health.js';
 import { waitForServer } from './init.js';
@@ -103,5 +103,7 @@ async function makeRoom(
     );
   }
   if (other || stranger) await cleanHost(host, signal);
-  if (node !== undefined && (other || stranger || own === undefined)) await deleteNode(entry, node.name, signal);
+  if (!other && !stranger && own !== undefined) return;
+  if (node !== undefined) await deleteNode(entry, node.name, signal);
+  if (role === 'server') await forgetMember(entry, host.address, signal);
 }

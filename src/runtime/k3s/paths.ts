@@ -16,6 +16,8 @@ export const PATHS = {
   serverCa: '/var/lib/rancher/k3s/server/tls/server-ca.crt',
   agentServerCa: '/var/lib/rancher/k3s/agent/server-ca.crt',
   etcd: '/var/lib/rancher/k3s/server/db/etcd',
+  /** Certificates of etcd. */
+  etcdTls: '/var/lib/rancher/k3s/server/tls/etcd',
   sqlite: '/var/lib/rancher/k3s/server/db/state.db',
   kubelet: '/var/lib/rancher/k3s/agent/kubelet.kubeconfig',
   images: '/var/lib/rancher/k3s/agent/images',

@@ -6,7 +6,7 @@ import { entryMaster } from '../kubeadm/entry.js';
 import { nodeOf } from '../kubeadm/nodes.js';
 import { deleteNode, listNodes } from './cluster.js';
 import { kubectl } from './commands.js';
-import { quorumOf } from './etcd.js';
+import { etcdMembers, forgetMember, quorumOf } from './etcd.js';
 
 /**
  * Takes a host out of the cluster: drained, as far as disruption budgets let it in time, then its node deleted, with which its member of etcd
@@ -16,15 +16,21 @@ export function removeStep(host: Host, cluster: ClusterContext, { drainTimeoutMs
   const entry = entryMaster(cluster);
   return {
     title: 'take it out of the cluster',
-    done: async () => nodeOf(await listNodes(entry), host) === undefined,
+    async done() {
+      if (nodeOf(await listNodes(entry), host) !== undefined) return false;
+      return (await etcdMembers(entry)).every(({ address }) => address !== host.address);
+    },
     async run(_note, signal) {
       const node = nodeOf(await listNodes(entry), host);
-      if (node === undefined) return;
       // Asked again, now that it is its turn: another member may have died meanwhile.
       const problem = await quorumOf(entry, [host.address]);
       if (problem !== undefined) throw new SlipwayError('E_CLUSTER_STATE', `${host.address} stays: ${problem}`);
-      if (node.ready && drainTimeoutMs > 0) await drainNode(entry, cluster, node, drainTimeoutMs, signal, kubectl);
-      await deleteNode(entry, node.name, signal);
+      if (node?.ready && drainTimeoutMs > 0) await drainNode(entry, cluster, node, drainTimeoutMs, signal, kubectl);
+      if (node !== undefined) await deleteNode(entry, node.name, signal);
+      await forgetMember(entry, host.address, signal);
+      if ((await etcdMembers(entry)).some(({ address }) => address === host.address)) {
+        throw new SlipwayError('E_CLUSTER_STATE', `etcd on ${entry.address} still has ${host.address} as a member`);
+      }
     },
   };
 }

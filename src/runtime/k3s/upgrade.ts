@@ -1,4 +1,3 @@
-import { isSlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, ClusterNode, DriverStep, UpgradeOptions } from '../driver.js';
 import { drainNode } from '../kubeadm/drain.js';
@@ -106,15 +105,5 @@ async function waitUntilUpgraded(
     if (node?.ready !== true || node.version !== version) return false;
     return role === 'agent' || (await apiServerReady(host));
   };
-  await waitForK3s(
-    host,
-    role,
-    // The API server that is asked may be the one that is just being replaced.
-    () =>
-      ask().catch((error: unknown) => {
-        if (isSlipwayError(error, 'E_HOST_COMMAND')) return false;
-        throw error;
-      }),
-    { what: `node ${name} to be Ready with ${version}`, timeoutMs, signal },
-  );
+  await waitForK3s(host, role, ask, { what: `node ${name} to be Ready with ${version}`, timeoutMs, signal });
 }

@@ -37,7 +37,7 @@ export function onHost(
  * The same request is answered some seconds later.
  */
 export const PASSING =
-  /etcdserver: (?:leader changed|request timed out|no leader)|connection refused|connection reset|http2: client connection lost|TLS handshake timeout|i\/o timeout|unexpected EOF|apiserver is shutting down|currently unable to handle the request|context deadline exceeded/i;
+  /etcdserver: (?:leader changed|request timed out|no leader)|connection refused|the connection to the server \S+ was refused|connection reset|http2: client connection lost|TLS handshake timeout|i\/o timeout|unexpected EOF|apiserver is shutting down|currently unable to handle the request|context deadline exceeded/i;
 const TRIES = 6;
 const BETWEEN_MS = 3000;
 

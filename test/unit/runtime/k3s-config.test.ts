@@ -3,7 +3,7 @@ import { parse } from 'yaml';
 import { configText, k3sConfig, membershipOf, networksOf, serverUrl } from '../../../src/runtime/k3s/config.js';
 import { containerdTemplate, mayLowerOomScore } from '../../../src/runtime/k3s/containerd-template.js';
 import { k3sDocuments } from '../../../src/runtime/k3s/documents.js';
-import { parseMembers } from '../../../src/runtime/k3s/etcd.js';
+import { memberNode, parseMembers } from '../../../src/runtime/k3s/etcd.js';
 import { withLiveServer } from '../../../src/runtime/k3s/follow.js';
 import { registriesYaml } from '../../../src/runtime/k3s/registries.js';
 import { parseToken } from '../../../src/runtime/k3s/tokens.js';
@@ -162,11 +162,29 @@ describe('oom scores', () => {
   });
 });
 
-it('members of etcd are where k3s says, and where their nodes are when it does not', () => {
-  expect(parseMembers('10.0.0.1 10.0.0.1\n 10.0.0.2\n\n')).toEqual([
-    { id: '10.0.0.1', address: '10.0.0.1', started: true },
-    { id: '10.0.0.2', address: '10.0.0.2', started: true },
+it('members of etcd are those that etcd names, with and without a node', () => {
+  const answer = [
+    { id: 1, peerURLs: ['https://10.0.0.1:2380'], name: 'm1-0a', clientURLs: ['https://10.0.0.1:2379'] },
+    { id: 2, peerURLs: ['https://[fd00::2]:2380'], name: 'm2-0b', clientURLs: [], isLearner: true },
+    { id: 3, peerURLs: ['https://10.0.0.3:2380'] },
+  ];
+  expect(parseMembers(JSON.stringify(answer), '10.0.0.1')).toEqual([
+    { id: '1', name: 'm1-0a', address: '10.0.0.1', started: true, learner: false },
+    { id: '2', name: 'm2-0b', address: 'fd00::2', started: true, learner: true },
+    { id: '3', name: '', address: '10.0.0.3', started: false, learner: false },
   ]);
+  expect(() => parseMembers('no', '10.0.0.1')).toThrow('10.0.0.1: etcd does not list its members as expected: no');
+});
+
+it('a member without a node is given one by which k3s finds it', () => {
+  expect(JSON.parse(memberNode('M3-0C', '10.0.0.3'))).toMatchObject({
+    kind: 'Node',
+    metadata: {
+      name: 'm3-0c',
+      labels: { 'node-role.kubernetes.io/etcd': 'true' },
+      annotations: { 'etcd.k3s.cattle.io/node-name': 'M3-0C', 'etcd.k3s.cattle.io/node-address': '10.0.0.3' },
+    },
+  });
 });
 
 it('the service runs k3s with no settings on its command line, and its pods go on without it', () => {
