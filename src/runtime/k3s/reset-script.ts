@@ -30,12 +30,16 @@ const TREES = [
   '/run/flannel',
 ];
 
+/** What kubectl keeps at root's of a server at this address: of clusters that are k3s' and on this host alone. */
+const KUBECTL_CACHE = '/root/.kube/cache/discovery/127.0.0.1_6443';
+
 /** Prints what is still there of k3s, one thing a line; nothing when the host is clean. */
 export const LEFTOVERS_SCRIPT = `for f in ${FILES.join(' ')}; do [ -e "$f" ] && echo "$f"; done
 for l in ${PATHS.links.join(' ')}; do [ -L "$l" ] && [ "$(readlink "$l")" = k3s ] && echo "$l"; done
 for d in ${TREES.join(' ')}; do
   [ -e "$d" ] && [ -n "$(ls -A "$d" 2>/dev/null)" ] && echo "$d"
 done
+[ -e ${KUBECTL_CACHE} ] && echo ${KUBECTL_CACHE}
 for u in ${SERVICES.join(' ')}; do systemctl is-active -q "$u" && echo "$u runs"; done
 for i in ${INTERFACES.join(' ')}; do [ -e "/sys/class/net/$i" ] && echo "network interface $i"; done
 for t in iptables ip6tables; do
@@ -96,6 +100,8 @@ done
 rm -rf --one-file-system ${TREES.join(' ')}
 rmdir ${dirname(PATHS.data)} /etc/rancher 2>/dev/null
 for l in ${PATHS.links.join(' ')}; do [ -L "$l" ] && [ "$(readlink "$l")" = k3s ] && rm -f "$l"; done
+rm -rf ${KUBECTL_CACHE} /root/.kube/cache/http
+rmdir /root/.kube/cache/discovery /root/.kube/cache /root/.kube 2>/dev/null
 rm -f ${FILES.join(' ')} ${PATHS.binary}.slipway-new
 for u in ${SERVICES.join(' ')}; do rm -f "/etc/systemd/system/multi-user.target.wants/$u"; done
 systemctl daemon-reload
