@@ -12,7 +12,7 @@ PACKAGES=(
   containernetworking-plugins etcd-server etcd-client busybox-static
   # tools of the tests
   bubblewrap fuse-overlayfs fuse3 uidmap shellcheck zstd attr procps util-linux git curl openssl perl python3 time
-  gcc libc6-dev strace libarchive-tools zsh fish
+  gcc golang-go libc6-dev strace libarchive-tools zsh fish
   # hosts and the lab
   openssh-client openssh-server sudo iproute2 iptables debootstrap systemd-container
 )
