@@ -2,10 +2,11 @@ import { isIPv6 } from 'node:net';
 import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
+import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext } from '../driver.js';
 import { type EtcdMember, quorumProblem } from '../kubeadm/etcd.js';
 import { deleteNode } from './cluster.js';
-import { k3s, kubectl } from './commands.js';
+import { kubectl, onHost } from './commands.js';
 import { writeConfig } from './files.js';
 import { apiServerReady, findRemains, startK3s, waitForK3s } from './health.js';
 import { PATHS } from './paths.js';
@@ -86,7 +87,10 @@ export async function etcdMembers(entry: Host): Promise<readonly K3sMember[]> {
     `--client-key=${PATHS.etcdTls}/peer-server-client.key`,
     '--request-timeout=20s',
   ];
-  const { stdout } = await k3s(entry, ['kubectl', ...login, 'get', '--raw=/members'], {
+  // Members speak HTTP/1.1 to one another, and hang up on anything else.
+  const command = [PATHS.binary, 'kubectl', ...login, 'get', '--raw=/members'].map(shellQuote).join(' ');
+  const { stdout } = await onHost(entry, `DISABLE_HTTP2=1 ${command}`, {
+    timeoutMs: 60_000,
     title: 'looking for the members of etcd',
   });
   return parseMembers(stdout, entry.address);

@@ -108,7 +108,7 @@ export function runtimeScenario(facts: RuntimeFacts): void {
 
     it('keeps no token in what it writes on this machine', async () => {
       const { stdout } = await slipway(['status', '--cluster', cluster, '--json', ...login()], { root });
-      expect(JSON.parse(stdout)).toMatchObject({ runtime: facts.name });
+      expect(JSON.parse(stdout)).toMatchObject({ clusters: [{ runtime: facts.name }] });
       for (const file of facts.secrets.worker) {
         const secret = /[:\s]([A-Za-z0-9+/=]{32,})/.exec(
           await n1().run(`grep -h -i token ${file} || cat ${file}`),
