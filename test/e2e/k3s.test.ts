@@ -20,7 +20,7 @@ runtimeScenario({
     worker: ['/etc/rancher/k3s/config.yaml', '/etc/rancher/k3s/registries.yaml'],
   },
   units: { master: 'k3s.service', worker: 'k3s-agent.service' },
-  members: `curl -sS --cacert ${ETCD}/peer-ca.crt --cert ${ETCD}/peer-server-client.crt --key ${ETCD}/peer-server-client.key https://10.99.0.130:2380/members | grep -o 'https://[0-9.]*:2380' | sed 's#https://##; s#:2380##'`,
+  members: `curl -sS --http1.1 --cacert ${ETCD}/peer-ca.crt --cert ${ETCD}/peer-server-client.crt --key ${ETCD}/peer-server-client.key https://10.99.0.130:2380/members | grep -o 'https://[0-9.]*:2380' | sed 's#https://##; s#:2380##'`,
   titles: { init: 'start the first k3s server', join: 'start a k3s server that joins' },
   async grown(first) {
     // It began alone, with SQLite.

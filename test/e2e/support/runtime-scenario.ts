@@ -145,6 +145,10 @@ export function runtimeScenario(facts: RuntimeFacts): void {
 
     it.skipIf(facts.next === undefined)('becomes another version, master by master, then the worker', async () => {
       await until(async () => !(await kubectl(m1(), 'get nodes')).includes('NotReady'));
+      // The cable was out: etcd has chosen another leader, and every API server has found it.
+      for (const master of [m1(), m2(), m3()]) {
+        await until(async () => (await kubectl(master, 'get --raw=/readyz')).trim() === 'ok');
+      }
       const done = await mustSlipway(
         ['upgrade', 'boat:v2', '--cluster', cluster, '--drain-timeout', '60', ...login()],
         { root },
