@@ -6,12 +6,15 @@ import type { ImageSource } from '../driver.js';
  * list has. What is not there is asked for upstream, where there is a way. Pure.
  * Source: k3s, "Private Registry Configuration".
  */
-export function registriesYaml({ own, upstreams, caFile, username, password }: ImageSource): string {
-  const endpoint = [`https://${own}`];
+export function registriesYaml({ own, endpoints, upstreams, caFile, login }: ImageSource): string {
+  const endpoint = [...endpoints];
   const mirrors = Object.fromEntries(
-    [own, ...upstreams.filter((host) => host !== own)].map((host) => [host, { endpoint }]),
+    [...own, ...upstreams.filter((host) => !own.includes(host))].map((host) => [host, { endpoint }]),
   );
-  const login = username !== undefined && password !== undefined ? { auth: { username, password } } : {};
-  const configs = { [own]: { ...login, tls: { ca_file: caFile } } };
+  const settings = {
+    ...(login === undefined ? {} : { auth: login }),
+    ...(caFile === undefined ? {} : { tls: { ca_file: caFile } }),
+  };
+  const configs = Object.fromEntries(endpoints.map((url) => [url.replace(/^https?:\/\//, ''), settings]));
   return `# written by slipway\n${stringify({ mirrors, configs }, { lineWidth: 0, aliasDuplicateObjects: false })}`;
 }

@@ -1,10 +1,12 @@
 // What the engine does for every runtime alike, and what it refuses when two of them meet.
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { parseDigest } from '../../../src/image/digest.js';
 import { parseMetadata } from '../../../src/image/metadata.js';
 import { driverOf } from '../../../src/install/cluster-hosts/ask-cluster.js';
 import { parseTraces } from '../../../src/install/cluster-hosts/host-owner.js';
 import { readClusterfile } from '../../../src/install/clusterfile/read-clusterfile.js';
+import { registryAccess } from '../../../src/install/registry/registry-access.js';
 import { mirrorFiles, runtimeMirrorFiles } from '../../../src/install/registry/registry-mirrors.js';
 import { parseClusterSpec } from '../../../src/install/spec/cluster-spec.js';
 import { nextState } from '../../../src/install/state/next-state.js';
@@ -62,7 +64,12 @@ describe('a runtime', () => {
     );
     const wanted = (name: 'k8s' | 'k3s') => ({
       spec,
-      image: { name: `${name}:v1`, digest: parseDigest(`sha256:${'0'.repeat(64)}`), version: 'v1.30.4+k3s1' },
+      image: {
+        name: `${name}:v1`,
+        digest: parseDigest(`sha256:${'0'.repeat(64)}`),
+        version: 'v1.30.4+k3s1',
+        upstreams: [],
+      },
       driver: { name },
       documents: [],
       servesImages: false,
@@ -77,16 +84,18 @@ describe('a runtime', () => {
   });
 
   it('has its settings of registries where it reads them; the CA is where it always is', async () => {
-    const registry = { domain: 'sea.hub', port: 5000, username: 'u', password: 'p' };
+    const spec = { domain: 'sea.hub', port: 5000, username: 'u', password: 'p: "#' };
+    const registry = { ...registryAccess(spec, ['10.0.0.1'], undefined), ca: 'CA' };
     const kubeadm = await chooseClusterRuntime({ ClusterRuntime: 'k8s' });
-    expect(runtimeMirrorFiles(kubeadm, registry, ['docker.io'], 'CA')).toEqual(
-      mirrorFiles(registry, ['docker.io'], 'CA'),
-    );
+    expect(runtimeMirrorFiles(kubeadm, registry, ['docker.io'])).toEqual(mirrorFiles(registry, ['docker.io']));
     const k3s = await chooseClusterRuntime({ ClusterRuntime: 'k3s' });
-    const [ca, settings, ...more] = runtimeMirrorFiles(k3s, registry, ['docker.io'], 'CA');
+    const [ca, settings, ...more] = runtimeMirrorFiles(k3s, registry, ['docker.io']);
     expect(ca).toEqual({ path: '/etc/containerd/certs.d/sea.hub:5000/ca.crt', content: 'CA', mode: 0o644 });
     expect(settings).toMatchObject({ path: '/etc/rancher/k3s/registries.yaml', mode: 0o600 });
     expect(settings?.content).toContain('ca_file: /etc/containerd/certs.d/sea.hub:5000/ca.crt');
+    expect(parse(settings?.content ?? '')).toMatchObject({
+      configs: { 'sea.hub:5000': { auth: { username: 'u', password: 'p: "#' } } },
+    });
     expect(more).toEqual([]);
   });
 

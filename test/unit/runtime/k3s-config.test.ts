@@ -122,26 +122,29 @@ describe('a token of k3s', () => {
 
 describe('settings of registries', () => {
   const source = {
-    own: 'sea.hub:5000',
-    upstreams: ['docker.io', 'sea.hub:5000'],
+    own: ['sea.hub:5000'],
+    endpoints: ['https://sea.hub:5000', 'https://10.0.0.1:5000'],
+    upstreams: ['docker.io'],
     caFile: '/etc/ca.crt',
-    username: undefined,
-    password: undefined,
+    login: undefined,
   };
 
   it('lead every upstream to the registry of the cluster, which is trusted', () => {
     expect(parse(registriesYaml(source))).toEqual({
       mirrors: {
-        'sea.hub:5000': { endpoint: ['https://sea.hub:5000'] },
-        'docker.io': { endpoint: ['https://sea.hub:5000'] },
+        'sea.hub:5000': { endpoint: source.endpoints },
+        'docker.io': { endpoint: source.endpoints },
       },
-      configs: { 'sea.hub:5000': { tls: { ca_file: '/etc/ca.crt' } } },
+      configs: {
+        'sea.hub:5000': { tls: { ca_file: '/etc/ca.crt' } },
+        '10.0.0.1:5000': { tls: { ca_file: '/etc/ca.crt' } },
+      },
     });
     expect(registriesYaml(source)).not.toMatch(/[&*]a1/);
   });
 
   it('log in when there is a password', () => {
-    const text = registriesYaml({ ...source, username: 'u', password: 'p: #"' });
+    const text = registriesYaml({ ...source, login: { username: 'u', password: 'p: #"' } });
     expect(parse(text)).toMatchObject({ configs: { 'sea.hub:5000': { auth: { username: 'u', password: 'p: #"' } } } });
   });
 });
