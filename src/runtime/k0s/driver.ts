@@ -1,0 +1,65 @@
+import { SlipwayError } from '../../base/errors.js';
+import type { Host } from '../../hosts/host.js';
+import { tryOnHosts } from '../../hosts/host-group.js';
+import type { RuntimeDriver } from '../driver.js';
+import { listNodes, markStep } from './cluster.js';
+import { kubectl } from './commands.js';
+import { networksOf } from './config.js';
+import { followStep } from './follow.js';
+import { apiServerReady, findRemains } from './health.js';
+import { preloadStep } from './images.js';
+import { initStep } from './init.js';
+import { joinMasterStep, joinWorkerStep } from './join.js';
+import { adminKubeconfig } from './kubeconfig.js';
+import { PATHS } from './paths.js';
+import { removalProblem, removeStep } from './remove.js';
+import { resetStep } from './reset.js';
+import { clusterUpgradeProblem, upgradeStep } from './upgrade.js';
+
+/** kubelet, kube-proxy's health port, the node-local balancer. */
+const NODE_PORTS = [10250, 10256, 7443];
+/** API server, etcd for clients and peers, joins of controllers, konnectivity for agents and administration, controller manager, scheduler. */
+const MASTER_PORTS = [6443, 2379, 2380, 9443, 8132, 8133, 10257, 10259];
+
+/** Kubernetes as k0s installs it. */
+export const k0sDriver: RuntimeDriver = {
+  name: 'k0s',
+  programs: ['bin/k0s'],
+  ports: (role) => (role === 'master' ? [...MASTER_PORTS, ...NODE_PORTS] : NODE_PORTS),
+  networks: networksOf,
+  init: initStep,
+  joinMaster: joinMasterStep,
+  joinWorker: joinWorkerStep,
+  mark: markStep,
+  follow: followStep,
+  remove: removeStep,
+  removalProblem,
+  upgradeProblem: clusterUpgradeProblem,
+  preload: preloadStep,
+  upgrade: upgradeStep,
+  reset: resetStep,
+  kubeconfig: adminKubeconfig,
+  liveMaster,
+  wholeMasters,
+  kubectl,
+  nodes: (first) => listNodes(first),
+  adminKubeconfig: PATHS.admin,
+};
+
+/** Those of these masters that were set up to their end. Hosts that do not answer are passed over. */
+async function wholeMasters(masters: readonly Host[]): Promise<readonly Host[]> {
+  const { results } = await tryOnHosts(masters, async (master) => (await findRemains(master)).complete);
+  return masters.filter(({ address }) => results.get(address) === true);
+}
+
+/** The first of these masters that is a whole one, and whose own API server is ready. Hosts that do not answer are passed over. */
+async function liveMaster(masters: readonly Host[]): Promise<Host | undefined> {
+  for (const master of masters) {
+    try {
+      if ((await findRemains(master)).complete && (await apiServerReady(master))) return master;
+    } catch (error) {
+      if (!(error instanceof SlipwayError)) throw error;
+    }
+  }
+  return undefined;
+}

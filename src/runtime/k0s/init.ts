@@ -1,0 +1,82 @@
+import type { Host } from '../../hosts/host.js';
+import type { ClusterContext, DriverStep } from '../driver.js';
+import { waitFor } from '../wait.js';
+import { listNodes, nodeOf } from './cluster.js';
+import { apiServerReady, findRemains, k0sLog, markComplete } from './health.js';
+import { writeRootKubeconfig } from './kubeconfig.js';
+import { type K0sRole, UNITS } from './paths.js';
+import { checkMasters, prepareHost } from './prepare.js';
+import { k0sReset } from './reset.js';
+import { installService, startService, waitUntilRunning } from './service.js';
+
+/** Images may have to be unpacked, and a slow disk be waited for; less than a join token lives. */
+export const START_TIMEOUT_MS = 12 * 60_000;
+
+/**
+ * The first controller.
+ *
+ * Done means: it came to its end (a file says so), its API server is ready, and the node is registered. A start that broke half way is
+ * cleaned and begun again; one that came to its end is never reset from here, whatever state it is in.
+ */
+export function initStep(first: Host, cluster: ClusterContext): DriverStep {
+  return {
+    title: 'k0s install controller',
+    async done() {
+      if (!(await findRemains(first)).complete) return false;
+      if (!(await apiServerReady(first))) return false;
+      return nodeOf(await listNodes(first), first) !== undefined;
+    },
+    async run(note, signal) {
+      checkMasters(cluster);
+      const remains = await findRemains(first);
+      if (remains.complete) {
+        await startService(first, 'controller', signal);
+        await waitForApiServer(first, signal);
+        await waitForNode(first, first, 'controller', signal);
+        return;
+      }
+      if (remains.leftovers) await k0sReset(first, signal);
+      await prepareHost(first, 'controller', cluster, note, signal);
+      await installService(
+        first,
+        cluster.version,
+        { address: first.address, role: 'controller', hasWorkers: cluster.workers.length > 0, token: false },
+        signal,
+      );
+      const since = await startService(first, 'controller', signal);
+      await waitUntilRunning(first, 'controller', cluster.version, { since, timeoutMs: START_TIMEOUT_MS, signal });
+      await waitForApiServer(first, signal);
+      await waitForNode(first, first, 'controller', signal);
+      await writeRootKubeconfig(first, note);
+      await markComplete(first, cluster.name);
+    },
+  };
+}
+
+/** @throws SlipwayError E_TIMEOUT with the last words of k0s */
+export async function waitForApiServer(
+  master: Host,
+  signal?: AbortSignal,
+  timeoutMs = START_TIMEOUT_MS,
+): Promise<void> {
+  await waitFor(async () => ((await apiServerReady(master)) ? true : undefined), {
+    what: `the API server of ${master.address}`,
+    timeoutMs,
+    intervalMs: 2000,
+    signal,
+    explain: () => k0sLog(master, 'controller'),
+    hint: `look at "journalctl -u ${UNITS.controller}" on ${master.address}`,
+  });
+}
+
+/** @throws SlipwayError E_TIMEOUT with the last words of the k0s on the host */
+export async function waitForNode(entry: Host, host: Host, role: K0sRole, signal?: AbortSignal): Promise<void> {
+  await waitFor(async () => nodeOf(await listNodes(entry), host), {
+    what: `${host.address} to be registered as a node`,
+    timeoutMs: START_TIMEOUT_MS,
+    intervalMs: 2000,
+    signal,
+    explain: () => k0sLog(host, role),
+    hint: `look at "journalctl -u ${UNITS[role]}" on ${host.address}`,
+  });
+}
