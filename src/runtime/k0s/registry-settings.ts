@@ -17,21 +17,29 @@ export interface ContainerdFile {
 
 /**
  * Leads the containerd of k0s to the settings of registries that are there for any containerd: certs.d/HOST/hosts.toml. Pure.
- * Source: k0s, docs/runtime.md; containerd, docs/cri/registry.md.
+ * @param keepOomScores for hosts where nobody may lower one: runc could not start a container there otherwise
+ * Source: k0s, docs/runtime.md; containerd, docs/cri/registry.md and docs/cri/config.md.
  */
-export function containerdFile(version: string): ContainerdFile {
+export function containerdFile(version: string, keepOomScores = false): ContainerdFile {
   const { containerdDropIns, containerdConfig } = k0sAbilities(version);
-  const plugin = containerdConfig === 3 ? 'io.containerd.cri.v1.images' : 'io.containerd.grpc.v1.cri';
+  const { images, runtime } = PLUGINS[containerdConfig];
+  const oom = keepOomScores ? `\n[plugins."${runtime}"]\n  restrict_oom_score_adj = true\n` : '';
   return {
     path: containerdDropIns ? DROP_IN : WHOLE,
     content: `${MARK}
 version = ${containerdConfig}
-
-[plugins."${plugin}".registry]
+${oom}
+[plugins."${images}".registry]
   config_path = "${CERTS}"
 `,
   };
 }
+
+/** What the two halves of containerd's CRI are called, by the format of its settings; up to 2 they are one. */
+const PLUGINS = {
+  2: { images: 'io.containerd.grpc.v1.cri', runtime: 'io.containerd.grpc.v1.cri' },
+  3: { images: 'io.containerd.cri.v1.images', runtime: 'io.containerd.cri.v1.runtime' },
+} as const;
 
 /**
  * Writes {@link containerdFile}. What an earlier version needed and this one would trip over is taken away; a file of somebody else is
@@ -39,7 +47,7 @@ version = ${containerdConfig}
  * @param note told when somebody else's file keeps ours from being read
  */
 export async function writeContainerdFile(host: Host, version: string, note: (line: string) => void): Promise<void> {
-  const { path, content } = containerdFile(version);
+  const { path, content } = containerdFile(version, !(await mayLowerOomScores(host)));
   const ours = async (file: string): Promise<boolean | undefined> => {
     const text = (await host.readFile(file))?.toString('utf8');
     return text === undefined ? undefined : text.startsWith(MARK);
@@ -65,4 +73,14 @@ async function isManagedByK0s(host: Host): Promise<boolean> {
     .split('\n')
     .map((line) => line.trim())
     .every((line) => line === '' || line.startsWith('#') || line === 'version = 2');
+}
+
+/** Whether PID 1, and so k0s, has CAP_SYS_RESOURCE (bit 24), and may use it. */
+async function mayLowerOomScores(host: Host): Promise<boolean> {
+  const { stdout } = await host.run(`awk '$1 == "CapBnd:" { print $2 }' /proc/1/status`, {
+    title: 'looking whether oom scores may be lowered',
+    timeoutMs: 30_000,
+  });
+  const bits = stdout.trim();
+  return !/^[0-9a-f]+$/i.test(bits) || ((BigInt(`0x${bits}`) >> 24n) & 1n) === 1n;
 }

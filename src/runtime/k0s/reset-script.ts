@@ -66,9 +66,10 @@ done
 for p in /proc/[0-9]*; do
   case $(cmdline "$p") in ${PATHS.data}/bin/*) kill -9 "\${p#/proc/}" 2>/dev/null ;; esac
 done
-for try in 1 2 3 4 5; do
+for _ in 1 2 3 4 5; do
   pids=$(find /sys/fs/cgroup -path '*kubepods*' -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u)
   [ -n "$pids" ] || break
+  # shellcheck disable=SC2086 # one word each
   kill -9 $pids 2>/dev/null
   sleep 0.2
 done
@@ -103,9 +104,9 @@ rm -rf ${[UNITS.controller, UNITS.worker, 'k0s.service'].map((unit) => `/etc/sys
 systemctl daemon-reload
 for s in ${SERVICES.join(' ')}; do systemctl reset-failed "$s" 2>/dev/null; done
 
-for u in $(${OWN_USERS}); do
-  userdel "$u" 2>/dev/null
-  getent group "$u" >/dev/null && groupdel "$u" 2>/dev/null
+(${OWN_USERS}) | while read -r name; do
+  userdel "$name" 2>/dev/null
+  getent group "$name" >/dev/null && groupdel "$name" 2>/dev/null
 done
 rm -rf --one-file-system ${PATHS.data}/* ${PATHS.data}/.[!.]* 2>/dev/null
 rm -rf --one-file-system ${FILES.join(' ')} /var/lib/cni

@@ -148,7 +148,7 @@ describe('the record of what was put on a host', () => {
   });
 });
 
-it.each(['basefs/kubernetes', 'test/lab/basefs', 'examples'])(
+it.each(['basefs/kubernetes', 'basefs/k0s', 'test/lab/basefs', 'examples'])(
   'every script in %s is clean under shellcheck',
   async (room) => {
     const root = join(import.meta.dirname, '../../..', room);

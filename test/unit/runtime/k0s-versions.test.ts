@@ -89,4 +89,14 @@ describe('the settings of containerd', () => {
     expect(file.content).toContain(`\n${format}\n`);
     expect(file.content).toContain(`[plugins."${plugin}".registry]\n  config_path = "/etc/containerd/certs.d"\n`);
   });
+
+  it('keep oom scores where nobody may lower them', () => {
+    expect(containerdFile('v1.31.1+k0s.0', true).content).toContain(
+      '[plugins."io.containerd.grpc.v1.cri"]\n  restrict_oom_score_adj = true\n',
+    );
+    expect(containerdFile('v1.36.1+k0s.0', true).content).toContain(
+      '[plugins."io.containerd.cri.v1.runtime"]\n  restrict_oom_score_adj = true\n',
+    );
+    expect(containerdFile('v1.31.1+k0s.0').content).not.toContain('oom');
+  });
 });
