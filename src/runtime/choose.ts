@@ -6,6 +6,7 @@ import type { RuntimeDriver } from './driver.js';
 const DRIVERS: Readonly<Partial<Record<ClusterRuntime, () => Promise<RuntimeDriver>>>> = {
   k8s: async () => (await import('./kubeadm/driver.js')).kubeadmDriver,
   k3s: async () => (await import('./k3s/driver.js')).k3sDriver,
+  k0s: async () => (await import('./k0s/driver.js')).k0sDriver,
 };
 
 /** Takes off a host whichever of them is on it: for hosts of a cluster of which nothing but their mark is known. */

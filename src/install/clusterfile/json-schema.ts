@@ -4,7 +4,7 @@ import { applicationSchema, clusterSchema, clusterV1Schema, configSchema } from 
 
 /**
  * JSON Schema (2020-12) of one document of a Clusterfile, for editors: what it completes and marks is what a Clusterfile is checked for,
- * but for what only the whole file shows. Documents of kubeadm are whatever kubeadm takes.
+ * but for what only the whole file shows. Documents of kubeadm and k0s are whatever these take.
  */
 export function clusterfileJsonSchema(): Record<string, unknown> {
   const own = [clusterSchema, clusterV1Schema, configSchema, pluginSchema, applicationSchema].map((schema) => {
@@ -28,6 +28,15 @@ export function clusterfileJsonSchema(): Record<string, unknown> {
           },
         },
         required: ['apiVersion', 'kind', 'spec'],
+      },
+      {
+        type: 'object',
+        properties: {
+          apiVersion: { type: 'string', pattern: '^k0s\\.k0sproject\\.io/' },
+          kind: { const: 'ClusterConfig' },
+          spec: { type: 'object' },
+        },
+        required: ['apiVersion', 'kind'],
       },
       {
         type: 'object',

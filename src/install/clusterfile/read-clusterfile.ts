@@ -24,7 +24,7 @@ export interface Clusterfile {
   readonly configs: readonly ConfigDocument[];
   readonly plugins: readonly PluginSpec[];
   readonly application: PlacedApplication | undefined;
-  /** Documents of kubeadm and of what it starts, of k3s, as they are. */
+  /** Documents of kubeadm and of what it starts, of k0s, of k3s, as they are. */
   readonly runtimeDocuments: readonly Readonly<Record<string, unknown>>[];
 }
 
@@ -51,6 +51,7 @@ const RUNTIME_DOCUMENTS: readonly { readonly api: RegExp; readonly kinds: readon
       'KubeProxyConfiguration',
     ],
   },
+  { api: /^k0s\.k0sproject\.io\/\w+$/, kinds: ['ClusterConfig'] },
 ];
 /** Kinds of sealer's Clusterfiles that this version does not read. */
 const NOT_YET = ['ClusterConfig'];
@@ -138,7 +139,7 @@ function kindOf({ value, place }: YamlDocument, mistakes: string[]): string | un
   if (!OURS.test(apiVersion)) {
     return wrong(
       place(['apiVersion']),
-      `unknown apiVersion ${apiVersion}; known are slipway/v1, sealer.io/v2, sealer.io/v1 and those of kubeadm, kubelet and kube-proxy`,
+      `unknown apiVersion ${apiVersion}; known are slipway/v1, sealer.io/v2, sealer.io/v1 and those of kubeadm, kubelet, kube-proxy and k0s`,
     );
   }
   if (OUR_KINDS.includes(kind)) return kind;

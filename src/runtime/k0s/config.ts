@@ -4,9 +4,9 @@ import { SlipwayError } from '../../base/errors.js';
 import { isObject, type JsonObject, mergeDocuments } from '../kubeadm/merge.js';
 import { k0sAbilities } from './versions.js';
 
-/** k0s' own defaults. */
-const POD_CIDR = '10.244.0.0/16';
-const SERVICE_CIDR = '10.96.0.0/12';
+/** sealer's default networks, whichever runtime: what is written for one finds the same on another. k0s' own one of services is very wide. */
+const POD_CIDR = '100.64.0.0/10';
+const SERVICE_CIDR = '10.96.0.0/22';
 
 /** What the configuration is made from. */
 export interface K0sFacts {
@@ -32,7 +32,10 @@ export function k0sConfig(defaults: JsonObject, facts: K0sFacts, address: string
     apiVersion: 'k0s.k0sproject.io/v1beta1',
     kind: 'ClusterConfig',
     // Nothing is told to anybody from where there is no internet.
-    spec: { telemetry: { enabled: false }, ...(wantsNodeLocal(facts) ? NODE_LOCAL : {}) },
+    spec: {
+      telemetry: { enabled: false },
+      network: { podCIDR: POD_CIDR, serviceCIDR: SERVICE_CIDR, ...(wantsNodeLocal(facts) ? NODE_LOCAL : {}) },
+    },
   };
   const merged = [wanted, ...given].reduce(mergeDocuments, defaults);
   const api = objectAt(merged, 'spec', 'api');
@@ -108,7 +111,7 @@ export function networksOf(documents: readonly JsonObject[]): {
 }
 
 /** A proxy on every node spreads its requests over the API servers of all controllers, and finds those that come later. */
-const NODE_LOCAL: JsonObject = { network: { nodeLocalLoadBalancing: { enabled: true, type: 'EnvoyProxy' } } };
+const NODE_LOCAL: JsonObject = { nodeLocalLoadBalancing: { enabled: true, type: 'EnvoyProxy' } };
 
 /** k0s refuses it beside an external address: then the author has a balancer of their own. */
 function wantsNodeLocal({ version, documents }: K0sFacts): boolean {

@@ -11,7 +11,7 @@ import { preloadStep } from './images.js';
 import { initStep } from './init.js';
 import { joinMasterStep, joinWorkerStep } from './join.js';
 import { adminKubeconfig } from './kubeconfig.js';
-import { PATHS } from './paths.js';
+import { PATHS, UNITS } from './paths.js';
 import { removalProblem, removeStep } from './remove.js';
 import { resetStep } from './reset.js';
 import { clusterUpgradeProblem, upgradeStep } from './upgrade.js';
@@ -26,6 +26,8 @@ export const k0sDriver: RuntimeDriver = {
   name: 'k0s',
   programs: ['bin/k0s'],
   ports: (role) => (role === 'master' ? [...MASTER_PORTS, ...NODE_PORTS] : NODE_PORTS),
+  ownContainerRuntime: true,
+  nodeUnit: (role) => UNITS[role === 'master' ? 'controller' : 'worker'],
   networks: networksOf,
   init: initStep,
   joinMaster: joinMasterStep,

@@ -2,7 +2,9 @@ import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
+import { PASSING } from '../kubeadm/commands.js';
 import { type EtcdMember, quorumProblem } from '../kubeadm/etcd.js';
+import { waitFor } from '../wait.js';
 import { k0s } from './commands.js';
 
 const PEER_PORT = 2380;
@@ -30,13 +32,18 @@ export function parseMemberList(text: string, where: string): readonly EtcdMembe
   }
 }
 
-/** The members, asked on a master that is up; undefined when the state is not in an etcd of k0s' own. */
+/**
+ * The members, asked on a master that is up; undefined when the state is not in an etcd of k0s' own. While etcd elects a leader, it is
+ * asked again.
+ */
 export async function etcdMembers(master: Host, signal?: AbortSignal): Promise<readonly EtcdMember[] | undefined> {
-  const { code, stdout, stderr } = await k0s(master, ['etcd', 'member-list'], {
-    allowFailure: true,
-    timeoutMs: 30_000,
-    signal,
-  });
+  const { code, stdout, stderr } = await waitFor(
+    async () => {
+      const answer = await k0s(master, ['etcd', 'member-list'], { allowFailure: true, timeoutMs: 30_000, signal });
+      return answer.code !== 0 && PASSING.test(answer.stderr) ? undefined : answer;
+    },
+    { what: `etcd on ${master.address} to answer`, timeoutMs: 60_000, intervalMs: 2000, signal },
+  );
   if (code === 0) return parseMemberList(stdout, master.address);
   if (/wrong storage type|does not support external etcd/.test(stdout + stderr)) return undefined;
   throw new SlipwayError(

@@ -1,6 +1,8 @@
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
+import { k0sFacts } from './cluster.js';
+import { k0sConfigText } from './config.js';
 import { PATHS } from './paths.js';
 
 const TIMEOUT_MS = 20 * 60_000;
@@ -30,12 +32,34 @@ done`,
 
 /**
  * Lets a node have the images of the version in the context before anything is stopped: archives of the rootfs as they are, the others from
- * the cluster's registry. The k0s of the image says which they are, the containerd of the k0s that runs fetches them.
+ * the cluster's registry. The k0s of the image says which they are, for the configuration that it is going to have; the containerd of the
+ * k0s that runs fetches them.
  */
-export function preloadStep(host: Host, { rootfs }: ClusterContext): DriverStep {
-  const images = `$(${shellQuote(`${rootfs}/bin/k0s`)} airgap list-images)`;
-  const have = `list=$(${PATHS.binary} ctr images ls -q) || exit 1
-has() { printf '%s\\n' "$list" | grep -qxF -- "$1"; }`;
+export function preloadStep(host: Host, cluster: ClusterContext): DriverStep {
+  const { rootfs } = cluster;
+  const newK0s = `${rootfs}/bin/k0s`;
+  const listed = async (signal?: AbortSignal): Promise<readonly string[]> => {
+    const options = { timeoutMs: 60_000, ...(signal === undefined ? {} : { signal }) };
+    const { stdout: defaults } = await host.run(`${shellQuote(newK0s)} config create`, {
+      ...options,
+      title: 'k0s config create',
+    });
+    const { stdout } = await host.run(
+      `umask 077
+mkdir -p /run/slipway && cat >${IMAGES_CONFIG} || exit 1
+${shellQuote(newK0s)} airgap list-images --config=${IMAGES_CONFIG}
+code=$?
+rm -f ${IMAGES_CONFIG}
+rmdir /run/slipway 2>/dev/null
+exit $code`,
+      {
+        ...options,
+        title: 'k0s airgap list-images',
+        stdin: k0sConfigText(defaults, k0sFacts(cluster), host.address),
+      },
+    );
+    return stdout.split('\n').filter((line) => /^[a-z0-9]\S*$/i.test(line));
+  };
   return {
     title: 'fetch images',
     async done() {
@@ -43,9 +67,8 @@ has() { printf '%s\\n' "$list" | grep -qxF -- "$1"; }`;
         `for f in ${shellQuote(rootfs)}/${BUNDLES}; do
   [ ! -f "$f" ] || cmp -s "$f" ${PATHS.images}/"\${f##*/}" || exit 1
 done
-${have}
-images=${images} || exit 1
-for image in $images; do has "$image" || exit 1; done`,
+${HAVE}
+for image in ${(await listed()).map(shellQuote).join(' ')}; do has "$image" || exit 1; done`,
         { allowFailure: true, title: 'looking for the images', timeoutMs: 120_000 },
       );
       return code === 0;
@@ -53,19 +76,21 @@ for image in $images; do has "$image" || exit 1; done`,
     async run(note, signal) {
       await placeBundles(host, rootfs, signal);
       const { stdout } = await host.run(
-        `${have}
-images=${images} || exit 1
-for image in $images; do
+        `${HAVE}
+for image in ${(await listed(signal)).map(shellQuote).join(' ')}; do
   has "$image" || ${PATHS.binary} ctr images pull --hosts-dir /etc/containerd/certs.d "$image" >/dev/null || echo "$image"
 done`,
         { title: 'k0s ctr images pull', timeoutMs: TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) },
       );
-      // k0s names all that any configuration may need; what is needed is pulled again when it is.
-      const missing = stdout
-        .trim()
-        .split('\n')
-        .filter((line) => line !== '');
+      // k0s names more than a cluster may use (Calico, always): an image may do without; what is needed is pulled when it is.
+      const missing = stdout.split('\n').filter((line) => line !== '');
       if (missing.length > 0) note(`not fetched ahead: ${missing.join(', ')}`);
     },
   };
 }
+
+const IMAGES_CONFIG = '/run/slipway/k0s-images.yaml';
+
+/** Shell: whether the containerd of the k0s that runs has an image. */
+const HAVE = `list=$(${PATHS.binary} ctr images ls -q) || exit 1
+has() { printf '%s\\n' "$list" | grep -qxF -- "$1"; }`;

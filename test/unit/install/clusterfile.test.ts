@@ -446,3 +446,19 @@ it('has a JSON schema that knows every field', () => {
   for (const field of ['hostAliases', 'subjectAltName', 'ipList', 'strategy', 'taints', 'pkPasswd'])
     expect(text).toContain(`"${field}"`);
 });
+
+describe('documents of k0s', () => {
+  const cluster = 'apiVersion: slipway/v1\nkind: Cluster\nmetadata: {name: c}\nspec: {image: i, hosts: [{ips: [10.0.0.1], roles: [master]}]}\n---\n';
+
+  it('are handed on as they are', () => {
+    const text = `${cluster}apiVersion: k0s.k0sproject.io/v1beta1\nkind: ClusterConfig\nspec: {network: {provider: calico}}\n`;
+    expect(readClusterfile(text, 'Clusterfile').runtimeDocuments).toEqual([
+      { apiVersion: 'k0s.k0sproject.io/v1beta1', kind: 'ClusterConfig', spec: { network: { provider: 'calico' } } },
+    ]);
+  });
+
+  it('have one kind', async () => {
+    const text = `${cluster}apiVersion: k0s.k0sproject.io/v1beta1\nkind: ClusterConfiguration\n`;
+    expect(await mistakesOf(text)).toContain('has no kind ClusterConfiguration; did you mean ClusterConfig?');
+  });
+});

@@ -4,6 +4,7 @@ import { anyRuntime, chooseClusterRuntime } from '../../../src/runtime/choose.js
 it('chooses by what Metadata says, kubeadm when it says nothing', async () => {
   expect((await chooseClusterRuntime({ ClusterRuntime: 'k8s' })).name).toBe('k8s');
   expect((await chooseClusterRuntime({ ClusterRuntime: 'k3s' })).name).toBe('k3s');
+  expect((await chooseClusterRuntime({ ClusterRuntime: 'k0s' })).name).toBe('k0s');
   expect((await chooseClusterRuntime({})).name).toBe('k8s');
 });
 
@@ -19,5 +20,11 @@ it('takes any of them off a host of which nothing is known', async () => {
   } as never;
   const { reset } = await anyRuntime();
   expect(await reset(host, '/r').done()).toBe(true);
-  expect(asked).toEqual(expect.arrayContaining(['looking for remains of Kubernetes', 'looking for remains of k3s']));
+  expect(asked).toEqual(
+    expect.arrayContaining([
+      'looking for remains of Kubernetes',
+      'looking for remains of k3s',
+      'looking for remains of k0s',
+    ]),
+  );
 });

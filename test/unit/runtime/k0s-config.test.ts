@@ -89,7 +89,7 @@ describe('the ClusterConfig of a controller', () => {
       'user.example.com',
     ]);
     expect(config.spec.api.extraArgs).toEqual({ v: '4' });
-    expect(config.spec.network).toMatchObject({ provider: 'calico', podCIDR: '10.244.0.0/16' });
+    expect(config.spec.network).toMatchObject({ provider: 'calico', podCIDR: '100.64.0.0/10' });
     expect(config.spec.telemetry.enabled).toBe(true);
     expect(config.spec.somebody).toBeUndefined();
     // k0s knows its configuration by this name alone
@@ -163,19 +163,19 @@ describe('the way of workers to all masters', () => {
 });
 
 describe('networks', () => {
-  it('are those of k0s unless a document has others', () => {
-    expect(networksOf([])).toEqual({ podCIDR: '10.244.0.0/16', serviceCIDR: '10.96.0.0/12' });
+  it('are the same as with kubeadm unless a document has others', () => {
+    expect(networksOf([])).toEqual({ podCIDR: '100.64.0.0/10', serviceCIDR: '10.96.0.0/22' });
     expect(networksOf([document({ network: { podCIDR: '10.1.0.0/16' } })])).toEqual({
       podCIDR: '10.1.0.0/16',
-      serviceCIDR: '10.96.0.0/12',
+      serviceCIDR: '10.96.0.0/22',
     });
   });
 
   it('are two of each in a dual-stack cluster', () => {
     const dualStack = { enabled: true, IPv6podCIDR: 'fd00::/108', IPv6serviceCIDR: 'fd01::/108' };
     expect(networksOf([document({ network: { dualStack } })])).toEqual({
-      podCIDR: '10.244.0.0/16,fd00::/108',
-      serviceCIDR: '10.96.0.0/12,fd01::/108',
+      podCIDR: '100.64.0.0/10,fd00::/108',
+      serviceCIDR: '10.96.0.0/22,fd01::/108',
     });
   });
 });
