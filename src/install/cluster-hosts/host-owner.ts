@@ -30,6 +30,8 @@ const KUBERNETES_TRACES = [
   '/var/lib/rancher/k3s/server',
   '/var/lib/rancher/k3s/agent',
   '/etc/k0s/k0s.yaml',
+  '/etc/systemd/system/k0scontroller.service',
+  '/etc/systemd/system/k0sworker.service',
   '/var/lib/k0s/pki',
 ];
 

@@ -54,6 +54,16 @@ export async function apiServerReady(master: Host): Promise<boolean> {
   return code === 0 && stdout.trim() === 'ok';
 }
 
+/** Whether the kubelet of a host is up, by its own port of health. */
+export async function kubeletRuns(host: Host): Promise<boolean> {
+  const { code } = await host.run(`timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/10248' 2>/dev/null`, {
+    allowFailure: true,
+    timeoutMs: 30_000,
+    title: 'looking whether kubelet runs',
+  });
+  return code === 0;
+}
+
 /** The last lines that k0s, with all it runs, wrote on a host. */
 export async function k0sLog(host: Host, role: K0sRole, lines = 15, since?: number): Promise<string> {
   const from = since === undefined ? '' : ` --since=@${since}`;

@@ -8,7 +8,7 @@ import { waitFor } from '../wait.js';
 import { drainNode, entryMaster, k0sFacts, listNodes, nodeOf } from './cluster.js';
 import { kubectl } from './commands.js';
 import { severalMastersProblem } from './config.js';
-import { apiServerReady, k0sLog, k0sStatus } from './health.js';
+import { apiServerReady, k0sLog, k0sStatus, kubeletRuns } from './health.js';
 import { type K0sRole, PATHS, UNITS } from './paths.js';
 import { prepareHost } from './prepare.js';
 import { installService, startService, stopService } from './service.js';
@@ -150,6 +150,8 @@ async function waitUntilUpgraded(
   const ask = async (): Promise<true | undefined> => {
     if (!isSameVersion((await k0sStatus(host))?.version ?? '', version)) return undefined;
     if (role === 'controller' && !(await apiServerReady(host))) return undefined;
+    // For some time after its kubelet ended, a node is called Ready still.
+    if (!(await kubeletRuns(host))) return undefined;
     return (await listNodes(entry)).find((one) => one.name === name)?.ready === true ? true : undefined;
   };
   await waitFor(
