@@ -448,7 +448,8 @@ it('has a JSON schema that knows every field', () => {
 });
 
 describe('documents of k0s', () => {
-  const cluster = 'apiVersion: slipway/v1\nkind: Cluster\nmetadata: {name: c}\nspec: {image: i, hosts: [{ips: [10.0.0.1], roles: [master]}]}\n---\n';
+  const cluster =
+    'apiVersion: slipway/v1\nkind: Cluster\nmetadata: {name: c}\nspec: {image: i, hosts: [{ips: [10.0.0.1], roles: [master]}]}\n---\n';
 
   it('are handed on as they are', () => {
     const text = `${cluster}apiVersion: k0s.k0sproject.io/v1beta1\nkind: ClusterConfig\nspec: {network: {provider: calico}}\n`;
@@ -459,6 +460,6 @@ describe('documents of k0s', () => {
 
   it('have one kind', async () => {
     const text = `${cluster}apiVersion: k0s.k0sproject.io/v1beta1\nkind: ClusterConfiguration\n`;
-    expect(await mistakesOf(text)).toContain('has no kind ClusterConfiguration; did you mean ClusterConfig?');
+    expect(await mistakesOf(text)).toContain('has no kind ClusterConfiguration');
   });
 });
