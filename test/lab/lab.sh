@@ -62,6 +62,9 @@ setup() {
     rm -f "$LAB/key" "$LAB/key.pub"
     ssh-keygen -q -t ed25519 -N '' -C slipway-lab -f "$LAB/key"
   fi
+  # All hosts share what root may have of these, and every systemd, containerd and kubelet takes some: without, containerd has no CRI.
+  local instances=/proc/sys/fs/inotify/max_user_instances
+  [ "$(cat "$instances")" -ge 1024 ] || echo 1024 >"$instances" 2>/dev/null || echo "lab: $instances is low, and cannot be raised" >&2
   [ ! -e "$LAB/base/.done" ] || return 0
   echo "lab: making the base system in $LAB/base (about two minutes)"
   remove_tree "$LAB/base"
