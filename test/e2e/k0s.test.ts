@@ -1,13 +1,19 @@
-// A cluster of k0s on real hosts. The program is a stand-in that runs real Kubernetes (test/lab/standins), unless K0S_BINARY names a real one.
+// A cluster of k0s on real hosts. The program is a stand-in that runs real Kubernetes (test/lab/standins), unless K0S_BINARY names a real one;
+// then LAB_BUNDLE names the archive of its container images (k0s-airgap-bundle-VERSION-ARCH).
 import { execFileSync } from 'node:child_process';
 import { runtimeScenario } from './support/runtime-scenario.js';
 
 const program = process.env.K0S_BINARY;
 
+const version =
+  program === undefined ? 'v1.31.14+k0s.0' : execFileSync(program, ['version'], { encoding: 'utf8' }).trim();
+
 runtimeScenario({
   name: 'k0s',
   addresses: ['10.99.0.140', '10.99.0.141', '10.99.0.142', '10.99.0.143'],
-  version: program === undefined ? 'v1.31.14+k0s.0' : execFileSync(program, ['version'], { encoding: 'utf8' }).trim(),
+  version,
+  // Of the real one without the number of the build: v1.31.14+k0s
+  ...(program === undefined ? {} : { kubeletVersion: version.replace(/\.\d+$/, '') }),
   next: program === undefined ? 'v1.32.13+k0s.0' : undefined,
   program,
   pause: program === undefined ? 'k8s.gcr.io/pause:3.2' : 'registry.k8s.io/pause:3.9',

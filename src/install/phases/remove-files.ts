@@ -31,7 +31,7 @@ export const removeFilesPhase: Phase<ResetWork> = {
         ];
         const data = paths.base.slice(0, paths.base.lastIndexOf('/'));
         await host.run(
-          `rm -f ${shellQuote(paths.base)}/etcd-before-*.db
+          `rm -rf ${shellQuote(paths.base)}/etcd-before-*.db ${shellQuote(paths.base)}/k0s-before-*
 rm -rf ${things.map(shellQuote).join(' ')} || exit 1
 rm -f ${shellQuote(paths.owner)} || exit 1
 rmdir ${shellQuote(paths.base)} ${shellQuote(data)} ${shellQuote(data.slice(0, data.lastIndexOf('/')))} 2>/dev/null

@@ -95,25 +95,24 @@ export async function writeRootKubeconfig(master: Host, note: (line: string) => 
   }
 }
 
-/** Takes ours out of root's kubeconfig again, and the file with it when nothing else is in it. */
+/** Takes ours out of root's kubeconfig again; where nothing else is in it, the file goes, and with it what kubectl has kept of clusters. */
 export async function removeRootKubeconfig(master: Host): Promise<void> {
   const existing = (await master.readFile(PATHS.rootKubeconfig))?.toString('utf8');
-  if (existing === undefined) return;
   let rest: string | undefined;
   try {
-    rest = withoutOurs(existing);
+    rest = existing === undefined ? undefined : withoutOurs(existing);
   } catch (error) {
     if (error instanceof SlipwayError) return;
     throw error;
   }
-  if (rest === existing) return;
-  if (rest !== undefined) await master.writeFile(PATHS.rootKubeconfig, rest, { mode: 0o600 });
-  else {
-    await master.run(
-      `d=$(dirname ${PATHS.rootKubeconfig})\nrm -rf ${PATHS.rootKubeconfig} "$d/cache"\nrmdir "$d" 2>/dev/null\ntrue`,
-      { title: `removing ${PATHS.rootKubeconfig}`, timeoutMs: 30_000 },
-    );
+  if (rest !== undefined) {
+    if (rest !== existing) await master.writeFile(PATHS.rootKubeconfig, rest, { mode: 0o600 });
+    return;
   }
+  await master.run(
+    `d=$(dirname ${PATHS.rootKubeconfig})\nrm -rf ${PATHS.rootKubeconfig} "$d/cache"\nrmdir "$d" 2>/dev/null\ntrue`,
+    { title: `removing ${PATHS.rootKubeconfig}`, timeoutMs: 30_000 },
+  );
 }
 
 function read(text: string, what: string): Kubeconfig {

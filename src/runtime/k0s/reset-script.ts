@@ -110,6 +110,9 @@ for s in ${SERVICES.join(' ')}; do systemctl reset-failed "$s" 2>/dev/null; done
 done
 rm -rf --one-file-system ${PATHS.data}/* ${PATHS.data}/.[!.]* 2>/dev/null
 rm -rf --one-file-system ${FILES.join(' ')} /var/lib/cni
+# where kubelet has it whatever its own directory is
+rm -rf --one-file-system /var/lib/kubelet/device-plugins
+rmdir /var/lib/kubelet 2>/dev/null
 for f in ${NETWORK_FILES.join(' ')}; do rm -f "/etc/cni/net.d/$f"; done
 rm -f ${PATHS.newToken} /run/slipway/k0s-kubeconfig
 rmdir /run/slipway 2>/dev/null

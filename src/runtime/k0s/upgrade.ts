@@ -12,7 +12,7 @@ import { apiServerReady, k0sLog, k0sStatus, kubeletRuns } from './health.js';
 import { type K0sRole, PATHS, UNITS } from './paths.js';
 import { prepareHost } from './prepare.js';
 import { installService, startService, stopService } from './service.js';
-import { isSameVersion, k0sAbilities, parseK0sVersion } from './versions.js';
+import { isKubeletOf, isSameVersion, k0sAbilities, parseK0sVersion } from './versions.js';
 
 const BACKUP_TIMEOUT_MS = 20 * 60_000;
 
@@ -31,7 +31,7 @@ export function upgradeStep(host: Host, cluster: ClusterContext, options: Upgrad
     title: from === version ? `set up anew (${version})` : `upgrade from ${from || 'an unknown version'} to ${version}`,
     async done() {
       const node = nodeOf(await listNodes(entry), host);
-      if (node?.ready !== true || node.unschedulable) return false;
+      if (node?.ready !== true || node.unschedulable || !isKubeletOf(node.version, version)) return false;
       if (!isSameVersion((await k0sStatus(host))?.version ?? '', version)) return false;
       return role === 'worker' || (await apiServerReady(host));
     },
@@ -152,7 +152,8 @@ async function waitUntilUpgraded(
     if (role === 'controller' && !(await apiServerReady(host))) return undefined;
     // For some time after its kubelet ended, a node is called Ready still.
     if (!(await kubeletRuns(host))) return undefined;
-    return (await listNodes(entry)).find((one) => one.name === name)?.ready === true ? true : undefined;
+    const node = (await listNodes(entry)).find((one) => one.name === name);
+    return node?.ready === true && isKubeletOf(node.version, version) ? true : undefined;
   };
   await waitFor(
     // The API server that is asked may be the one that is just coming up.

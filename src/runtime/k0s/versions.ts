@@ -80,3 +80,9 @@ export function k0sAbilities(version: string): K0sAbilities {
 export function isSameVersion(one: string, other: string): boolean {
   return one.trim().replace(/^v/, '') === other.trim().replace(/^v/, '');
 }
+
+/** Whether a kubelet that says this of itself (`v1.31.14+k0s`) is that of this k0s (`v1.31.14+k0s.0`). */
+export function isKubeletOf(kubelet: string, version: string): boolean {
+  const parsed = semver.parse(kubelet);
+  return parsed !== null && parsed.compare(parseK0sVersion(version)) === 0;
+}

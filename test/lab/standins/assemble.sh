@@ -2,7 +2,7 @@
 # A build context like basefs/k3s (or basefs/k0s) after its fetch.sh, without the internet: the stand-in, Debian's registry, and two container images.
 #   assemble.sh RUNTIME VERSION DEST [PROGRAM]
 # PROGRAM takes the place of the stand-in: a real k3s of this version. DEST, which must not exist, gets Kubefile, rootfs/, ARCH/ and imageList.
-# LAB_IMAGES: the container images, with blanks between.
+# LAB_IMAGES: the container images, with blanks between. LAB_BUNDLE: an archive of more, as k0s publishes it; with a real program.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=../basefs/parts.sh
@@ -29,6 +29,7 @@ cp "$(command -v docker-registry)" "$PART/$ARCH/bin/registry"
 chmod 755 "$PART/$ARCH"/bin/*
 cp -R "$SHARED/scripts/lib" "$PART/$ARCH/scripts/lib"
 for file in modules.conf sysctl.conf registry.service.in; do cp "$SHARED/etc/$file" "$PART/$ARCH/etc/$file"; done
+if [ -n "${LAB_BUNDLE:-}" ]; then cp "$LAB_BUNDLE" "$PART/$ARCH/images/"; fi
 for image in ${LAB_IMAGES:?the container images}; do echo "$image"; done >"$PART/imageList"
 if [ "$RUNTIME" = k3s ]; then cp "$PART/imageList" "$PART/$ARCH/etc/k3s-images"; else kubernetes "$PART/$ARCH/bin" kubectl; fi
 printf '{\n  "version": "%s",\n  "arch": "%s",\n  "variant": "",\n  "kubeVersion": "",\n  "NydusFlag": false,\n  "ClusterRuntime": "%s"\n}\n' \

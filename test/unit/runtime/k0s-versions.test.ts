@@ -3,7 +3,7 @@ import { isSlipwayError } from '../../../src/base/errors.js';
 import { containerdFile } from '../../../src/runtime/k0s/registry-settings.js';
 import { installArgs } from '../../../src/runtime/k0s/service.js';
 import { k0sUpgradeProblem } from '../../../src/runtime/k0s/upgrade.js';
-import { isSameVersion, type K0sAbilities, k0sAbilities } from '../../../src/runtime/k0s/versions.js';
+import { isKubeletOf, isSameVersion, type K0sAbilities, k0sAbilities } from '../../../src/runtime/k0s/versions.js';
 
 describe('what a version can do', () => {
   it.each<[string, keyof K0sAbilities, K0sAbilities[keyof K0sAbilities]]>([
@@ -33,6 +33,12 @@ describe('what a version can do', () => {
     } catch (error) {
       expect(isSlipwayError(error, code) && error.message).toMatch(message);
     }
+  });
+
+  it('has a kubelet of the same release, which does not know the build', () => {
+    expect(isKubeletOf('v1.31.14+k0s', 'v1.31.14+k0s.1')).toBe(true);
+    expect(isKubeletOf('v1.31.13+k0s', 'v1.31.14+k0s.0')).toBe(false);
+    expect(isKubeletOf('', 'v1.31.14+k0s.0')).toBe(false);
   });
 
   it('two builds of a release are two versions', () => {

@@ -33,7 +33,10 @@ for program in kubectl nerdctl; do
   if [ -x "$ROOTFS/bin/$program" ]; then put "$ROOTFS/bin/$program" "/usr/bin/$program" 755; fi
 done
 # k0s' network plugins and nerdctl's settings grow here
-for tree in /etc/cni /opt/cni /var/lib/cni /etc/containerd/certs.d /usr/libexec/k0s /var/log/pods /var/log/containers; do claim_tree "$tree"; done
+for tree in /etc/cni /opt/cni /var/lib/cni /etc/containerd/certs.d /opt/containerd /usr/libexec/k0s /usr/libexec/kubernetes /var/lib/kubelet \
+  /var/log/pods /var/log/containers; do
+  claim_tree "$tree"
+done
 make_dir /etc/containerd/certs.d
 put_text /etc/nerdctl/nerdctl.toml 644 'address = "unix:///run/k0s/containerd.sock"
 namespace = "k8s.io"
