@@ -68,6 +68,21 @@ export async function conflictProblems({
   return problems;
 }
 
+/** A runtime that reads where images are pulled from when it starts is not told of more registries while it runs. */
+export function mirrorProblems(
+  { app, upstreams, cluster }: Pick<AppWork, 'app' | 'upstreams' | 'cluster'>,
+  { driver }: Pick<AppHosts, 'driver'>,
+): readonly PreflightProblem[] {
+  if (!app.servesImages || upstreams.length === 0 || driver.registrySettings === undefined) return [];
+  return [
+    {
+      host: undefined,
+      problem: `the container images of ${app.image.name} come from ${upstreams.join(', ')}, for which the hosts of cluster ${cluster} do not ask its registry`,
+      hint: 'name them as images of a registry that the image of the cluster has images of ("slipway images-in"), or of the registry of the cluster itself',
+    },
+  ];
+}
+
 /** What a person should know before it is installed. @param hasImages whether its image brings container images. */
 export function appWarnings(
   { name: cluster, changing, applications, registry }: ClusterState,

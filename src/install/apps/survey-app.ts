@@ -15,7 +15,7 @@ import { keepableEnv, registerSecretVariables } from '../state/kept-spec.js';
 import type { InstallDeps } from '../survey.js';
 import { appEnvs } from './app-env.js';
 import { type AppHosts, type AppOptions, assertRunning, noMasterProblem, withAppHosts } from './app-hosts.js';
-import { appWarnings, conflictProblems, entryProblems, registryProblems } from './app-preflight.js';
+import { appWarnings, conflictProblems, entryProblems, mirrorProblems, registryProblems } from './app-preflight.js';
 import { type AppSpec, appName } from './app-spec.js';
 import type { AppWork } from './app-work.js';
 import { droppedProblems, nextApp } from './next-app.js';
@@ -76,7 +76,7 @@ export async function withAppSurvey<T>(
       ...droppedProblems(there, image),
       ...registryProblems(hosts, app, servers),
       ...entryProblems(hosts, image, there),
-      ...(work === undefined ? [] : await conflictProblems(work)),
+      ...(work === undefined ? [] : [...mirrorProblems(work, hosts), ...(await conflictProblems(work))]),
     ];
     const findings = applicationFindings({ ...image, version: before.version }, launched, { installs: false });
     return use({
