@@ -1,29 +1,29 @@
-import { messageOf, type SlipwayError } from '../base/errors.js';
+import type { SlipwayError } from '../base/errors.js';
 import type { Reporter } from '../base/reporter.js';
-import { onHosts } from '../hosts/host-group.js';
 import type { Platform } from '../image/platform.js';
 import type { RemoveOptions } from '../runtime/driver.js';
 import type { Store } from '../store/store.js';
 import { installedImages, missingImages } from './apps/installed-images.js';
+import {
+  changeWarnings,
+  hostnameWarnings,
+  leavingProblems,
+  removalProblems,
+  upgradeProblems,
+} from './change-problems.js';
 import { type Connect, type HostSet, lookAtHosts, openHosts, sshConnect } from './cluster-hosts/connect-hosts.js';
-import { readSetup } from './cluster-hosts/host-setup.js';
 import { applicationFindings, launchCommands } from './files/applications.js';
 import { loadInstallImage } from './files/install-image.js';
+import { findEntry, findSetups } from './find-entry.js';
 import { wantedHostnames } from './hooks/plugin-marks.js';
 import { makePlan, type Plan } from './plan/plan.js';
-import {
-  type HostFinding,
-  type PreflightProblem,
-  type PreflightReport,
-  type PreflightRules,
-  preflight,
-} from './plan/preflight.js';
+import { type HostFinding, type PreflightReport, type PreflightRules, preflight } from './plan/preflight.js';
 import { makeWork, neededBytes, type Prepared, prepare, registryHosts } from './prepare.js';
-import { isSilence, type LeavingHost, makeRemoval } from './removal.js';
+import { type LeavingHost, makeRemoval } from './removal.js';
 import { RUN_PHASES } from './run-phases.js';
 import { type ClusterSpec, isMaster } from './spec/cluster-spec.js';
 import type { SshFlags } from './spec/spec-from-flags.js';
-import { hostPaths, type StatePaths } from './state/cluster-paths.js';
+import type { StatePaths } from './state/cluster-paths.js';
 import { type ClusterState, readClusterState } from './state/cluster-state.js';
 import { registerSecretVariables } from './state/kept-spec.js';
 import { nextState, withFacts } from './state/next-state.js';
@@ -162,7 +162,7 @@ export async function withSurvey<T>(
           ...report.warnings,
           ...prepared.pluginWarnings,
           ...hostnameWarnings(work, present),
-          ...changeWarnings(before, options),
+          ...(options.upgrade === undefined ? changeWarnings(before) : []),
         ],
         problems: [
           ...report.problems,
@@ -186,161 +186,6 @@ export async function withSurvey<T>(
   } finally {
     for (const problem of await hosts.close()) reporter.warn(`the log is not complete: ${problem}`);
   }
-}
-
-/** The master that is asked, and whether it answers. */
-interface Entry {
-  readonly address: string | undefined;
-  readonly live: boolean;
-  /** Why none of the masters can be. */
-  readonly problem: PreflightProblem | undefined;
-}
-
-/**
- * The master through which a cluster is asked. The first that answers; else one that is whole, which is revived. Where one is whole, or the
- * cluster was up, none that is not is ever taken for it: `kubeadm init` there would begin another cluster, which the others would be
- * made to join.
- */
-async function findEntry(
-  { spec, driver }: Prepared,
-  before: ClusterState | undefined,
-  present: readonly HostFinding[],
-  { hosts }: HostSet,
-): Promise<Entry> {
-  if (before === undefined) return { address: undefined, live: false, problem: undefined };
-  const masters = present
-    .filter((finding) => 'facts' in finding && isMaster(finding.host))
-    .flatMap(({ host }) => hosts.get(host.address) ?? []);
-  const live = await driver.liveMaster(masters, hostPaths(spec.dataRoot, spec.name).rootfs);
-  if (live !== undefined) return { address: live.address, live: true, problem: undefined };
-  const [whole] = await driver.wholeMasters(masters);
-  const lost = whole === undefined && before.phase === 'running' && masters.length > 0;
-  return {
-    address: whole?.address,
-    live: false,
-    problem: lost
-      ? {
-          host: undefined,
-          problem: `cluster ${spec.name} was up, and none of its masters (${masters.map(({ address }) => address).join(', ')}) has it any more`,
-          hint: `if they were installed anew: slipway reset --cluster ${spec.name}, then run the same command again`,
-        }
-      : undefined,
-  };
-}
-
-/** How hosts were set up on which there is Kubernetes already. */
-async function findSetups(
-  { spec }: Prepared,
-  present: readonly HostFinding[],
-  { hosts }: HostSet,
-  concurrency: number,
-): Promise<InstallWork['setups']> {
-  const paths = hostPaths(spec.dataRoot, spec.name);
-  const members = present
-    .filter((finding) => 'traces' in finding && finding.traces.kubernetes.length > 0)
-    .flatMap(({ host }) => hosts.get(host.address) ?? []);
-  const setups = await onHosts(members, (host) => readSetup(host, paths), { concurrency });
-  return new Map(members.map(({ address }, index) => [address, setups[index]]));
-}
-
-/** Why the cluster cannot be taken to the version of the image. */
-async function upgradeProblems(
-  { driver, image, entry, cluster, hosts, setups, changing }: InstallWork,
-  before: ClusterState | undefined,
-  live: boolean,
-): Promise<PreflightReport['problems']> {
-  const other = changing || [...setups.values()].some((setup) => setup !== undefined && setup.image !== image.digest);
-  if (before?.phase !== 'running' || !other) return [];
-  if (!live) {
-    return [
-      {
-        host: undefined,
-        problem: 'no API server answers, and without one nodes cannot be upgraded',
-        hint: `wait until one does, or mend it ("journalctl -u ${driver.nodeUnit('master')}" on ${entry.address}), then run the same command again`,
-      },
-    ];
-  }
-  const problem = await driver.upgradeProblem(cluster).catch((error: unknown) => messageOf(error));
-  const nodes = await driver.nodes(entry.host, cluster);
-  // Not of those that are upgraded: one that an upgrade was at when it stopped becomes Ready by it.
-  const broken = changing
-    ? []
-    : hosts.filter(({ address }) => {
-        const node = nodes.find(({ addresses }) => addresses.includes(address));
-        return node?.ready === false && setups.get(address)?.image === image.digest;
-      });
-  return [
-    ...(problem === undefined
-      ? []
-      : [
-          {
-            host: undefined,
-            problem,
-            hint: 'go by way of the versions in between; a node that was left behind: take it out with "slipway delete", and join it again',
-          },
-        ]),
-    ...broken.map(({ address, master }) => ({
-      host: address,
-      problem: 'its node is not Ready, and an upgrade stops others',
-      hint: `mend it first ("journalctl -u ${driver.nodeUnit(master ? 'master' : 'worker')}" on ${address}), or take it out with "slipway delete"`,
-    })),
-  ];
-}
-
-/** The name of a node is that of its host when it joined, and stays. */
-function hostnameWarnings({ plugins, setups }: InstallWork, present: readonly HostFinding[]): readonly string[] {
-  const names = wantedHostnames(plugins);
-  return present.flatMap((finding) => {
-    const { address } = finding.host;
-    const name = names.get(address);
-    if (!('facts' in finding) || name === undefined || name === finding.facts.hostname || !setups.has(address))
-      return [];
-    return [
-      `${address} is a node and stays ${finding.facts.hostname}: to be called ${name} it must leave the cluster and join again`,
-    ];
-  });
-}
-
-/** Whoever adds a host need not know that somebody else's upgrade was stopped. */
-function changeWarnings(before: ClusterState | undefined, { upgrade }: SurveyOptions): readonly string[] {
-  if (before?.changing === undefined || upgrade !== undefined) return [];
-  return [`the ${before.changing} to ${before.image.name} was not finished: nodes are drained and taken there now`];
-}
-
-/** Hosts that are to leave and do not let us in are there: taken for dead they would go on, and come back. */
-function leavingProblems(findings: readonly HostFinding[]): PreflightReport['problems'] {
-  return findings.flatMap((finding) =>
-    'failure' in finding && !isSilence(finding.failure)
-      ? [
-          {
-            host: finding.host.address,
-            problem: finding.failure.message,
-            hint: finding.failure.hint ?? 'mend the login, so that it can be taken out and cleaned',
-          },
-        ]
-      : [],
-  );
-}
-
-/** Why the hosts that are wanted no more cannot be taken out. */
-async function removalProblems(
-  { removal, driver }: InstallWork,
-  before: ClusterState | undefined,
-): Promise<PreflightReport['problems']> {
-  if (removal === undefined || before?.phase !== 'running') return [];
-  const leaving = removal.leaving.map(({ host }) => host);
-  const problem = removal.up
-    ? await driver.removalProblem(leaving, removal.context).catch((error: unknown) => messageOf(error))
-    : 'no master that is to stay answers';
-  if (problem === undefined) return [];
-  const list = leaving.map(({ address }) => address).join(', ');
-  return [
-    {
-      host: undefined,
-      problem: `${list} cannot be taken out of the cluster: ${problem}`,
-      hint: 'bring the other masters up first; a master that is to be replaced goes when its replacement has joined',
-    },
-  ];
 }
 
 function rulesOf(prepared: Prepared, { id, name }: ClusterState, before: ClusterState | undefined): PreflightRules {
