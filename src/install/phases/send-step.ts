@@ -19,10 +19,21 @@ export interface Sending {
   wanted(): readonly WantedEntry[];
   /** What the host lacks. */
   compare(wanted: readonly WantedEntry[], signal: AbortSignal): Promise<HostDifference>;
+  /** Sends it in another way than straight from here; gives the address of the host that it came from, if it did not come from here. */
+  send?(transfer: {
+    readonly entries: readonly WantedEntry[];
+    readonly difference: HostDifference;
+    readonly signal: AbortSignal;
+    readonly note: (line: string) => void;
+    readonly onBytes: (bytes: number) => void;
+  }): Promise<string | undefined>;
+  /** Called when the host has all of it. */
+  present?(): void;
 }
 
 /** Sends a host what it lacks of some files. */
-export function sendStep({ id, host, title, why, inputs, paths, reporter, wanted, compare }: Sending): Step {
+export function sendStep(sending: Sending): Step {
+  const { id, host, title, why, inputs, paths, reporter, wanted, compare } = sending;
   // What the check has found is what the run sends; nobody else changes the host in between, it is locked.
   let found: HostDifference | undefined;
   return {
@@ -34,25 +45,31 @@ export function sendStep({ id, host, title, why, inputs, paths, reporter, wanted
     proof: 'check',
     check: async (signal) => {
       found = await compare(wanted(), signal);
-      return isDistributed(found) ? { holds: true } : { holds: false, why: describeDifference(found) };
+      if (!isDistributed(found)) return { holds: false, why: describeDifference(found) };
+      sending.present?.();
+      return { holds: true };
     },
-    run: async ({ signal }) => {
+    run: async ({ signal, note }) => {
       const entries = wanted();
       const difference = found ?? (await compare(entries, signal));
       found = undefined;
       const { bytes, send } = difference.difference;
       const task = reporter.task(`${host.address} receiving`, bytes);
       const began = Date.now();
+      const onBytes = (more: number): void => task.advance(more);
+      let from: string | undefined;
       try {
-        await distribute(host, paths, entries, difference, { signal, onBytes: (more) => task.advance(more) });
+        if (sending.send === undefined) await distribute(host, paths, entries, difference, { signal, onBytes });
+        else from = await sending.send({ entries, difference, signal, note, onBytes });
         task.done();
       } catch (error) {
         task.fail();
         throw error;
       }
+      sending.present?.();
       const seconds = (Date.now() - began) / 1000;
       const rate = bytes > 10_000_000 && seconds > 0 ? `, ${formatBytes(bytes / seconds)}/s` : '';
-      return `${send.length} entries, ${formatBytes(bytes)} in ${formatDuration(seconds * 1000)}${rate}`;
+      return `${send.length} entries, ${formatBytes(bytes)} in ${formatDuration(seconds * 1000)}${rate}${from === undefined ? '' : `, from ${from}`}`;
     },
   };
 }
