@@ -23,7 +23,7 @@ export default defineConfig({
           testTimeout: 1_200_000,
           hookTimeout: 1_800_000,
           // Each file has hosts and addresses of its own; installing is for the most part waiting.
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 2 },
         },
       },
