@@ -152,7 +152,7 @@ export function runtimeScenario(facts: RuntimeFacts): void {
         await until(async () => (await kubectl(master, 'get --raw=/readyz')).trim() === 'ok');
       }
       const done = await mustSlipway(
-        ['upgrade', 'boat:v2', '--cluster', cluster, '--drain-timeout', '60', ...login()],
+        ['upgrade', 'boat:v2', '--cluster', cluster, '--drain-timeout', '240', ...login()],
         { root },
       );
       expect(done.match(/ Ready\b/g)).toHaveLength(4);
