@@ -48,17 +48,17 @@ describe.skipIf(!lab.ok).sequential('many hosts behind a slow link', () => {
     );
     hosts.push(...(await Promise.all(started)));
     mkdirSync(root, { recursive: true });
-    const program = { content: '#!/bin/sh\n', mode: 0o4755 };
+    const program = '#!/bin/sh\n';
     const context = writeTree(join(home, 'context'), {
-      Kubefile: 'FROM scratch\nCOPY . .\n',
+      Kubefile: 'FROM scratch\nCOPY . .\nCOPY --chmod=4755 bin bin/\n',
       Metadata: '{"version":"v1.20.2","arch":"amd64","ClusterRuntime":"k8s"}',
-      'bin/kubeadm': program.content,
-      'bin/kubelet': program.content,
-      'bin/kubectl': program.content,
+      'bin/kubeadm': program,
+      'bin/kubelet': program,
+      'bin/kubectl': program,
       'scripts/init.sh': 'echo here the files are; exit 7\n',
       'etc/host.conf.tmpl': 'host={{ .HostIP }}\n',
     });
-    writeFileSync(join(context, 'bin', "it's big\n"), Buffer.alloc(20_000_000, 'slipway '), { mode: 0o4755 });
+    writeFileSync(join(context, 'bin', "it's big\n"), Buffer.alloc(20_000_000, 'slipway '));
     await mustSlipway(['build', '-t', 'fleet:v1', context], { root });
   });
 
