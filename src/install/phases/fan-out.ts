@@ -32,6 +32,8 @@ export async function sendThrough(lanes: Lanes<WorkHost>, transfer: Transfer): P
     try {
       signal.throwIfAborted();
       await direct();
+      // Before the way is given back: who waits shall have it from there.
+      lanes.add(to);
     } finally {
       lane.end();
     }
@@ -41,6 +43,7 @@ export async function sendThrough(lanes: Lanes<WorkHost>, transfer: Transfer): P
     signal.throwIfAborted();
     await fetchFromPeer({ from: from.host, to: to.host, paths, files, signal, onBytes });
     await direct(files);
+    lanes.add(to);
     lane.end();
     return from.address;
   } catch (error) {
@@ -52,6 +55,7 @@ export async function sendThrough(lanes: Lanes<WorkHost>, transfer: Transfer): P
   const own = await lanes.take(true);
   try {
     await direct();
+    lanes.add(to);
   } finally {
     own.end();
   }

@@ -27,7 +27,7 @@ export interface Sending {
     readonly note: (line: string) => void;
     readonly onBytes: (bytes: number) => void;
   }): Promise<string | undefined>;
-  /** Called when the host has all of it. */
+  /** Called when the host is found to have all of it. */
   present?(): void;
 }
 
@@ -66,7 +66,6 @@ export function sendStep(sending: Sending): Step {
         task.fail();
         throw error;
       }
-      sending.present?.();
       const seconds = (Date.now() - began) / 1000;
       const rate = bytes > 10_000_000 && seconds > 0 ? `, ${formatBytes(bytes / seconds)}/s` : '';
       return `${send.length} entries, ${formatBytes(bytes)} in ${formatDuration(seconds * 1000)}${rate}${from === undefined ? '' : `, from ${from}`}`;
