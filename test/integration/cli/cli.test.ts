@@ -234,7 +234,7 @@ it('completion is a script that each shell accepts', async () => {
     ],
     { encoding: 'utf8' },
   );
-  expect(values.stdout).toBe('oci-archive\nserve\n');
+  expect(values.stdout).toBe('oci-archive\nsync serve\n');
   const places = spawnSync(
     'bash',
     [
