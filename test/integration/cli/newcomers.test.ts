@@ -233,7 +233,10 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _slipway; printf '%s\\n' "\${COMPREPL
     ],
     [['slipway', 'store', 'check', '--rep'], ['--repair']],
     [['slipway', 'registry', 'serve', '--tls-c'], ['--tls-cert']],
-    [['slipway', '--debug', 'registry', 's'], ['sync', 'serve']],
+    [
+      ['slipway', '--debug', 'registry', 's'],
+      ['sync', 'serve'],
+    ],
     [['slipway', 'images', '--progress', 'p'], ['plain']],
     [['slipway', 'images', '--progress', '=', 'p'], ['plain']],
     [['slipway', 'unm'], ['unmount']],
