@@ -1,6 +1,6 @@
 import { parseAllDocuments, stringify } from 'yaml';
 import { SlipwayError } from '../../base/errors.js';
-import { isObject, type JsonObject, mergeDocuments } from '../../runtime/kubeadm/merge.js';
+import { isObject, type JsonObject, mergeDocuments } from '../../runtime/kubernetes/merge.js';
 import type { ConfigSpec } from '../spec/cluster-spec.js';
 
 /** Names of Kubernetes objects. */

@@ -1,13 +1,13 @@
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, ClusterNode, DriverStep, NodeMarks } from '../driver.js';
-import { drainNode as drain } from '../kubeadm/drain.js';
-import { markStep as mark } from '../kubeadm/marks.js';
-import { listNodes as list } from '../kubeadm/nodes.js';
+import { drainNode as drain } from '../kubernetes/drain.js';
+import { markStep as mark } from '../kubernetes/marks.js';
+import { listNodes as list } from '../kubernetes/nodes.js';
 import { kubectl } from './commands.js';
 import type { K0sFacts } from './config.js';
 
-export { entryMaster } from '../kubeadm/entry.js';
-export { nodeOf } from '../kubeadm/nodes.js';
+export { entryMaster } from '../kubernetes/masters.js';
+export { nodeOf } from '../kubernetes/nodes.js';
 
 /** What is asked of the cluster's API, whichever way it was installed; here through k0s' own kubectl. */
 export function listNodes(master: Host): Promise<readonly ClusterNode[]> {

@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import { parse, stringify } from 'yaml';
 import { SlipwayError } from '../../base/errors.js';
-import { isObject, type JsonObject, mergeDocuments } from '../kubeadm/merge.js';
+import { isObject, type JsonObject, mergeDocuments } from '../kubernetes/merge.js';
 import { k0sAbilities } from './versions.js';
 
 /** sealer's default networks, whichever runtime: what is written for one finds the same on another. k0s' own one of services is very wide. */

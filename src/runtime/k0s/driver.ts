@@ -1,7 +1,5 @@
-import { SlipwayError } from '../../base/errors.js';
-import type { Host } from '../../hosts/host.js';
-import { tryOnHosts } from '../../hosts/host-group.js';
 import type { RuntimeDriver } from '../driver.js';
+import { mastersBy } from '../kubernetes/masters.js';
 import { listNodes, markStep } from './cluster.js';
 import { kubectl } from './commands.js';
 import { networksOf } from './config.js';
@@ -41,27 +39,8 @@ export const k0sDriver: RuntimeDriver = {
   upgrade: upgradeStep,
   reset: resetStep,
   kubeconfig: adminKubeconfig,
-  liveMaster,
-  wholeMasters,
+  ...mastersBy({ complete: async (master) => (await findRemains(master)).complete, ready: apiServerReady }),
   kubectl,
   nodes: (first) => listNodes(first),
   adminKubeconfig: PATHS.admin,
 };
-
-/** Those of these masters that were set up to their end. Hosts that do not answer are passed over. */
-async function wholeMasters(masters: readonly Host[]): Promise<readonly Host[]> {
-  const { results } = await tryOnHosts(masters, async (master) => (await findRemains(master)).complete);
-  return masters.filter(({ address }) => results.get(address) === true);
-}
-
-/** The first of these masters that is a whole one, and whose own API server is ready. Hosts that do not answer are passed over. */
-async function liveMaster(masters: readonly Host[]): Promise<Host | undefined> {
-  for (const master of masters) {
-    try {
-      if ((await findRemains(master)).complete && (await apiServerReady(master))) return master;
-    } catch (error) {
-      if (!(error instanceof SlipwayError)) throw error;
-    }
-  }
-  return undefined;
-}

@@ -2,8 +2,8 @@ import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
-import { PASSING } from '../kubeadm/commands.js';
-import { type EtcdMember, quorumProblem } from '../kubeadm/etcd.js';
+import { PASSING } from '../kubernetes/ask.js';
+import { type EtcdMember, quorumProblem } from '../kubernetes/quorum.js';
 import { waitFor } from '../wait.js';
 import { k0s } from './commands.js';
 

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import { zodProblems } from '../../base/zod-error.js';
 import type { Host } from '../../hosts/host.js';
-import { withServer } from '../kubeadm/kubeconfig.js';
+import { withServer } from '../kubernetes/kubeconfig.js';
 import { PATHS } from './paths.js';
 
 /** The name of ours among those of a kubeconfig. */

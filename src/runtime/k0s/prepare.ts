@@ -1,7 +1,7 @@
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext } from '../driver.js';
-import { onHost } from '../kubeadm/commands.js';
+import { onHost } from '../kubernetes/ask.js';
 import { k0sFacts } from './cluster.js';
 import { k0s } from './commands.js';
 import { k0sConfigText, severalMastersProblem } from './config.js';

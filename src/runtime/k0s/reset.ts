@@ -1,7 +1,7 @@
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { DriverStep } from '../driver.js';
-import { onHost } from '../kubeadm/commands.js';
+import { onHost } from '../kubernetes/ask.js';
 import { removeRootKubeconfig } from './kubeconfig.js';
 import { K0S_RESET_SCRIPT, LEFTOVERS_SCRIPT, REMOVE_REMAINS_SCRIPT } from './reset-script.js';
 

@@ -4,7 +4,8 @@ import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import { registerSecret } from '../../base/redact.js';
 import type { Host } from '../../hosts/host.js';
-import { type CommandOptions, onHost } from '../kubeadm/commands.js';
+import type { CommandOptions } from '../kubernetes/ask.js';
+import { onHost } from '../kubernetes/ask.js';
 import { k0s } from './commands.js';
 import { type K0sRole, PATHS } from './paths.js';
 

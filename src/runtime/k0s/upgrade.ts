@@ -3,7 +3,7 @@ import type { Host } from '../../hosts/host.js';
 import { tryOnHosts } from '../../hosts/host-group.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, ClusterNode, DriverStep, UpgradeOptions } from '../driver.js';
-import { upgradeProblem } from '../kubeadm/upgrade.js';
+import { upgradeProblem } from '../kubernetes/version.js';
 import { waitFor } from '../wait.js';
 import { drainNode, entryMaster, k0sFacts, listNodes, nodeOf } from './cluster.js';
 import { kubectl } from './commands.js';

@@ -1,7 +1,7 @@
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, ClusterNode, DriverStep, NodeMarks } from '../driver.js';
-import { markStep as mark } from '../kubeadm/marks.js';
-import { listNodes as list } from '../kubeadm/nodes.js';
+import { markStep as mark } from '../kubernetes/marks.js';
+import { listNodes as list } from '../kubernetes/nodes.js';
 import { kubectl } from './commands.js';
 
 /** The nodes that the API server of a master knows. */

@@ -1,24 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { isSlipwayError } from '../../base/errors.js';
 import type { CommandResult, Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
-import { type CommandOptions, PASSING } from '../kubeadm/commands.js';
+import { type CommandOptions, kubectlBy, onHost as runOnHost } from '../kubernetes/ask.js';
 import { PATHS } from './paths.js';
 
-const TRIES = 6;
-const BETWEEN_MS = 3000;
-
-/** Runs a script on a host. */
-export function onHost(
-  host: Host,
-  script: string,
-  { signal, ...options }: CommandOptions = {},
-): Promise<CommandResult> {
-  return host.run(script, {
-    title: script.trimStart().split('\n', 1)[0] ?? '',
-    ...options,
-    ...(signal === undefined ? {} : { signal }),
-  });
+/** Runs a script on a host; k3s needs nothing of the rootfs on PATH. */
+export function onHost(host: Host, script: string, options: CommandOptions = {}): Promise<CommandResult> {
+  return runOnHost(host, undefined, script, options);
 }
 
 /** `k3s` on a host, by its full name: PATH of a login without a terminal need not have /usr/local/bin. */
@@ -30,24 +17,5 @@ export function k3s(host: Host, args: readonly string[], options: CommandOptions
   });
 }
 
-/**
- * `k3s kubectl` with the administrator's rights, on a master. What only a passing trouble keeps from being answered is asked again,
- * unless a failure is an answer as well (`allowFailure`).
- */
-export async function kubectl(
-  host: Host,
-  _rootfs: string,
-  args: readonly string[],
-  options: CommandOptions = {},
-): Promise<CommandResult> {
-  const command = ['kubectl', `--kubeconfig=${PATHS.admin}`, '--request-timeout=30s', ...args];
-  const given = { title: `kubectl ${args[0] ?? ''}`.trim(), ...options };
-  for (let tries = 1; ; tries++) {
-    try {
-      return await k3s(host, command, given);
-    } catch (error) {
-      if (tries === TRIES || !isSlipwayError(error, 'E_HOST_COMMAND') || !PASSING.test(error.message)) throw error;
-    }
-    await sleep(BETWEEN_MS, undefined, options.signal === undefined ? {} : { signal: options.signal });
-  }
-}
+/** `k3s kubectl` with the administrator's rights, on a master. */
+export const kubectl = kubectlBy(PATHS.admin, (host, _rootfs, words, options) => k3s(host, words, options));

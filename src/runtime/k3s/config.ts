@@ -1,6 +1,6 @@
 import { parse, stringify } from 'yaml';
 import type { ClusterNetworks } from '../driver.js';
-import { isObject, type JsonObject } from '../kubeadm/merge.js';
+import { isObject, type JsonObject } from '../kubernetes/merge.js';
 import { k3sDocuments, listOf, mergeSettings } from './documents.js';
 import type { K3sRole } from './paths.js';
 

@@ -1,5 +1,5 @@
 import { SlipwayError } from '../../base/errors.js';
-import { isObject, type JsonObject, mergeDocuments } from '../kubeadm/merge.js';
+import { isObject, type JsonObject, mergeDocuments } from '../kubernetes/merge.js';
 import type { K3sRole } from './paths.js';
 
 /** What the K3sConfig documents say, for each of the two services: keys of k3s' `config.yaml`. */

@@ -4,7 +4,7 @@ import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext } from '../driver.js';
-import { type EtcdMember, quorumProblem } from '../kubeadm/etcd.js';
+import { type EtcdMember, quorumProblem } from '../kubernetes/quorum.js';
 import { deleteNode } from './cluster.js';
 import { kubectl, onHost } from './commands.js';
 import { writeConfig } from './files.js';

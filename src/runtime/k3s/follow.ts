@@ -1,6 +1,6 @@
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
-import { nodeOf } from '../kubeadm/nodes.js';
+import { nodeOf } from '../kubernetes/nodes.js';
 import { listNodes } from './cluster.js';
 import { type Membership, membershipOf, serverUrl } from './config.js';
 import { wantedConfig } from './files.js';

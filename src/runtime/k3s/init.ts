@@ -1,6 +1,6 @@
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
-import { nodeOf } from '../kubeadm/nodes.js';
+import { nodeOf } from '../kubernetes/nodes.js';
 import { listNodes } from './cluster.js';
 import { checkSeveralMasters } from './etcd.js';
 import { prepareHost } from './files.js';

@@ -1,8 +1,8 @@
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
-import { entryMaster } from '../kubeadm/entry.js';
-import { nodeOf } from '../kubeadm/nodes.js';
+import { entryMaster } from '../kubernetes/masters.js';
+import { nodeOf } from '../kubernetes/nodes.js';
 import { deleteNode, listNodes } from './cluster.js';
 import { serverUrl } from './config.js';
 import { ensureEtcd, forgetMember } from './etcd.js';

@@ -1,9 +1,9 @@
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, DriverStep, RemoveOptions } from '../driver.js';
-import { drainNode } from '../kubeadm/drain.js';
-import { entryMaster } from '../kubeadm/entry.js';
-import { nodeOf } from '../kubeadm/nodes.js';
+import { drainNode } from '../kubernetes/drain.js';
+import { entryMaster } from '../kubernetes/masters.js';
+import { nodeOf } from '../kubernetes/nodes.js';
 import { deleteNode, listNodes } from './cluster.js';
 import { kubectl } from './commands.js';
 import { etcdMembers, forgetMember, quorumOf } from './etcd.js';

@@ -1,9 +1,9 @@
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, ClusterNode, DriverStep, UpgradeOptions } from '../driver.js';
-import { drainNode } from '../kubeadm/drain.js';
-import { entryMaster } from '../kubeadm/entry.js';
-import { nodeOf } from '../kubeadm/nodes.js';
-import { upgradeProblem } from '../kubeadm/upgrade.js';
+import { drainNode } from '../kubernetes/drain.js';
+import { entryMaster } from '../kubernetes/masters.js';
+import { nodeOf } from '../kubernetes/nodes.js';
+import { upgradeProblem } from '../kubernetes/version.js';
 import { listNodes } from './cluster.js';
 import { k3s, kubectl } from './commands.js';
 import { membershipOf } from './config.js';

@@ -1,6 +1,6 @@
 import semver from 'semver';
 import { SlipwayError } from '../../base/errors.js';
-import { parseKubeVersion } from '../kubeadm/api-version.js';
+import { parseKubeVersion } from '../kubernetes/version.js';
 
 /** What a release of k3s can do that others cannot. */
 export interface K3sAbilities {

@@ -2,15 +2,16 @@ import { parse, stringify } from 'yaml';
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
+import { onHost } from '../kubernetes/ask.js';
+import { entryMaster } from '../kubernetes/masters.js';
+import { isObject, mergeDocuments } from '../kubernetes/merge.js';
+import { nodeOf } from '../kubernetes/nodes.js';
 import { kubeadmApi } from './api-version.js';
 import { listCertificates } from './certificates.js';
-import { onHost } from './commands.js';
+import { listNodes } from './cluster.js';
 import { API_SERVER_PORT } from './config.js';
 import { processOf, restartComponent, servesItsCertificate } from './control-plane.js';
-import { entryMaster } from './entry.js';
 import { certSANsOf, readKubeadmConfig, replaceKubeadmConfig, withCertSANs } from './kubeadm-config.js';
-import { isObject, mergeDocuments } from './merge.js';
-import { listNodes, nodeOf } from './nodes.js';
 import { PATHS } from './paths.js';
 
 /** A place of our own beside the certificates, on the same file system; only root may look into it. */

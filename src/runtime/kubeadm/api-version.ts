@@ -1,5 +1,6 @@
 import semver from 'semver';
 import { SlipwayError } from '../../base/errors.js';
+import { parseKubeVersion } from '../kubernetes/version.js';
 
 /** Versions of kubeadm's configuration API that are written. */
 export const KUBEADM_APIS = ['v1beta2', 'v1beta3', 'v1beta4'] as const;
@@ -11,23 +12,6 @@ const SINCE: readonly (readonly [string, KubeadmApi])[] = [
   ['1.22.0', 'v1beta3'],
   ['1.15.0', 'v1beta2'],
 ];
-
-/** Reads `v1.20.2`. @throws SlipwayError E_INVALID_METADATA when it is not a semantic version. */
-export function parseKubeVersion(version: string): semver.SemVer {
-  const parsed = semver.parse(version);
-  if (parsed === null) {
-    throw new SlipwayError('E_INVALID_METADATA', `${JSON.stringify(version)} is not a Kubernetes version`, {
-      hint: 'Metadata at the root of the image says it: "version": "v1.29.2"',
-    });
-  }
-  return parsed;
-}
-
-/** Whether `version` is of the release `minor` (`1.22`) or a later one. Pre-releases (`v1.22.0-rc.1`) belong to their release. */
-export function isAtLeast(version: string, minor: string): boolean {
-  const { major, minor: own } = parseKubeVersion(version);
-  return semver.gte(`${major}.${own}.0`, `${minor}.0`);
-}
 
 /**
  * The configuration API that a kubeadm of this version is given: v1beta2 for 1.15–1.21, v1beta3 for 1.22–1.30, v1beta4 from 1.31.

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import { inFlight } from '../../base/in-flight.js';
 import type { Host } from '../../hosts/host.js';
-import { parseKubeVersion } from './api-version.js';
+import { parseKubeVersion } from '../kubernetes/version.js';
 import { kubectl } from './commands.js';
 
 const schema = z.looseObject({ kubernetesVersion: z.string() });

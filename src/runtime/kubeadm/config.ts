@@ -1,6 +1,7 @@
-import { isAtLeast, kubeadmApi } from './api-version.js';
+import { isObject, type JsonObject, mergeDocuments } from '../kubernetes/merge.js';
+import { isAtLeast } from '../kubernetes/version.js';
+import { kubeadmApi } from './api-version.js';
 import { collectDocuments, type KubeadmDocuments, mergeAll, NO_DOCUMENTS } from './documents.js';
-import { isObject, type JsonObject, mergeDocuments } from './merge.js';
 import { type KubeadmInput, renderDocuments } from './render.js';
 
 /** The name by which every node reaches the API servers; /etc/hosts maps it. */

@@ -3,10 +3,10 @@ import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterDescription } from '../driver.js';
-import { parseKubeVersion } from './api-version.js';
+import type { JsonObject } from '../kubernetes/merge.js';
+import { parseKubeVersion } from '../kubernetes/version.js';
 import { API_SERVER_NAME, API_SERVER_VIP } from './config.js';
 import { readKubeadmConfig } from './kubeadm-config.js';
-import type { JsonObject } from './merge.js';
 
 const clusterConfigurationSchema = z.looseObject({
   apiVersion: z.string().startsWith('kubeadm.k8s.io/'),

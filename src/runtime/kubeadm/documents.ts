@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, mergeDocuments } from './merge.js';
+import { isObject, type JsonObject, mergeDocuments } from '../kubernetes/merge.js';
 
 /** The documents that kubeadm reads, each as one object without `apiVersion` and `kind`, in the form that {@link neutral} gives. */
 export interface KubeadmDocuments {

@@ -1,18 +1,18 @@
 import { SlipwayError } from '../../base/errors.js';
 import type { RuntimeDriver } from '../driver.js';
+import { withServer } from '../kubernetes/kubeconfig.js';
+import { mastersBy } from '../kubernetes/masters.js';
 import { addNamesStep } from './alt-names.js';
 import { followStep } from './balancer.js';
 import { listCertificates } from './certificates.js';
+import { listNodes, markStep } from './cluster.js';
 import { kubectl } from './commands.js';
 import { API_SERVER_PORT, networksOf } from './config.js';
 import { describeCluster } from './describe.js';
-import { findLiveMaster, wholeMasters } from './entry.js';
+import { apiServerReady, findRemains } from './health.js';
 import { initStep } from './init.js';
 import { joinMasterStep, joinWorkerStep } from './join.js';
-import { withServer } from './kubeconfig.js';
 import { reviveKubeletStep } from './kubelet-identity.js';
-import { markStep } from './marks.js';
-import { listNodes } from './nodes.js';
 import { PATHS } from './paths.js';
 import { preloadStep } from './preload.js';
 import { removalProblem, removeStep } from './remove.js';
@@ -54,8 +54,7 @@ export const kubeadmDriver: RuntimeDriver = {
     }
     return withServer(text.toString('utf8'), first.address, `${PATHS.admin} of ${first.address}`);
   },
-  liveMaster: findLiveMaster,
-  wholeMasters,
+  ...mastersBy({ complete: async (master) => (await findRemains(master)).complete, ready: apiServerReady }),
   kubectl,
   nodes: (first, { rootfs }) => listNodes(first, rootfs),
   saveEtcd,

@@ -1,18 +1,10 @@
 import { SlipwayError } from '../../base/errors.js';
 import type { CommandResult, Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
+import { type CommandOptions, PASSING } from '../kubernetes/ask.js';
+import type { EtcdMember } from '../kubernetes/quorum.js';
 import { waitFor } from '../wait.js';
-import { type CommandOptions, kubectl, PASSING } from './commands.js';
-
-/** One member of the etcd that runs on the masters. */
-export interface EtcdMember {
-  /** As etcd writes it, hexadecimal. */
-  readonly id: string;
-  /** The address in its peer URL: that of its host. */
-  readonly address: string;
-  /** False of one that was added and has never come. */
-  readonly started: boolean;
-}
+import { kubectl } from './commands.js';
 
 /** A master that answers, and how the cluster calls it. */
 export interface EtcdPlace {
@@ -71,32 +63,6 @@ export async function saveSnapshot(place: EtcdPlace, file: string, signal?: Abor
   );
 }
 
-/**
- * Why these masters cannot be taken out one after the other, without etcd losing its quorum on the way; undefined when they can.
- * Source: etcd, "Runtime reconfiguration" and FAQ: a change needs a majority of the members before it, and the cluster one after it.
- */
-export function quorumProblem(
-  members: readonly EtcdMember[],
-  healthy: ReadonlySet<string>,
-  leaving: readonly string[],
-): string | undefined {
-  let now = members.map(({ address }) => address);
-  const out = leaving.filter((address) => now.includes(address));
-  if (out.length === 0) return undefined;
-  if (out.length === now.length) return 'no master would be left';
-  // Dead ones first: that only ever makes it better.
-  for (const address of [...out].sort((a, b) => Number(healthy.has(a)) - Number(healthy.has(b)))) {
-    const up = now.filter((one) => healthy.has(one)).length;
-    if (up < majority(now.length)) return `only ${up} of ${now.length} members of etcd are up: it cannot be changed`;
-    now = now.filter((one) => one !== address);
-    const left = now.filter((one) => healthy.has(one)).length;
-    if (left < majority(now.length)) {
-      return `without ${address} only ${left} of ${now.length} members of etcd would be up, and ${majority(now.length)} must be`;
-    }
-  }
-  return undefined;
-}
-
 /** Reads etcdctl's simple list: `ID, started, NAME, PEER URLS, CLIENT URLS[, LEARNER]`. Pure. */
 export function parseMembers(text: string): readonly EtcdMember[] {
   return text.split('\n').flatMap((line) => {
@@ -116,10 +82,6 @@ export function parseHealth(text: string): readonly string[] {
 
 function addressOf(url: string | undefined): string | undefined {
   return /^https?:\/\/\[?([0-9a-f.:]+?)\]?:\d+$/i.exec(url ?? '')?.[1];
-}
-
-function majority(members: number): number {
-  return Math.floor(members / 2) + 1;
 }
 
 /** Kubelet tells of its pods some time after they run: right after a start etcd is there and its pod is not known yet. */

@@ -1,7 +1,8 @@
 import { isIPv6 } from 'node:net';
 import type { Host } from '../../hosts/host.js';
+import { onHost } from '../kubernetes/ask.js';
 import { waitFor } from '../wait.js';
-import { kubectl, onHost } from './commands.js';
+import { kubectl } from './commands.js';
 import { API_SERVER_PORT } from './config.js';
 import { PATHS } from './paths.js';
 

@@ -1,12 +1,13 @@
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
+import { onHost } from '../kubernetes/ask.js';
+import { nodeOf } from '../kubernetes/nodes.js';
 import { leadTo } from './balancer.js';
-import { onHost } from './commands.js';
+import { listNodes } from './cluster.js';
 import { initConfig } from './config.js';
 import { hostAbilities, kubeadmFacts } from './facts.js';
 import { apiServerReady, findRemains, markComplete, reviveApiServer } from './health.js';
-import { listNodes, nodeOf } from './nodes.js';
 import { PATHS } from './paths.js';
 import { kubeadmReset } from './reset.js';
 import { writeRootKubeconfig } from './root-kubeconfig.js';

@@ -1,9 +1,9 @@
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
+import { onHost } from '../kubernetes/ask.js';
+import { entryMaster } from '../kubernetes/masters.js';
 import { type ClusterConfiguration, readClusterConfiguration } from './cluster-configuration.js';
-import { onHost } from './commands.js';
-import { entryMaster } from './entry.js';
 
 const PULL_TIMEOUT_MS = 20 * 60_000;
 

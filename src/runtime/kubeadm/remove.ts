@@ -3,11 +3,12 @@ import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, ClusterNode, DriverStep, RemoveOptions } from '../driver.js';
+import { entryMaster } from '../kubernetes/masters.js';
+import { nodeOf } from '../kubernetes/nodes.js';
+import { quorumProblem } from '../kubernetes/quorum.js';
+import { drainNode, listNodes } from './cluster.js';
 import { kubectl } from './commands.js';
-import { drainNode } from './drain.js';
-import { entryMaster } from './entry.js';
-import { type EtcdPlace, etcdMembers, hasOwnEtcd, healthyMembers, quorumProblem, removeMember } from './etcd.js';
-import { listNodes, nodeOf } from './nodes.js';
+import { type EtcdPlace, etcdMembers, hasOwnEtcd, healthyMembers, removeMember } from './etcd.js';
 
 /**
  * Takes a host out of the cluster: drained, as far as disruption budgets let it in time, its etcd member removed, then the node deleted.

@@ -1,7 +1,7 @@
 import { stringify } from 'yaml';
+import { isObject, type JsonObject, mergeDocuments } from '../kubernetes/merge.js';
 import type { KubeadmApi } from './api-version.js';
 import { ARGUMENT_PATHS, changeAt, type KubeadmDocuments, type KubeadmKind } from './documents.js';
-import { isObject, type JsonObject, mergeDocuments } from './merge.js';
 
 /** What kubeadm is given: a file for `--config`, and flags for what its version cannot read from a file. */
 export interface KubeadmInput {

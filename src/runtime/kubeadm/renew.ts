@@ -1,7 +1,7 @@
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
-import { isAtLeast } from './api-version.js';
-import { onHost } from './commands.js';
+import { onHost } from '../kubernetes/ask.js';
+import { isAtLeast } from '../kubernetes/version.js';
 import { certificatesConfig } from './config.js';
 import {
   COMPONENTS,

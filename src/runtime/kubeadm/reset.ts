@@ -2,8 +2,8 @@ import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { DriverStep } from '../driver.js';
 import { setHostsBlock } from '../etc-hosts.js';
+import { onHost } from '../kubernetes/ask.js';
 import { HOSTS_BLOCK } from './balancer.js';
-import { onHost } from './commands.js';
 import { LEFTOVERS_SCRIPT, REMOVE_REMAINS_SCRIPT } from './reset-script.js';
 
 const RESET_TIMEOUT_MS = 5 * 60_000;

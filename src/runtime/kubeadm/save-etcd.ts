@@ -1,8 +1,9 @@
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext } from '../driver.js';
+import { nodeOf } from '../kubernetes/nodes.js';
+import { listNodes } from './cluster.js';
 import { hasOwnEtcd, saveSnapshot } from './etcd.js';
-import { listNodes, nodeOf } from './nodes.js';
 
 /**
  * Saves what etcd on a master has into a file there, for root alone.

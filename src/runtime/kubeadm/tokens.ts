@@ -2,7 +2,8 @@ import { createHash, randomBytes, X509Certificate } from 'node:crypto';
 import { SlipwayError } from '../../base/errors.js';
 import { registerSecret } from '../../base/redact.js';
 import type { Host } from '../../hosts/host.js';
-import { type CommandOptions, kubectl } from './commands.js';
+import type { CommandOptions } from '../kubernetes/ask.js';
+import { kubectl } from './commands.js';
 import { PATHS } from './paths.js';
 
 /** A token for one join. */

@@ -3,15 +3,16 @@ import { isSlipwayError, SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, ClusterNode, DriverStep, UpgradeOptions } from '../driver.js';
+import { onHost } from '../kubernetes/ask.js';
+import { entryMaster } from '../kubernetes/masters.js';
+import { nodeOf } from '../kubernetes/nodes.js';
+import { upgradeProblem } from '../kubernetes/version.js';
 import { waitFor } from '../wait.js';
-import { parseKubeVersion } from './api-version.js';
+import { drainNode, listNodes } from './cluster.js';
 import { readClusterConfiguration } from './cluster-configuration.js';
-import { kubectl, onHost } from './commands.js';
-import { drainNode } from './drain.js';
-import { entryMaster } from './entry.js';
+import { kubectl } from './commands.js';
 import { hasOwnEtcd, saveSnapshot } from './etcd.js';
 import { apiServerReady, kubeletLog } from './health.js';
-import { listNodes, nodeOf } from './nodes.js';
 
 const UPGRADE_TIMEOUT_MS = 20 * 60_000;
 
@@ -57,20 +58,6 @@ export function upgradeStep(host: Host, cluster: ClusterContext, options: Upgrad
       if (drained || node.unschedulable) await kubectl(entry, rootfs, ['uncordon', node.name], { signal });
     },
   };
-}
-
-/**
- * Why a cluster cannot go from one version to another; undefined when it can. Pure.
- * Source: Kubernetes, "Version Skew Policy": no minor version may be skipped, and none can be gone back.
- */
-export function upgradeProblem(from: string, to: string): string | undefined {
-  const [before, after] = [parseKubeVersion(from), parseKubeVersion(to)];
-  if (before.major !== after.major) return `${from} cannot become ${to}`;
-  if (after.minor > before.minor + 1) {
-    return `${from} cannot become ${to} at once: no minor version may be skipped, v${before.major}.${before.minor + 1} comes first`;
-  }
-  if (after.minor < before.minor) return `${from} cannot go back to ${to}: what it has written may not be read by that`;
-  return undefined;
 }
 
 /** {@link upgradeProblem} of everything that runs: the control plane and every kubelet. */

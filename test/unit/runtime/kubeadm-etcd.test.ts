@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseHealth, parseMembers, quorumProblem } from '../../../src/runtime/kubeadm/etcd.js';
+import { parseHealth, parseMembers } from '../../../src/runtime/kubeadm/etcd.js';
 import { withoutEndpoint } from '../../../src/runtime/kubeadm/remove.js';
+import { quorumProblem } from '../../../src/runtime/kubernetes/quorum.js';
 
 const LIST = `8e9e05c52164694d, started, m1, https://10.0.0.2:2380, https://10.0.0.2:2379, false
 91bc3c398fb3c146, unstarted, , https://[fd00::3]:2380, , false

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { redact } from '../../../src/base/redact.js';
-import { withServer } from '../../../src/runtime/kubeadm/kubeconfig.js';
 import {
   caCertHash,
   newBootstrapToken,
   newCertificateKey,
   tokenManifest,
 } from '../../../src/runtime/kubeadm/tokens.js';
+import { withServer } from '../../../src/runtime/kubernetes/kubeconfig.js';
 
 it('makes tokens as kubeadm wants them, which no log shows', () => {
   const token = newBootstrapToken();

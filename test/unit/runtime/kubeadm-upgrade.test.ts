@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { PASSING } from '../../../src/runtime/kubeadm/commands.js';
-import { upgradeProblem } from '../../../src/runtime/kubeadm/upgrade.js';
+import { PASSING } from '../../../src/runtime/kubernetes/ask.js';
+import { upgradeProblem } from '../../../src/runtime/kubernetes/version.js';
 
 describe('the way from one version to another', () => {
   it('is free within a minor version, in both directions, and to the next one', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { mergeDocuments } from '../../../src/runtime/kubeadm/merge.js';
+import { mergeDocuments } from '../../../src/runtime/kubernetes/merge.js';
 
 it('merges objects, replaces lists and values, and removes what is null', () => {
   expect(

@@ -2,7 +2,9 @@ import { parseDocument } from 'yaml';
 import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import { zodProblems } from '../../base/zod-error.js';
-import { API_SERVER_PORT } from './config.js';
+
+/** Where API servers listen, whatever the runtime. */
+const API_SERVER_PORT = 6443;
 
 const kubeconfigSchema = z.looseObject({
   clusters: z.array(z.looseObject({ name: z.string(), cluster: z.looseObject({ server: z.string() }) })).min(1),

@@ -3,7 +3,7 @@ import { SlipwayError } from '../../base/errors.js';
 import { goQuotedToJson } from '../../base/go-json.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, DriverStep, NodeMarks } from '../driver.js';
-import { type Kubectl, kubectl } from './commands.js';
+import type { Kubectl } from './ask.js';
 
 /** On each node: what of its labels and taints was set by Slipway, and so is taken away by it. */
 const ANNOTATION = 'slipway.io/marks';
@@ -52,7 +52,7 @@ export function markStep(
   first: Host,
   cluster: ClusterContext,
   marks: ReadonlyMap<string, NodeMarks>,
-  ask: Kubectl = kubectl,
+  ask: Kubectl,
 ): DriverStep {
   const { rootfs } = cluster;
   const changes = async (): Promise<readonly (readonly [MarkedNode, MarkChanges])[]> => {

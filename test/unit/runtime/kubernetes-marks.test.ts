@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { NodeMarks } from '../../../src/runtime/driver.js';
-import { type MarkedNode, markChanges, parseMarkedNodes } from '../../../src/runtime/kubeadm/marks.js';
+import { type MarkedNode, markChanges, parseMarkedNodes } from '../../../src/runtime/kubernetes/marks.js';
 
 const NODE: MarkedNode = {
   name: 'n',

@@ -1,8 +1,8 @@
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, ClusterNode } from '../driver.js';
-import { isAtLeast } from './api-version.js';
-import { type Kubectl, kubectl } from './commands.js';
+import type { Kubectl } from './ask.js';
+import { isAtLeast } from './version.js';
 
 /**
  * Lets the pods of a node go elsewhere, as far as disruption budgets allow. It takes no new ones from then on.
@@ -13,8 +13,8 @@ export async function drainNode(
   { rootfs, version }: ClusterContext,
   { name }: ClusterNode,
   timeoutMs: number,
-  signal?: AbortSignal,
-  ask: Kubectl = kubectl,
+  signal: AbortSignal | undefined,
+  ask: Kubectl,
 ): Promise<void> {
   const seconds = Math.round(timeoutMs / 1000);
   const emptyDir = isAtLeast(version, '1.20') ? '--delete-emptydir-data' : '--delete-local-data';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { nodeOf, parseNodes } from '../../../src/runtime/kubeadm/nodes.js';
+import { nodeOf, parseNodes } from '../../../src/runtime/kubernetes/nodes.js';
 
 const LINES = `{"name":"m1","addresses":["10.99.0.2","m1"],"labels":["kubernetes.io/os","node-role.kubernetes.io/master",""],"conditions":[{"type":"MemoryPressure","status":"False","reason":"x","message":"y"},{"type":"Ready","status":"True","reason":"KubeletReady","message":"ok"}],"unschedulable":true,"version":"v1.20.2"}
 {"name":"n1","addresses":["10.99.0.3","n1"],"labels":[""],"conditions":[{"type":"Ready","status":"False","reason":"KubeletNotReady","message":"cni plugin \\"not\\" initialized"}],"version":"v1.20.2"}

@@ -4,7 +4,7 @@ import { goQuotedToJson } from '../../base/go-json.js';
 import { inFlight } from '../../base/in-flight.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterNode } from '../driver.js';
-import { type Kubectl, kubectl } from './commands.js';
+import type { Kubectl } from './ask.js';
 
 /**
  * One short JSON object a line for each node. The whole objects would not do: a node lists up to 50 images, and a command's output
@@ -40,7 +40,7 @@ const CONTROL_PLANE = [
  * @throws SlipwayError E_HOST_COMMAND when it does not answer.
  */
 export const listNodes = inFlight(
-  async (master: Host, rootfs: string, ask: Kubectl = kubectl): Promise<readonly ClusterNode[]> => {
+  async (master: Host, rootfs: string, ask: Kubectl): Promise<readonly ClusterNode[]> => {
     const { stdout } = await ask(master, rootfs, ['get', 'nodes', '-o', `go-template=${TEMPLATE}`], {
       title: 'kubectl get nodes',
     });
