@@ -11,8 +11,8 @@ import { copyImage } from '../registry/places/copy-image.js';
 import type { ImageSource } from '../registry/places/image-place.js';
 import type { Place } from '../registry/places/place.js';
 import { decodeHostToc, type HostToc } from './files/host-toc.js';
-import { addMirror } from './registry/add-mirror.js';
 import { findLacks, supply } from './registry/even-out.js';
+import { addMirrors } from './registry/more-mirrors.js';
 import { registryName } from './registry/registry-access.js';
 import { type StoragePlace, storageImageTarget } from './registry/storage-target.js';
 import { isMaster } from './spec/cluster-spec.js';
@@ -209,14 +209,16 @@ async function mirror(
   const upstreams = [...new Set(images.map(({ name }) => name.slice(0, name.indexOf('/'))))].filter(
     (one) => one !== own,
   );
-  for (const upstream of upstreams) {
-    const { results, failures } = await tryOnHosts(hosts, (host) => addMirror(host, registry, upstream), {
+  if (upstreams.length > 0) {
+    const { results, failures } = await tryOnHosts(hosts, (host) => addMirrors(host, registry, upstreams), {
       concurrency: DEFAULT_CONCURRENCY,
       signal,
     });
     for (const { error } of failures) reporter.warn(messageOf(error));
     if ([...results.values()].includes(false)) {
-      reporter.warn(`pods find images of ${upstream} under ${own}/… only: the hosts have mirrors of another kind`);
+      reporter.warn(
+        `pods find images of ${upstreams.join(', ')} under ${own}/… only: the hosts have mirrors of another kind`,
+      );
     }
   }
   const mirrors = [...new Set([...(registry.mirrors ?? []), ...upstreams])].sort();

@@ -7,7 +7,7 @@ import type { AppRemoval } from '../apps/app-removal.js';
 import { compareImages } from '../files/app-files.js';
 import { distribute } from '../files/distribute.js';
 import { inputsDigest, type Phase, type Step, stepId } from '../plan/step.js';
-import { lacksMirrors, removeMirrors } from '../registry/app-mirrors.js';
+import { lacksMirrors, removeMirrors } from '../registry/more-mirrors.js';
 import { appFilesStep } from './app-install.js';
 import { commandStep } from './command-step.js';
 import { launchedNotes, noteLaunched } from './launched-notes.js';

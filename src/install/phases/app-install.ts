@@ -1,10 +1,11 @@
+import { SlipwayError } from '../../base/errors.js';
 import { applicationDir } from '../../image/applications.js';
 import { appCommandId, appCommandOf } from '../apps/app-commands.js';
 import type { AppPlaces, AppWork } from '../apps/app-work.js';
 import { compareHost } from '../files/distribute.js';
 import { entriesDigest, type WantedEntry } from '../files/rootfs.js';
 import { inputsDigest, type Phase, type Step, stepId } from '../plan/step.js';
-import { addMirrors, hasMirrors } from '../registry/app-mirrors.js';
+import { addMirrors, hasMirrors } from '../registry/more-mirrors.js';
 import { appImageSteps } from './app-images.js';
 import { commandStep } from './command-step.js';
 import type { AskedMaster } from './launched-notes.js';
@@ -32,8 +33,12 @@ const mirrorsPhase: Phase<AppWork> = {
       proof: 'check',
       check: async () => ({ holds: await hasMirrors(host, registry, upstreams) }),
       run: async () => {
-        await addMirrors(host, registry, upstreams);
-        return undefined;
+        if (await addMirrors(host, registry, upstreams)) return undefined;
+        throw new SlipwayError(
+          'E_CLUSTER_STATE',
+          `host ${host.address} pulls from no registry of the cluster: its settings are not there, or not ours any more`,
+          { hint: '"slipway apply" gives it the settings, then run the same command again' },
+        );
       },
     }));
   },
