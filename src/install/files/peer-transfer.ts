@@ -97,13 +97,15 @@ umask 077
 dir=$(mktemp -d /run/slipway-serve-XXXXXXXX)
 name=\${dir##*/}
 unit=/run/systemd/system/$name
+# Whoever ends this gives it a few seconds: what needs no waiting comes first, and nothing is waited for.
 end() {
-  systemctl stop "$name.socket" "$name@*.service" 2>/dev/null || true
+  trap '' TERM INT HUP PIPE
   rm -rf "$dir" "$unit.socket" "$unit@.service"
-  systemctl daemon-reload
-}
+  systemctl stop --no-block "$name.socket" "$name@*.service"
+  systemctl daemon-reload --no-block
+} >/dev/null 2>&1
 trap end EXIT
-trap 'exit 1' TERM INT HUP
+trap 'exit 1' TERM INT HUP PIPE
 head -c ${bytes} >"$dir/names"
 printf '%s\\n' "$SLIPWAY_TOKEN" >"$dir/token"
 cat >"$dir/serve" <<'END_OF_PROGRAM'
