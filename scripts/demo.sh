@@ -28,8 +28,9 @@ tidy() {
 trap tidy EXIT
 export SLIPWAY_ROOT=$home/store
 
-show() { printf '\n\033[1m$ slipway %s\033[0m\n' "$*"; bin/slipway "$@"; }
-[ -t 1 ] && [ -z "${NO_COLOR:-}" ] || show() { printf '\n$ slipway %s\n' "$*"; bin/slipway "$@"; }
+bold='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
+show() { printf '\n%s$ slipway %s%s\n' "$bold" "$*" "$plain"; bin/slipway "$@"; }
 
 printf '$ slipway registry serve --listen 127.0.0.1:0 &\n'
 mkfifo "$home/ready"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# All tests. As root on Debian this installs by itself what they need; elsewhere it says which tests it leaves out and why.
-#   npm test                        everything that can run here
+# The tests. As root on Debian this installs by itself what they need; elsewhere it says which tests it leaves out and why.
+#   npm test                        what every change must pass
+#   npm run test:all                the long ones too (SLIPWAY_TESTS=all): each takes minutes
 #   npm test -- --project unit      arguments go to vitest
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,6 +13,9 @@ if [ $# -gt 0 ]; then exec node_modules/.bin/vitest run "$@"; fi
 projects=(--project unit)
 left=()
 left_out() { left+=("LEFT OUT: $1 tests: $2"); }
+if [ "${SLIPWAY_TESTS:-}" != all ]; then
+  left_out "$(find test -name '*.long.test.ts' | wc -l) files of long" 'npm run test:all runs them'
+fi
 # Said before and after: what was not tested must not drown in what was.
 say_left_out() { [ ${#left[@]} -eq 0 ] || printf '%s\n' "${left[@]}"; }
 

@@ -4,39 +4,24 @@
 # Default: the versions in ./versions, this machine's architecture, this directory (another DIR gets Kubefile and rootfs too).
 # --bundle adds k0s' own archive of container images (ARCH/images), which nodes import without asking the registry.
 # Several architectures: run it for each.
-# Leaves ARCH/{bin,etc,images,scripts,Metadata} and imageList in DIR. They appear only when everything is there and verified: sha256 from
+# Leaves ARCH/{bin,images,Metadata} and imageList in DIR. They appear only when everything is there and verified: sha256 from
 # ./checksums, else from the file the project publishes beside each download. What is downloaded stays in DIR/.cache, so a broken run
 # goes on where it stopped. Proxies: http_proxy, https_proxy, no_proxy.
 # Mirrors: SLIPWAY_K8S_URL (https://dl.k8s.io) and SLIPWAY_GITHUB_URL (https://github.com) name servers with the same paths.
 set -Eeuo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# What base images share: how things are downloaded, and the parts of their scripts.
-SHARED=$HERE/../kubernetes
-# shellcheck source=../kubernetes/fetch/download.sh
-. "$SHARED/fetch/download.sh"
+. "$HERE/fetch/download.sh"
+. "$HERE/fetch/context.sh"
 
 usage() { sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
-machine_arch() {
-  case $(uname -m) in
-    x86_64 | amd64) echo amd64 ;;
-    aarch64 | arm64) echo arm64 ;;
-    *) echo unknown ;;
-  esac
-}
-
-# Versions: the environment, then the file.
 VERSION=
-while IFS='=' read -r name value; do
-  [[ $name =~ ^[A-Z0-9_]+_VERSION$ ]] || continue
-  [ -n "${!name:-}" ] || printf -v "$name" %s "$value"
-done <"$HERE/versions"
-
 ARCH=$(machine_arch)
 BUNDLE=false
 CONTEXT=$HERE
 # shellcheck disable=SC2034 # download.sh reads it
 PIN=false
+read_versions
 while [ $# -gt 0 ]; do
   case $1 in
     --version | --arch | --context) [ $# -ge 2 ] || die "$1 needs a value" ;;&
@@ -50,38 +35,15 @@ while [ $# -gt 0 ]; do
   esac
 done
 K0S_VERSION=${VERSION:-$K0S_VERSION}
-case $ARCH in amd64 | arm64) ;; *) die "--arch \"$ARCH\": only amd64 and arm64 can be fetched" ;; esac
 [[ $K0S_VERSION =~ ^v([0-9]+)\.([0-9]+)\.[0-9]+(-[0-9A-Za-z.]+)?\+k0s\.[0-9]+$ ]] || die "--version \"$K0S_VERSION\": write it like v1.31.14+k0s.0"
 MINOR=$((BASH_REMATCH[1] * 1000 + BASH_REMATCH[2]))
-for program in curl tar sha256sum flock; do command -v "$program" >/dev/null || die "$program is missing: install it"; done
 RUNNER_ARCH=$(machine_arch)
 if [ "$(uname -s)" != Linux ] || [ "$RUNNER_ARCH" = unknown ]; then
   die "only k0s itself knows its container images: run this on Linux (amd64 or arm64)"
 fi
-mkdir -p "$CONTEXT"
-CONTEXT=$(cd "$CONTEXT" && pwd)
-CACHE=$CONTEXT/.cache
 K8S=${SLIPWAY_K8S_URL:-https://dl.k8s.io}
 GITHUB=${SLIPWAY_GITHUB_URL:-https://github.com}
-
-mkdir -p "$CACHE"
-exec 9>"$CACHE/lock"
-flock -n 9 || die "another fetch.sh is at work in $CONTEXT"
-NEW=$CACHE/$ARCH.new
-rm -rf "$NEW"
-mkdir -p "$NEW"/{bin,etc,images,scripts}
-
-# take ARCHIVE MEMBER: a program out of a tar.gz into bin, whatever directory it is in
-take() {
-  local archive=$1 member=$2 found
-  rm -rf "$CACHE/unpack"
-  mkdir -p "$CACHE/unpack"
-  tar -xzf "$archive" --no-same-owner -C "$CACHE/unpack" || die "unpacking $archive: not a tar.gz archive"
-  found=$(find "$CACHE/unpack" -type f -name "$member" | head -n 1)
-  [ -n "$found" ] || die "unpacking $archive: it has no $member"
-  install -m 755 "$found" "$NEW/bin/$member"
-  rm -rf "$CACHE/unpack"
-}
+open_context
 
 # k0s
 release=k0sproject/k0s/releases/download/$K0S_VERSION
@@ -98,17 +60,8 @@ bin=release/$kubernetes/bin/linux/$ARCH
 download "$K8S" "$bin/kubectl" "$bin/kubectl.sha256"
 install -m 755 "$FILE" "$NEW/bin/kubectl"
 
-# looks into the containerd of k0s
-version=${NERDCTL_VERSION#v}
-path=containerd/nerdctl/releases/download/v$version
-download "$GITHUB" "$path/nerdctl-$version-linux-$ARCH.tar.gz" "$path/SHA256SUMS"
-take "$FILE" nerdctl
-
-# the cluster's registry
-version=${REGISTRY_VERSION#v}
-path=distribution/distribution/releases/download/v$version/registry_${version}_linux_$ARCH.tar.gz
-download "$GITHUB" "$path" "$path.sha256"
-take "$FILE" registry
+fetch_nerdctl "$NERDCTL_VERSION"
+fetch_registry "$REGISTRY_VERSION"
 
 # k0s knows the images of its version; that of this machine can be run, whatever the target is
 download "$GITHUB" "$release/k0s-$K0S_VERSION-$RUNNER_ARCH" "$release/sha256sums.txt"
@@ -122,27 +75,5 @@ install -m 755 "$FILE" "$CACHE/k0s"
 awk 'NF && !seen[$0]++' "$CACHE/imageList.out" >"$CACHE/imageList.new"
 grep -q '/pause:' "$CACHE/imageList.new" || die "\"k0s airgap list-images\" names no pause image: $(tr '\n' ' ' <"$CACHE/imageList.new")"
 
-# what the scripts of all base images share
-cp -R "$SHARED/rootfs/scripts/lib" "$NEW/scripts/lib"
-for file in modules.conf sysctl.conf registry.service.in; do cp "$SHARED/rootfs/etc/$file" "$NEW/etc/$file"; done
-
-cat >"$NEW/Metadata" <<METADATA
-{
-  "version": "$K0S_VERSION",
-  "arch": "$ARCH",
-  "variant": "",
-  "kubeVersion": "",
-  "NydusFlag": false,
-  "ClusterRuntime": "k0s"
-}
-METADATA
-
-# everything is there: show it
-for part in Kubefile rootfs; do if [ ! -e "$CONTEXT/$part" ]; then cp -R "$HERE/$part" "$CONTEXT/$part"; fi; done
-rm -rf "$CACHE/$ARCH.old"
-if [ -e "${CONTEXT:?}/$ARCH" ]; then mv "$CONTEXT/$ARCH" "$CACHE/$ARCH.old"; fi
-mv "$NEW" "$CONTEXT/$ARCH"
-mv -f "$CACHE/imageList.new" "$CONTEXT/imageList"
-rm -rf "$CACHE/$ARCH.old"
-say "$CONTEXT/$ARCH: k0s $K0S_VERSION$([ "$BUNDLE" = false ] || echo ' with its image bundle')"
-say "$CONTEXT/imageList: $(wc -l <"$CONTEXT/imageList") images"
+write_metadata "$K0S_VERSION" k0s
+show_context "$K0S_VERSION" "k0s $K0S_VERSION$([ "$BUNDLE" = false ] || echo ' with its image bundle')"

@@ -3,36 +3,25 @@
 #   ./fetch.sh [--version vX.Y.Z] [--arch amd64|arm64] [--cni flannel|bridge|none] [--context DIR] [--pin]
 # Default: the versions in ./versions, this machine's architecture, flannel, this directory (another DIR gets Kubefile and rootfs too).
 # Several architectures: run it for each.
-# Leaves ARCH/{bin,cni,etc,Metadata} (and ARCH/manifests/cni) and imageList in DIR. They appear only when everything is
+# Leaves ARCH/{bin,cni,etc,images,Metadata} (and ARCH/manifests/cni) and imageList in DIR. They appear only when everything is
 # there and verified: sha256 from ./checksums, else from the file the project publishes beside each download. What is downloaded
 # stays in DIR/.cache, so a broken run goes on where it stopped. Proxies: http_proxy, https_proxy, no_proxy.
 # Mirrors: SLIPWAY_K8S_URL (https://dl.k8s.io) and SLIPWAY_GITHUB_URL (https://github.com) name servers with the same paths.
 set -Eeuo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE/fetch/download.sh"
+. "$HERE/fetch/context.sh"
 . "$HERE/fetch/image-list.sh"
 
 usage() { sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
-machine_arch() {
-  case $(uname -m) in
-    x86_64 | amd64) echo amd64 ;;
-    aarch64 | arm64) echo arm64 ;;
-    *) echo unknown ;;
-  esac
-}
-
-# Versions: the environment, then the file.
 VERSION=
-while IFS='=' read -r name value; do
-  [[ $name =~ ^[A-Z_]+_VERSION$ ]] || continue
-  [ -n "${!name:-}" ] || printf -v "$name" %s "$value"
-done <"$HERE/versions"
-
 ARCH=$(machine_arch)
 CNI=flannel
 CONTEXT=$HERE
+# shellcheck disable=SC2034 # download.sh reads it
 PIN=false
+read_versions
 while [ $# -gt 0 ]; do
   case $1 in
     --version | --arch | --cni | --context) [ $# -ge 2 ] || die "$1 needs a value" ;;&
@@ -46,38 +35,12 @@ while [ $# -gt 0 ]; do
   esac
 done
 KUBERNETES_VERSION=${VERSION:-$KUBERNETES_VERSION}
-case $ARCH in amd64 | arm64) ;; *) die "--arch \"$ARCH\": only amd64 and arm64 can be fetched" ;; esac
 case $CNI in flannel | bridge | none) ;; *) die "--cni \"$CNI\": not flannel, bridge or none" ;; esac
 [[ $KUBERNETES_VERSION =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$ ]] || die "--version \"$KUBERNETES_VERSION\": write it like v1.30.14"
-for program in curl tar sha256sum flock; do command -v "$program" >/dev/null || die "$program is missing: install it"; done
-mkdir -p "$CONTEXT"
-CONTEXT=$(cd "$CONTEXT" && pwd)
-CACHE=$CONTEXT/.cache
 K8S=${SLIPWAY_K8S_URL:-https://dl.k8s.io}
 GITHUB=${SLIPWAY_GITHUB_URL:-https://github.com}
-
-mkdir -p "$CACHE"
-exec 9>"$CACHE/lock"
-flock -n 9 || die "another fetch.sh is at work in $CONTEXT"
-NEW=$CACHE/$ARCH.new
-rm -rf "$NEW"
-mkdir -p "$NEW/bin" "$NEW/cni" "$NEW/etc"
-
-# take ARCHIVE MEMBER… : programs out of a tar.gz into bin, whatever directory they are in
-take() {
-  local archive=$1 member
-  shift
-  rm -rf "$CACHE/unpack"
-  mkdir -p "$CACHE/unpack"
-  tar -xzf "$archive" --no-same-owner -C "$CACHE/unpack" || die "unpacking $archive: not a tar.gz archive"
-  for member; do
-    local found
-    found=$(find "$CACHE/unpack" -type f -name "$member" | head -n 1)
-    [ -n "$found" ] || die "unpacking $archive: it has no $member"
-    install -m 755 "$found" "$NEW/bin/$member"
-  done
-  rm -rf "$CACHE/unpack"
-}
+open_context
+mkdir "$NEW/cni" "$NEW/etc"
 
 # Kubernetes
 bin=release/$KUBERNETES_VERSION/bin/linux
@@ -98,11 +61,7 @@ path=kubernetes-sigs/cri-tools/releases/download/$CRICTL_VERSION/crictl-$CRICTL_
 download "$GITHUB" "$path" "$path.sha256"
 take "$FILE" crictl
 
-# the cluster's registry
-version=${REGISTRY_VERSION#v}
-path=distribution/distribution/releases/download/v$version/registry_${version}_linux_$ARCH.tar.gz
-download "$GITHUB" "$path" "$path.sha256"
-take "$FILE" registry
+fetch_registry "$REGISTRY_VERSION"
 
 # network
 path=containernetworking/plugins/releases/download/$CNI_PLUGINS_VERSION/cni-plugins-linux-$ARCH-$CNI_PLUGINS_VERSION.tgz
@@ -122,16 +81,7 @@ case $CNI in
     ;;
 esac
 
-cat >"$NEW/Metadata" <<METADATA
-{
-  "version": "$KUBERNETES_VERSION",
-  "arch": "$ARCH",
-  "variant": "",
-  "kubeVersion": "",
-  "NydusFlag": false,
-  "ClusterRuntime": "k8s"
-}
-METADATA
+write_metadata "$KUBERNETES_VERSION" k8s
 
 # kubeadm knows the images of its version; that of this machine can be run, whatever the target is
 runner=
@@ -143,12 +93,4 @@ fi
 image_list "$runner" "$KUBERNETES_VERSION" "$HERE/image-versions" "$NEW/manifests/cni" >"$CACHE/imageList.new"
 grep -m1 '/pause:' "$CACHE/imageList.new" >"$NEW/etc/sandbox-image"
 
-# everything is there: show it
-for part in Kubefile rootfs; do if [ ! -e "$CONTEXT/$part" ]; then cp -R "$HERE/$part" "$CONTEXT/$part"; fi; done
-rm -rf "$CACHE/$ARCH.old"
-if [ -e "${CONTEXT:?}/$ARCH" ]; then mv "$CONTEXT/$ARCH" "$CACHE/$ARCH.old"; fi
-mv "$NEW" "$CONTEXT/$ARCH"
-mv -f "$CACHE/imageList.new" "$CONTEXT/imageList"
-rm -rf "$CACHE/$ARCH.old"
-say "$CONTEXT/$ARCH: Kubernetes $KUBERNETES_VERSION, containerd $CONTAINERD_VERSION, runc $RUNC_VERSION, network $CNI"
-say "$CONTEXT/imageList: $(wc -l <"$CONTEXT/imageList") images"
+show_context "$KUBERNETES_VERSION" "Kubernetes $KUBERNETES_VERSION, containerd $CONTAINERD_VERSION, runc $RUNC_VERSION, network $CNI"

@@ -11,6 +11,11 @@ export function formatBytes(bytes: number): string {
   return `${Number(value.toFixed(digits))}${units[unit]}`;
 }
 
+/** A number of things for people: `1 step`, `3 steps`, `2 entries`. */
+export function counted(number: number, one: string, many = `${one}s`): string {
+  return `${number} ${number === 1 ? one : many}`;
+}
+
 /** Milliseconds for people: `0.4s`, `12.3s`, `3m05s`. */
 export function formatDuration(milliseconds: number): string {
   const seconds = milliseconds / 1000;

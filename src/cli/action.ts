@@ -11,7 +11,10 @@ export function addGlobalFlags(command: Command, { format = true }: { readonly f
     );
   return command
     .addOption(
-      new Option('--root <dir>', 'where images and clusters are kept (SLIPWAY_ROOT)').helpGroup('Global options:'),
+      new Option(
+        '--root <dir>',
+        'where images and clusters are kept (SLIPWAY_ROOT; default: /var/lib/slipway for root, else slipway in XDG_DATA_HOME or ~/.local/share)',
+      ).helpGroup('Global options:'),
     )
     .addOption(new Option('--json', 'print results as JSON').helpGroup('Global options:'))
     .addOption(new Option('-q, --quiet', 'print only ids or names, and no progress').helpGroup('Global options:'))
@@ -43,6 +46,14 @@ export function action<Args extends readonly unknown[], Flags extends object>(
 /** The examples at the end of a command's help. */
 export function examples(...lines: readonly (readonly [command: string, what: string])[]): string {
   return `\nExamples:\n${lines.map(([command, what]) => `  $ ${command}\n      ${what}`).join('\n')}`;
+}
+
+/** Puts the flags that `add` gives a command under a heading of their own in its help. */
+export function grouped(command: Command, heading: string, add: (command: Command) => void): Command {
+  const before = new Set(command.options);
+  add(command);
+  for (const option of command.options) if (!before.has(option)) option.helpGroup(heading);
+  return command;
 }
 
 /** Collects a flag that may be given several times. */

@@ -19,7 +19,7 @@ export interface AppFlags extends HostFlags {
 
 export function addAppFlags(command: Command): Command {
   command
-    .option('--cluster <name>', 'the cluster; may be left out when there is one only')
+    .option('--cluster <name>', 'the cluster (default: the only one that is known here)')
     .option('-e, --env <name=value>', 'a variable for commands and templates; may be given several times', repeatable)
     .option('--concurrency <n>', 'hosts worked on at once (default: 10)');
   return addGlobalFlags(addHostFlags(command));

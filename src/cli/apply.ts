@@ -4,11 +4,11 @@ import type { ClusterSpec } from '../install/spec/cluster-spec.js';
 import { statePaths } from '../install/state/cluster-paths.js';
 import { readClusterState } from '../install/state/cluster-state.js';
 import { action, examples } from './action.js';
-import { addLaunchFlags, type LaunchFlags, launchRequest, printPlan } from './launch-flags.js';
-import { addRemovalFlags, confirmRemoval, drainTimeoutMs, type RemovalFlags } from './removal-flags.js';
+import { applyRequest } from './apply-request.js';
+import { addLaunchFlags, type LaunchFlags, printPlan } from './launch-flags.js';
+import { addRemovalFlags, confirmRemoval, type RemovalFlags } from './removal-flags.js';
 import { printResult } from './run-result.js';
-import { sshFlags } from './ssh-flags.js';
-import { addBatchFlag, batchOf } from './upgrade-flags.js';
+import { addBatchFlag } from './upgrade-flags.js';
 
 interface Flags extends LaunchFlags, RemovalFlags {
   readonly batch?: string;
@@ -32,17 +32,11 @@ export function define(program: Command): void {
     )
     .action(
       action<[string | undefined], Flags>(async (context, flags, image) => {
-        const { spec, options, deps } = await launchRequest(context, flags, image);
-        const drain = { drainTimeoutMs: drainTimeoutMs(flags) };
-        const removal = { ...drain, ssh: await sshFlags(flags) };
-        const request = {
-          spec,
-          options: { ...options, ...drain, removal, upgrade: { change: 'upgrade' as const, batch: batchOf(flags) } },
-          deps,
-        };
+        const request = await applyRequest(context, flags, image);
         if (flags.dryRun) return printPlan(context, request);
+        const { spec, options, deps } = request;
         await confirmRemoval(spec.name, await goneHosts(context.root, spec), flags);
-        printResult(context, await runCluster(spec, request.options, deps), spec.hosts.length);
+        printResult(context, await runCluster(spec, options, deps), spec.hosts.length);
       }),
     );
 }

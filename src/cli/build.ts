@@ -91,7 +91,11 @@ export function define(program: Command): void {
         .choices(['missing', 'always', 'never'])
         .default('missing'),
     )
-    .option('--compression <kind[:level]>', 'gzip, zstd or none', 'gzip')
+    .option(
+      '--compression <kind[:level]>',
+      'how layers are compressed: gzip (level 0 to 9), zstd (1 to 22) or none',
+      'gzip',
+    )
     .option('--push', 'push the image under all its names; its layers are on their way while others are built')
     .option('--metadata-file <file>', 'write name and digest of the result to this file, as JSON')
     .option('--iidfile <file>', 'write the digest of the result to this file');

@@ -25,7 +25,7 @@ export function define(program: Command): void {
     .description(
       'Show the certificates of a cluster and when they end; add names to those of its API servers; or renew them. Masters are worked on one after the other, each only when the one before is well. Needs no image. --renew works also when they have ended and the cluster refuses everything.',
     )
-    .option('--cluster <name>', 'this cluster (default: the only one)')
+    .option('--cluster <name>', 'the cluster (default: the only one that is known here)')
     .option(
       '--alt-names <names>',
       'host names and addresses that the API servers are to be known by as well: api.example.com,203.0.113.7',
@@ -56,7 +56,7 @@ export function define(program: Command): void {
         const connect = hostConnector(context, flags);
         if (names === undefined && !flags.renew) {
           const found = await listClusterCertificates(state, { ssh, connect, concurrency, signal });
-          return printCertificates(context, state.name, found);
+          return printCertificates(context, state, found);
         }
         const change = names === undefined ? { renew: true as const } : { addNames: names };
         const options = { cluster: state.name, change, ssh, concurrency };
@@ -106,7 +106,7 @@ async function changeAndPrint(
 
 function printCertificates(
   { json, quiet, out }: CliContext,
-  cluster: string,
+  { name: cluster, runtime }: { readonly name: string; readonly runtime: string },
   hosts: readonly HostCertificates[],
 ): void {
   const now = Date.now();
@@ -142,7 +142,11 @@ function printCertificates(
           name,
           expires === undefined ? 'cannot be read' : `${expires.slice(0, 16).replace('T', ' ')} UTC`,
           leftOf(days(expires)),
-          { command: 'slipway cert --renew', self: 'kubelet', never: 'nobody: a CA' }[renewed],
+          {
+            command: 'slipway cert --renew',
+            self: runtime === 'k3s' ? 'k3s, when it starts' : 'kubelet',
+            never: 'nobody: a CA',
+          }[renewed],
         ]),
       ),
     ]);

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { counted } from '../base/format.js';
 import { type CheckReport, checkCluster } from '../install/check/check-cluster.js';
 import { chooseCluster } from '../install/state/known-clusters.js';
 import { action, addGlobalFlags, examples } from './action.js';
@@ -17,7 +18,7 @@ export function define(program: Command): void {
     .description(
       'Ask whether a cluster and its hosts are as they should be: one line for everything that is not, with what to do. Changes nothing; needs neither image nor secrets. Exit code 1 when there is a problem; warnings alone are no reason.',
     )
-    .option('--cluster <name>', 'this cluster (default: the only one)')
+    .option('--cluster <name>', 'the cluster (default: the only one that is known here)')
     .option('--deep', 'look into every file that the hosts were given, not only at its size, time and mode')
     .option('--concurrency <n>', 'hosts asked at once (default: 10)');
   addGlobalFlags(addHostFlags(command))
@@ -60,8 +61,7 @@ export function define(program: Command): void {
 
 function summary({ cluster, answered, hosts, findings }: CheckReport, problems: number): string {
   const warnings = findings.length - problems;
-  const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;
-  const verdict = problems === 0 ? 'is as it should be' : `has ${count(problems, 'problem')}`;
-  const more = warnings === 0 ? '' : `, ${count(warnings, 'warning')}`;
-  return `Cluster ${cluster} ${verdict}${more}; ${answered} of ${count(hosts, 'host')} answered.`;
+  const verdict = problems === 0 ? 'is as it should be' : `has ${counted(problems, 'problem')}`;
+  const more = warnings === 0 ? '' : `, ${counted(warnings, 'warning')}`;
+  return `Cluster ${cluster} ${verdict}${more}; ${answered} of ${counted(hosts, 'host')} answered.`;
 }

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
 import { type WantedApplications, wantedApplications } from '../install/clusterfile/app-configs.js';
@@ -52,7 +52,14 @@ async function openFile(
   try {
     return { file, name: file, text: await readFile(file, 'utf8') };
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') throw new SlipwayError('E_NOT_FOUND', `there is no file ${file}`);
+    if (errnoOf(error) === 'ENOENT')
+      throw new SlipwayError('E_NOT_FOUND', `there is no file ${file}`, {
+        hint: 'docs/clusterfile.md says what is in a Clusterfile, examples/three-masters has some to start from',
+      });
+    if (errnoOf(error) === 'EISDIR')
+      throw new SlipwayError('E_NOT_FOUND', `${file} is a directory, and a Clusterfile is wanted`, {
+        hint: `name the file in it: -f ${join(file, 'Clusterfile')}`,
+      });
     throw fileSystemError(error, `reading ${file}`);
   }
 }

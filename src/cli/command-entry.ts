@@ -6,6 +6,8 @@ export interface CommandModule {
 }
 
 export interface CommandEntry {
+  /** The heading under which help lists it. */
+  readonly group: string;
   /** The name, then its aliases. */
   readonly names: readonly [string, ...string[]];
   readonly summary: string;

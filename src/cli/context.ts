@@ -23,7 +23,7 @@ export interface CliContext {
   readonly json: boolean;
   readonly out: Output;
   readonly reporter: Reporter;
-  /** Aborted by the first Ctrl-C or SIGTERM. */
+  /** Aborted by the first Ctrl-C or SIGTERM, and when the terminal is closed (SIGHUP). */
   readonly signal: AbortSignal;
   store(): Promise<Store>;
   close(): Promise<void>;

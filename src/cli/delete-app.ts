@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { counted } from '../base/format.js';
 import { deleteApp, leftOnHostsError } from '../install/apps/delete-app.js';
 import { action, examples, repeatable } from './action.js';
 import { type AppFlags, addAppFlags, appRequest } from './app-flags.js';
@@ -46,7 +47,8 @@ export function define(program: Command): void {
         if (json) out.json({ ...result, failures: failures.map(({ code, message }) => ({ code, message })) });
         else if (quiet) out.line(name);
         else {
-          if (result.hosts.length === 0) out.line(`${name} is off cluster ${cluster}: ${result.ran} steps done.`);
+          if (result.hosts.length === 0)
+            out.line(`${name} is off cluster ${cluster}: ${counted(result.ran, 'step')} done.`);
           for (const what of left) out.line(`Left: ${what}`);
         }
         const error = leftOnHostsError(result);

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { SlipwayError } from '../base/errors.js';
-import { deleteHosts } from '../install/delete-hosts.js';
+import { deleteHosts, markLeaving } from '../install/delete-hosts.js';
+import { assertOurs } from '../install/state/assert-ours.js';
 import { addressesToDelete } from '../install/state/spec-from-state.js';
 import { action, addGlobalFlags, examples } from './action.js';
 import {
@@ -27,7 +28,7 @@ export function define(program: Command): void {
     .description(
       'Take hosts out of a cluster that goes on without them: drained, out of etcd, deleted as nodes, and cleaned. Refuses what would cost etcd its quorum. Hosts may be down; they are cleaned later, by the same command.',
     )
-    .option('--cluster <name>', 'the cluster; may be left out when there is one only')
+    .option('--cluster <name>', 'the cluster (default: the only one that is known here)')
     .option('--masters <ips>', 'masters that go: 10.0.0.3,10.0.0.4')
     .option('--nodes <ips>', 'workers that go, in the same form')
     .option('--forget', 'hosts that do not answer are gone for good: they are not kept in mind to be cleaned later');
@@ -45,6 +46,10 @@ export function define(program: Command): void {
         const { chooseCluster } = await import('../install/state/known-clusters.js');
         const state = await chooseCluster(context.root, flags.cluster);
         const addresses = addressesToDelete(state, flags);
+        const drainTimeout = drainTimeoutMs(flags);
+        // What cannot be is said before anybody is asked for a yes.
+        assertOurs(state);
+        markLeaving(state, addresses);
         await confirmRemoval(state.name, addresses, flags);
         const { reporter, signal, out } = context;
         const result = await deleteHosts(
@@ -53,7 +58,7 @@ export function define(program: Command): void {
             addresses,
             ssh: await sshFlags(flags),
             forget: flags.forget === true,
-            drainTimeoutMs: drainTimeoutMs(flags),
+            drainTimeoutMs: drainTimeout,
             skipHooks: flags.skipHooks === true,
           },
           { store: await context.store(), reporter, signal, connect: hostConnector(context, flags) },

@@ -18,11 +18,11 @@ export function define(program: Command): void {
   const command = program
     .command('exec')
     .description(
-      'Run a command as root on the hosts of a cluster, all at once. One word is a line for the shell; several are a program and its arguments. Lines of output have the address of their host in front. The exit code is the command’s when all hosts agree, else 1.',
+      "Run a command as root on the hosts of a cluster, all at once. One word is a line for the shell; several are a program and its arguments. Lines of output have the address of their host in front. The exit code is the command's when all hosts agree, else 1.",
     )
     .argument('<command...>', 'what is run; put -- in front of it')
     .passThroughOptions()
-    .option('--cluster <name>', 'this cluster (default: the only one)')
+    .option('--cluster <name>', 'the cluster (default: the only one that is known here)')
     .option('--masters', 'only on masters')
     .option('--nodes', 'only on hosts that are no masters')
     .option('--hosts <ips>', 'only on these hosts: 10.0.0.2,10.0.0.5-10.0.0.9')

@@ -25,11 +25,15 @@ export function reportFailure(error: unknown, argv: readonly string[]): number {
     );
   } else {
     process.stderr.write(`${style(process.stderr, '31', 'error:')} ${terminalSafe(redact(messageOf(failure)))}\n`);
-    if (hint !== undefined)
-      process.stderr.write(`${style(process.stderr, '36', ' hint:')} ${terminalSafe(redact(hint))}\n`);
+    if (hint !== undefined) reportHint(hint);
   }
   if (debug && error instanceof Error) process.stderr.write(`${terminalSafe(redact(stackOf(error)))}\n`);
   return exitCode;
+}
+
+/** What to do next, on a line of its own. */
+export function reportHint(hint: string): void {
+  process.stderr.write(`${style(process.stderr, '36', ' hint:')} ${terminalSafe(redact(hint))}\n`);
 }
 
 /** A replacer for JSON: texts without secrets. */

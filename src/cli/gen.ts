@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
 import { type Adopted, adoptCluster } from '../install/adopt/adopt-cluster.js';
 import { clusterfileJsonSchema } from '../install/clusterfile/json-schema.js';
+import { productName } from '../install/plan/plan.js';
 import { specFromFlags } from '../install/spec/spec-from-flags.js';
 import { action, addGlobalFlags, examples } from './action.js';
 import type { CliContext } from './context.js';
@@ -25,7 +26,7 @@ export function define(program: Command): void {
   const gen = program
     .command('gen')
     .description(
-      'Adopt a cluster that is not known here, and print the Clusterfile that describes it: one of Slipway’s own whose launching machine is lost, or one that kubeadm or another tool made. Looks at the hosts and changes nothing on them; one master is enough. Or, as "gen schema", print the JSON schema of a Clusterfile.',
+      'Adopt a cluster that is not known here, and print the Clusterfile that describes it: one of Slipway\'s own whose launching machine is lost, or one that kubeadm or another tool made. Looks at the hosts and changes nothing on them; one master is enough. Or, as "gen schema", print the JSON schema of a Clusterfile.',
     )
     .usage('--masters IPS [flags] | schema')
     .option('-f, --file <file>', 'write the Clusterfile there instead of printing it')
@@ -50,7 +51,10 @@ export function define(program: Command): void {
           'slipway gen --masters 10.0.0.2 -i ~/.ssh/id_ed25519 -f Clusterfile',
           'the machine that launched the cluster is lost: status, join, upgrade … work from here now',
         ],
-        ['slipway gen --masters 10.0.0.2 --cluster old', 'a cluster that kubeadm made: status, check, exec, cert work'],
+        [
+          'slipway gen --masters 10.0.0.2 --cluster old',
+          'a cluster that kubeadm, k3s or k0s made: status, check, exec, cert work',
+        ],
         ['slipway gen schema', 'the JSON schema of a Clusterfile'],
       ),
     )
@@ -103,7 +107,7 @@ function print({ json, quiet, out, reporter }: CliContext, adopted: Adopted, fil
     hosts: 'by what is on its hosts',
     foreign: 'which Slipway did not launch',
   }[from];
-  const summary = `Cluster ${name} is known here now, ${how}: Kubernetes ${version}, ${hosts.length} hosts.`;
+  const summary = `Cluster ${name} is known here now, ${how}: ${productName(version)}, ${hosts.length} ${hosts.length === 1 ? 'host' : 'hosts'}.`;
   if (file === undefined) {
     reporter.info(summary);
     out.verbatim(clusterfile.trimEnd());

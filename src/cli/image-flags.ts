@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import type { ImageCollection } from '../build/collect/collection.js';
 import { LOCK_MODES, type LockMode } from '../build/collect/image-lock.js';
 import { CHART_MODES, type ChartMode } from '../build/collect/rootfs-images.js';
-import { repeatable } from './action.js';
+import { grouped, repeatable } from './action.js';
 
 /** The flags about the container images that a cluster image carries. */
 export interface ImageFlags {
@@ -14,7 +14,11 @@ export interface ImageFlags {
 }
 
 export function addImageFlags(command: Command): Command {
-  return command
+  return grouped(command, 'Options about container images:', defineImageFlags);
+}
+
+function defineImageFlags(command: Command): void {
+  command
     .option(
       '--image-list <file>',
       'container images to carry along, one name a line; may be given several times',

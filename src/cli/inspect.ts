@@ -1,16 +1,14 @@
 import type { Command } from 'commander';
 import { SlipwayError } from '../base/errors.js';
-import { formatBytes } from '../base/format.js';
-import { applicationRoles, KUBE_VERSION_LABEL, startCommands } from '../image/applications.js';
-import type { Application } from '../image/cluster-image.js';
-import { formatPlatform, parsePlatform } from '../image/platform.js';
+import { parsePlatform } from '../image/platform.js';
 import { mergeTocs } from '../layers/merge.js';
 import type { TocEntry } from '../layers/toc.js';
-import { describeImage, type ImageDescription } from '../store/describe.js';
+import { describeImage } from '../store/describe.js';
 import { layersOf, readToc, readTocs } from '../store/layer-store.js';
 import { readImage } from '../store/local-image.js';
 import { action, addGlobalFlags, examples } from './action.js';
-import { type Output, printable } from './output.js';
+import { printDescription } from './inspect-text.js';
+import type { Output } from './output.js';
 
 interface Flags {
   readonly layer?: string;
@@ -24,7 +22,7 @@ export function define(program: Command): void {
     .argument('<image>', 'a name, or the beginning of an id')
     .option('--layer <n>', 'list the files of one layer, by its index')
     .option('--rootfs', 'list the merged tree of all layers')
-    .option('--platform <platform>', 'which image of a multi-platform one')
+    .option('--platform <os/arch>', 'which image of a multi-platform one (default: this machine)')
     .addHelpText(
       'after',
       examples(
@@ -113,90 +111,4 @@ function modeText({ type, mode }: Pick<TocEntry, 'type' | 'mode'>): string {
   special(5, 0o2000, 's');
   special(8, 0o1000, 't');
   return (LETTERS[type] ?? '-') + bits.join('');
-}
-
-/** `calico kube, CNI: kubectl apply -f calico.yaml` */
-function applicationLine(app: Application, labels: Readonly<Record<string, string>>): string {
-  const { name, type, env = {} } = app;
-  const names = Object.keys(env);
-  const what = [type, ...applicationRoles(name, labels), ...(names.length === 0 ? [] : [`env ${names.join(' ')}`])];
-  const commands = startCommands(app);
-  return (
-    `${name} ${what.filter(Boolean).join(', ')}`.trim() + (commands.length === 0 ? '' : `: ${commands.join('; ')}`)
-  );
-}
-
-/** `linux/amd64 (also there: linux/arm64)` */
-function platformLine({ platform, platforms }: ImageDescription): string {
-  const shown = formatPlatform(platform);
-  const others = platforms.map(formatPlatform).filter((other) => other !== shown);
-  return others.length === 0 ? shown : `${shown} (also there: ${others.join(', ')}; see --platform)`;
-}
-
-function printDescription(out: Output, image: ImageDescription): void {
-  const field = (name: string, value: string): void => {
-    if (value !== '') out.line(`${`${name}:`.padEnd(14)}${printable(value)}`);
-  };
-  const list = (name: string, values: readonly string[]): void => {
-    for (const [index, value] of values.entries()) {
-      if (index === 0) field(name, value);
-      else out.line(`${' '.repeat(14)}${printable(value)}`);
-    }
-  };
-  field('Name', image.name);
-  field('Digest', image.digest);
-  field('Type', image.type);
-  field('Platform', platformLine(image));
-  field('Created', image.created ?? '');
-  field('Size', formatBytes(image.size));
-  list(
-    'Metadata',
-    image.metadata === null
-      ? []
-      : Object.entries(image.metadata).map(
-          ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
-        ),
-  );
-  list('Launch', image.launch.cmds);
-  list(
-    'Starts',
-    image.launch.apps.map((app) => `the application ${app}`),
-  );
-  list(
-    'Applications',
-    image.applications.map((app) => applicationLine(app, image.labels)),
-  );
-  field('Kubernetes', image.labels[KUBE_VERSION_LABEL] ?? '');
-  list('Env', image.env);
-  if (image.type === 'image') {
-    const { entrypoint, cmd, user, workingDir, exposedPorts, volumes } = image.process;
-    field('Entrypoint', entrypoint === null ? '' : JSON.stringify(entrypoint));
-    field('Cmd', cmd === null ? '' : JSON.stringify(cmd));
-    field('User', user);
-    field('Directory', workingDir);
-    field('Ports', exposedPorts.join(' '));
-    field('Volumes', volumes.join(' '));
-  }
-  list(
-    'Labels',
-    Object.entries(image.labels).map(([key, value]) => `${key}=${value}`),
-  );
-  list(
-    'Images',
-    image.containerImages.map(({ image: name, appName }) => (appName ? `${name} (${appName})` : name)),
-  );
-  out.line();
-  out.table([
-    ['LAYER', 'TYPE', 'SIZE', 'UNPACKED', 'FILES', 'DIGEST', 'DIFF ID', 'INSTRUCTION'],
-    ...image.layers.map((layer) => [
-      String(layer.index),
-      layer.type,
-      formatBytes(layer.size),
-      formatBytes(layer.unpackedSize),
-      String(layer.files),
-      layer.digest.slice(7, 19),
-      layer.diffID.slice(7, 19),
-      layer.instruction,
-    ]),
-  ]);
 }

@@ -22,10 +22,14 @@ export function define(program: Command): void {
     .description(
       'Add hosts to a cluster, from the image that it runs. The other hosts are looked at too, and mended where they are not as they should be.',
     )
-    .option('--cluster <name>', 'the cluster; may be left out when there is one only')
+    .option('--cluster <name>', 'the cluster (default: the only one that is known here)')
     .option('--masters <ips>', 'hosts that become masters: 10.0.0.3,10.0.0.4')
     .option('--nodes <ips>', 'hosts that become workers, in the same form')
-    .option('-e, --env <name=value>', 'secret variables of the cluster, which are not kept', repeatable)
+    .option(
+      '-e, --env <name=value>',
+      'a secret variable of the cluster, which is not kept and is given again each time; may be given several times',
+      repeatable,
+    )
     .option('--dry-run', 'look at the hosts and print what would be done, and why; change nothing on them');
   addGlobalFlags(addHostFlags(addPaceFlags(command)))
     .addHelpText(

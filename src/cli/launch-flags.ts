@@ -6,6 +6,9 @@ import { parseReference } from '../image/reference.js';
 import { planCluster, type RunClusterOptions } from '../install/run-cluster.js';
 import type { ClusterSpec } from '../install/spec/cluster-spec.js';
 import { envFromFlags, specFromFlags } from '../install/spec/spec-from-flags.js';
+import { statePaths } from '../install/state/cluster-paths.js';
+import { readClusterState } from '../install/state/cluster-state.js';
+import { reachedAsBefore } from '../install/state/spec-from-state.js';
 import type { InstallDeps } from '../install/survey.js';
 import { findImage } from '../store/local-image.js';
 import { addGlobalFlags, repeatable } from './action.js';
@@ -46,9 +49,9 @@ export function addLaunchFlags(command: Command): Command {
       'an application to start instead of those that the image starts; may be given several times',
       repeatable,
     )
-    .option('--cluster <name>', 'the name of the cluster')
+    .option('--cluster <name>', 'the name of the cluster (default: my-cluster)')
     .option('--from-scratch', 'forget what earlier runs did; what the hosts say counts all the same')
-    .option('--platform <os/arch>', 'which image of a multi-platform one');
+    .option('--platform <os/arch>', 'which image of a multi-platform one (default: this machine)');
   return addGlobalFlags(addHostFlags(addPaceFlags(command)));
 }
 
@@ -65,7 +68,10 @@ export function addPaceFlags(command: Command): Command {
     .option('--concurrency <n>', 'hosts worked on at once (default: 10)')
     .option('--concurrent-uploads <n>', 'hosts that receive files from here at once (default: 5, with --fan-out 1)')
     .option('--fan-out', 'hosts that have the files send them on to others: for many hosts behind a slow link')
-    .option('--ready-timeout <seconds>', 'how long nodes may take to become Ready (default: 300)');
+    .option(
+      '--ready-timeout <seconds>',
+      'how long nodes may take to become Ready (default: 300); with k3s and k0s also to come up on a host (default there: 600 and 720)',
+    );
 }
 
 /**
@@ -77,7 +83,8 @@ export async function launchRequest(
   flags: LaunchFlags,
   image: string | undefined,
 ): Promise<LaunchRequest> {
-  const spec = flags.file === undefined ? await fromFlags(flags, image) : await fromFile(flags.file, flags, image);
+  const spec =
+    flags.file === undefined ? await fromFlags(context, flags, image) : await fromFile(flags.file, flags, image);
   const options = runOptions(flags);
   await pullIfMissing(context, spec.image, options.platform);
   const { reporter, signal } = context;
@@ -112,7 +119,7 @@ export async function printPlan({ json, out }: CliContext, { spec, options, deps
   if (document.problems.length > 0) process.exitCode = 1;
 }
 
-async function fromFlags(flags: LaunchFlags, image: string | undefined): Promise<ClusterSpec> {
+async function fromFlags({ root }: CliContext, flags: LaunchFlags, image: string | undefined): Promise<ClusterSpec> {
   if (image === undefined || flags.masters === undefined) {
     const missing = image === undefined ? 'no image is given' : 'no hosts are given: --masters is missing';
     throw new SlipwayError('E_USAGE', missing, {
@@ -120,8 +127,9 @@ async function fromFlags(flags: LaunchFlags, image: string | undefined): Promise
     });
   }
   const { nodes, env, cmd, app, cluster, masters } = flags;
-  return specFromFlags({
-    ...(await sshFlags(flags)),
+  const ssh = await sshFlags(flags);
+  const spec = specFromFlags({
+    ...ssh,
     image,
     masters,
     nodes,
@@ -130,6 +138,7 @@ async function fromFlags(flags: LaunchFlags, image: string | undefined): Promise
     ...(app === undefined ? {} : { apps: app }),
     cluster,
   });
+  return reachedAsBefore(spec, await readClusterState(statePaths(root, spec.name)), ssh);
 }
 
 async function fromFile(path: string, flags: LaunchFlags, image: string | undefined): Promise<ClusterSpec> {

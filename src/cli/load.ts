@@ -21,6 +21,7 @@ export function define(program: Command): void {
       examples(
         ['slipway load -i k8s.tar', 'the images in it, under their names'],
         ['docker save web:1.0 | slipway load', 'from another program'],
+        ['slipway load --as k8s:v1 /mnt/usb/k8s', 'an OCI layout whose image has no name, or only a tag'],
       ),
     )
     .action(

@@ -1,7 +1,9 @@
 import { SlipwayError } from '../base/errors.js';
 import { suggest } from '../base/suggest.js';
 import { COMMANDS, findCommand } from './commands.js';
-import { reportFailure } from './failure.js';
+import { reportFailure, reportHint } from './failure.js';
+import { isStopping } from './interrupt.js';
+import { isOfClosedTerminal, outliveTerminal } from './terminal.js';
 
 /** `slipway version` must cost no more than starting Node does, so nothing is loaded before it is known to be needed. */
 async function main(args: readonly string[]): Promise<void> {
@@ -17,8 +19,16 @@ async function main(args: readonly string[]): Promise<void> {
   const known = name === undefined ? undefined : findCommand(name);
   if (known !== undefined) (await known.load()).define(program, COMMANDS);
   else
-    for (const { names, summary } of COMMANDS) program.command(names[0]).description(summary).aliases(names.slice(1));
-  await program.parseAsync([...args], { from: 'user' });
+    for (const { group, names, summary } of COMMANDS)
+      program.command(names[0]).description(summary).aliases(names.slice(1)).helpGroup(group);
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+  } catch (error) {
+    const { usageHint } = await import('./usage-hint.js');
+    const hint = usageHint(program, args, error);
+    if (hint !== undefined) reportHint(hint);
+    throw error;
+  }
 }
 
 function noCommand(name: string): SlipwayError {
@@ -43,12 +53,15 @@ function commandName(args: readonly string[]): string | undefined {
 
 // `slipway images | head -1`: the reader has what it wanted. The exit code is what SIGPIPE gives other programs.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // Nobody is there any more to tell; what is under way comes to its end all the same.
+  if (isOfClosedTerminal(error) || (error.code === 'EPIPE' && isStopping())) return;
   if (error.code === 'EPIPE') process.exit(141);
   process.stderr.write(`error: cannot write the output: ${error.message}\n`);
   process.exit(1);
 });
 // Nobody listens to what is told on the way: no reason to stop the work.
 process.stderr.on('error', () => {});
+outliveTerminal();
 
 try {
   await main(process.argv.slice(2));

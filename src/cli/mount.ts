@@ -20,7 +20,7 @@ export function define(program: Command): void {
     )
     .argument('[image]', 'a name, or the beginning of an id')
     .argument('[directory]', 'an empty directory; default: one in the store')
-    .option('--platform <platform>', 'which image of a multi-platform one')
+    .option('--platform <os/arch>', 'which image of a multi-platform one (default: this machine)')
     .addOption(
       new Option(
         '--as <kind>',

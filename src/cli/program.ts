@@ -1,5 +1,6 @@
 import { Command, Help } from 'commander';
 import { addGlobalFlags } from './action.js';
+import { environmentHelp } from './environment.js';
 
 /** The program without its commands. Errors of usage are thrown, not exited on, so that everything unfinished is tidied up. */
 export function createProgram(): Command {
@@ -13,8 +14,11 @@ export function createProgram(): Command {
     .showSuggestionAfterError(true)
     .configureHelp({
       sortSubcommands: false,
+      commandUsage: (command) => new Help().commandUsage(command).replace('[options]', '[flags]'),
+      subcommandDescription: (command) => command.summary() || (command.description().split(/(?<=\.) /, 1)[0] ?? ''),
       subcommandTerm: (command) => new Help().subcommandTerm(command).replace(' [options]', ''),
     })
+    .addHelpText('after', environmentHelp())
     .addHelpText('after', '\nRun "slipway COMMAND --help" for what a command does, with examples.')
     .enablePositionalOptions()
     .exitOverride();

@@ -1,4 +1,4 @@
-import { formatBytes } from '../base/format.js';
+import { formatBytes, formatDuration } from '../base/format.js';
 import { redact } from '../base/redact.js';
 import type { ProgressTask, Reporter } from '../base/reporter.js';
 import { terminalSafe } from './output.js';
@@ -25,6 +25,8 @@ interface LiveTask {
 
 const FRAME_MS = 100;
 const MOST_LIVE_LINES = 8;
+/** How often a task is told to go on where there is no terminal. */
+const STILL_MS = 30_000;
 
 /** Everything a person is told while work goes on; on standard error, so that standard output is only results. */
 export function createReporter(
@@ -34,6 +36,7 @@ export function createReporter(
   const live = mode === 'tty' || (mode === 'auto' && stream.isTTY === true && !quiet && process.env.TERM !== 'dumb');
   const silent = quiet || mode === 'none';
   const display = live ? new LiveDisplay(stream) : undefined;
+  const plain = new Set<NodeJS.Timeout>();
   const say = (line: string): void => {
     const text = terminalSafe(redact(line));
     if (display === undefined) stream.write(`${text}\n`);
@@ -49,21 +52,43 @@ export function createReporter(
     },
     task: (name, total) => {
       if (display !== undefined) return display.task(terminalSafe(redact(name)), total);
-      return plainTask(name, silent ? () => {} : say);
+      return plainTask({ name, total, say: silent ? () => {} : say, timers: plain });
     },
-    close: () => display?.close(),
+    close: () => {
+      display?.close();
+      for (const timer of plain) clearInterval(timer);
+    },
   };
 }
 
-/** Where there is no terminal a task is one line, when it ends. */
-function plainTask(name: string, say: (line: string) => void): ProgressTask {
+interface PlainTask {
+  readonly name: string;
+  readonly total: number | undefined;
+  readonly say: (line: string) => void;
+  /** Those that run: ended by the task, or with the reporter. */
+  readonly timers: Set<NodeJS.Timeout>;
+}
+
+/** Where there is no terminal a task is one line, when it ends; one that takes long says now and then that it goes on. */
+function plainTask({ name, total, say, timers }: PlainTask): ProgressTask {
+  const began = Date.now();
   let bytes = 0;
+  const timer = setInterval(() => {
+    const done = bytes > 0 ? ` (${formatBytes(bytes)}${total === undefined ? '' : ` of ${formatBytes(total)}`})` : '';
+    say(`${name} … ${formatDuration(Date.now() - began)}${done}`);
+  }, STILL_MS).unref();
+  timers.add(timer);
+  const end = (line: string): void => {
+    clearInterval(timer);
+    timers.delete(timer);
+    say(line);
+  };
   return {
     advance: (more) => {
       bytes += more;
     },
-    done: (note) => say(`${name}: ${note ?? `done${bytes > 0 ? ` (${formatBytes(bytes)})` : ''}`}`),
-    fail: (note) => say(`${name}: ${note ?? 'failed'}`),
+    done: (note) => end(`${name}: ${note ?? `done${bytes > 0 ? ` (${formatBytes(bytes)})` : ''}`}`),
+    fail: (note) => end(`${name}: ${note ?? 'failed'}`),
   };
 }
 

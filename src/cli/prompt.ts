@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { SlipwayError } from '../base/errors.js';
 import { registerSecret } from '../base/redact.js';
+import { interruptSignal } from './interrupt.js';
 
 /** Asks a question on the terminal. */
 export function askText(question: string): Promise<string> {
@@ -20,9 +21,12 @@ export async function askPassword(question: string): Promise<string> {
 
 function ask(question: string, output: NodeJS.WritableStream): Promise<string> {
   return new Promise((resolve, reject) => {
-    const terminal = createInterface({ input: process.stdin, output, terminal: true });
+    const terminal = createInterface({ input: process.stdin, output, terminal: true, signal: interruptSignal() });
+    const noAnswer = (): void => reject(new SlipwayError('E_INTERRUPTED', 'no answer'));
     terminal.on('SIGINT', () => terminal.close());
-    terminal.on('close', () => reject(new SlipwayError('E_INTERRUPTED', 'no answer')));
+    terminal.on('close', noAnswer);
+    // A terminal that was closed cannot be put back as it was.
+    terminal.on('error', noAnswer);
     terminal.question(question, (answer) => {
       resolve(answer);
       terminal.close();

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { SlipwayError } from '../base/errors.js';
-import { formatBytes } from '../base/format.js';
+import { counted, formatBytes } from '../base/format.js';
 import { imagesOfClusters } from '../install/state/known-clusters.js';
 import { collect } from '../store/collect.js';
 import { imageMounts } from '../store/mounts.js';
@@ -88,7 +88,7 @@ export function define(program: Command): void {
         for (const name of images) context.out.line(context.quiet ? name : `${would}: ${name}`);
         if (!context.quiet)
           context.out.line(
-            `${flags.dryRun ? 'Would free' : 'Freed'}: ${formatBytes(bytes)} (${blobs} blobs, ${layers} unpacked layers, ${cacheRecords} build cache records, ${caches} cache mounts)`,
+            `${flags.dryRun ? 'Would free' : 'Freed'}: ${formatBytes(bytes)} (${counted(blobs, 'blob')}, ${counted(layers, 'unpacked layer')}, ${counted(cacheRecords, 'build cache record')}, ${counted(caches, 'cache mount')})`,
           );
       }),
     );

@@ -19,7 +19,7 @@ export function define(program: Command): void {
     )
     .argument('<image>', '[host[:port]/]repository[:tag][@digest]')
     .option('--platform <os/arch>', 'which image of a multi-platform one (default: this machine)')
-    .option('--all', 'the images for all platforms');
+    .option('--all', 'the images for all platforms, and their index');
   addGlobalFlags(addCredentialFlags(addConnectionFlags(command)))
     .addHelpText(
       'after',

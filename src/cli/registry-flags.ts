@@ -5,6 +5,7 @@ import { SlipwayError } from '../base/errors.js';
 import { registerSecret } from '../base/redact.js';
 import { readRegistrySettings } from '../registry/config-file.js';
 import type { RegistryOptions } from '../registry/options.js';
+import { grouped } from './action.js';
 import type { CliContext } from './context.js';
 
 /** The flags of every command that talks to a registry. */
@@ -17,13 +18,17 @@ export interface RegistryFlags {
   readonly certDir?: string | undefined;
 }
 
+const HEADING = 'Registry options:';
+
 /** Flags about how a registry is reached. */
 export function addConnectionFlags(command: Command): Command {
-  return command
-    .option('--plain-http', 'talk http to the registry; localhost and 127.0.0.0/8 need no flag')
-    .option('--insecure-skip-verify', "do not check the registry's certificate")
-    .option('--cert-dir <dir>', 'CA (*.crt) and client certificate (*.cert, *.key) for the registry')
-    .addOption(new Option('--tls-verify [bool]').argParser(notOurs).hideHelp());
+  return grouped(command, HEADING, (its) =>
+    its
+      .option('--plain-http', 'talk http to the registry; localhost and 127.0.0.0/8 need no flag')
+      .option('--insecure-skip-verify', "do not check the registry's certificate")
+      .option('--cert-dir <dir>', 'CA (*.crt) and client certificate (*.cert, *.key) for the registry')
+      .addOption(new Option('--tls-verify [bool]').argParser(notOurs).hideHelp()),
+  );
 }
 
 /** podman's and skopeo's flag, which means two things. */
@@ -35,10 +40,12 @@ function notOurs(): never {
 
 /** Flags about who one is. */
 export function addCredentialFlags(command: Command): Command {
-  return command
-    .option('-u, --username <name>', 'user name for the registry')
-    .option('-p, --password <password>', 'password; others on this machine can see it: --password-stdin is safer')
-    .option('--password-stdin', 'read the password from standard input');
+  return grouped(command, HEADING, (its) =>
+    its
+      .option('-u, --username <name>', 'user name for the registry')
+      .option('-p, --password <password>', 'password; others on this machine can see it: --password-stdin is safer')
+      .option('--password-stdin', 'read the password from standard input'),
+  );
 }
 
 /** Flags, then the config file. @throws SlipwayError E_USAGE */

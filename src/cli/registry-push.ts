@@ -72,7 +72,7 @@ export function definePush(registry: Command): void {
 
 function addFlags(command: Command): Command {
   command
-    .option('--cluster <name>', 'this cluster (default: the only one)')
+    .option('--cluster <name>', 'the cluster (default: the only one that is known here)')
     .option('--concurrency <n>', 'hosts worked on at once (default: 10)');
   return addGlobalFlags(addHostFlags(command));
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { counted } from '../base/format.js';
 import { rotateRegistry } from '../install/rotate-registry.js';
 import { chooseCluster } from '../install/state/known-clusters.js';
 import { action, addGlobalFlags, examples } from './action.js';
@@ -17,7 +18,7 @@ export function defineRotate(registry: Command): void {
     .description(
       'Give the registry of a cluster that is up a new authority and certificate. Pulls go on meanwhile: all hosts trust both before the registry gets it. Its user and password are changed in the Clusterfile, and by apply.',
     )
-    .option('--cluster <name>', 'this cluster (default: the only one)')
+    .option('--cluster <name>', 'the cluster (default: the only one that is known here)')
     .option('--concurrency <n>', 'hosts worked on at once (default: 10)');
   addGlobalFlags(addHostFlags(command))
     .addHelpText('after', examples(['slipway registry rotate --cluster plant-7', 'new CA and certificate']))
@@ -33,7 +34,7 @@ export function defineRotate(registry: Command): void {
         if (json) out.json({ schema: 1, cluster: name, servers, hosts, left });
         else if (!quiet) {
           out.line(
-            `the registry of cluster ${name} has a new certificate on ${servers.join(', ')}; ${hosts.length} hosts trust it`,
+            `the registry of cluster ${name} has a new certificate on ${servers.join(', ')}; ${counted(hosts.length, 'host')} ${hosts.length === 1 ? 'trusts' : 'trust'} it`,
           );
           if (left.length > 0) out.line(`not yet: ${left.join(', ')}; "slipway apply" does it when they answer`);
         }

@@ -21,7 +21,15 @@ interface ServeFlags {
 export function define(program: Command): void {
   const registry = program
     .command('registry')
-    .description('The registry of a cluster, and a small one over the store of this machine.');
+    .description('The registry of a cluster, and a small one over the store of this machine.')
+    .usage('COMMAND [flags]')
+    .addHelpText(
+      'after',
+      examples(
+        ['slipway registry push docker-archive:tool.tar', 'an image that comes later, into the registry of a cluster'],
+        ['slipway registry serve', 'the store of this machine, as a registry'],
+      ),
+    );
   definePush(registry);
   defineRotate(registry);
   addGlobalFlags(registry.command('serve'))

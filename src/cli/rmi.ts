@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { isSlipwayError, SlipwayError } from '../base/errors.js';
-import { formatBytes } from '../base/format.js';
+import { counted, formatBytes } from '../base/format.js';
 import { sameName } from '../image/reference.js';
 import { collect } from '../store/collect.js';
 import { findImage } from '../store/local-image.js';
@@ -56,7 +56,7 @@ export function define(program: Command): void {
         if (context.quiet) return;
         if (collected === undefined) context.reporter.warn(kept);
         else if (collected.blobs > 0)
-          context.out.line(`Freed: ${formatBytes(collected.bytes)} (${collected.blobs} blobs)`);
+          context.out.line(`Freed: ${formatBytes(collected.bytes)} (${counted(collected.blobs, 'blob')})`);
       }),
     );
 }

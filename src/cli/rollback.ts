@@ -10,7 +10,13 @@ export function define(program: Command): void {
       'Take a cluster back to the image that it ran before its last upgrade, node by node as an upgrade does. Not to an older minor version: what a newer one has written the older one may not read.',
     );
   addUpgradeFlags(command)
-    .addHelpText('after', examples(['slipway rollback --dry-run', 'what would be done'], ['slipway rollback', '']))
+    .addHelpText(
+      'after',
+      examples(
+        ['slipway rollback --dry-run', 'what would be done'],
+        ['slipway rollback', 'goes back; one that was stopped goes on'],
+      ),
+    )
     .action(
       action<[], UpgradeFlags>(async (context, flags) =>
         changeImage(context, flags, 'rollback', ({ name, image, previous, changing }) => {

@@ -6,7 +6,7 @@ import { userNamespace } from '../base/user-namespace.js';
 import { defaultRoot, type GlobalFlags } from './context.js';
 
 /** Passed on to the process that does the work. It is in a session of its own, so that what is typed reaches it once, through us. */
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGWINCH'] as const;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGWINCH'] as const;
 
 /** Ends at once when slipway died before `setpriv` could tie this process to it. */
 const TIED = '[ "$PPID" = "$1" ] || exit 125; shift; exec "$@"';

@@ -1,11 +1,13 @@
 import type { Command } from 'commander';
 import { SlipwayError } from '../base/errors.js';
+import { counted } from '../base/format.js';
 import { parsePlatform } from '../image/platform.js';
 import { planApp, type RunAppResult, runApp } from '../install/apps/run-app.js';
 import { action, examples, repeatable } from './action.js';
 import { type AppFlags, addAppFlags, appRequest } from './app-flags.js';
 import type { CliContext } from './context.js';
 import { pullIfMissing } from './launch-flags.js';
+import { stepsDone } from './run-result.js';
 
 interface Flags extends AppFlags {
   readonly name?: string;
@@ -29,7 +31,7 @@ export function define(program: Command): void {
       'applications to start instead of those that the image starts: web,db; may be given several times',
       repeatable,
     )
-    .option('--platform <os/arch>', 'which image of a multi-platform one')
+    .option('--platform <os/arch>', 'which image of a multi-platform one (default: this machine)')
     .option('--dry-run', 'look at the hosts and print what would be done, and why; change nothing on them');
   addAppFlags(command)
     .addHelpText(
@@ -77,16 +79,14 @@ function printResult({ json, quiet, out }: CliContext, result: RunAppResult): vo
   else if (quiet) out.line(name);
   else {
     const started = applications.length === 0 ? '' : ` (${applications.join(', ')})`;
-    out.line(
-      `${name} is on cluster ${cluster}, from ${image.name}${started}: ${ran} steps done, ${skipped} were done already.`,
-    );
+    out.line(`${name} is on cluster ${cluster}, from ${image.name}${started}: ${stepsDone(ran, skipped)}.`);
   }
   const [first] = failures;
   if (first === undefined) return;
   const lines = failures.map(({ message }) => `  ${message.replaceAll('\n', '\n  ')}`);
   throw new SlipwayError(
     first.code,
-    `${name} is on cluster ${cluster}, but ${failures.length} hosts were left out:\n${lines.join('\n')}`,
+    `${name} is on cluster ${cluster}, but ${counted(failures.length, 'host')} ${failures.length === 1 ? 'was' : 'were'} left out:\n${lines.join('\n')}`,
     { ...(first.hint === undefined ? {} : { hint: first.hint }), cause: first },
   );
 }

@@ -1,5 +1,12 @@
+import { counted } from '../base/format.js';
+import { productName } from '../install/plan/plan.js';
 import { leftOutError, type RunResult } from '../install/run-cluster.js';
 import type { CliContext } from './context.js';
+
+/** `1 step done, 47 were done already` */
+export function stepsDone(ran: number, skipped: number): string {
+  return `${counted(ran, 'step')} done, ${skipped} ${skipped === 1 ? 'was' : 'were'} done already`;
+}
 
 /**
  * Prints what `run`, `apply` and `join` have made of a cluster.
@@ -25,7 +32,7 @@ export function printResult({ out, json, quiet }: CliContext, result: RunResult,
     ]);
     out.line();
     if (removed.length > 0) out.line(`Taken out and cleaned: ${removed.join(', ')}.`);
-    out.line(`Cluster ${cluster} is up (Kubernetes ${version}): ${ran} steps done, ${skipped} were done already.`);
+    out.line(`Cluster ${cluster} is up (${productName(version)}): ${stepsDone(ran, skipped)}.`);
     out.line(`  export KUBECONFIG=${kubeconfig}`);
   }
   const leftOut = leftOutError(result, hosts);

@@ -20,7 +20,7 @@ export function define(program: Command): void {
     .argument('<images...>', 'names, or beginnings of ids')
     .option('-o, --output <file>', 'the archive (default: standard output)')
     .addOption(new Option('--format <format>', 'what kind of archive').choices(ARCHIVE_FORMATS).default('oci-archive'))
-    .option('--platform <os/arch>', 'only this image of a multi-platform one')
+    .option('--platform <os/arch>', 'only this image of a multi-platform one (default: all)')
     .option(
       '--since <image>',
       'leave out what this image has: for a place that has it already; may be given several times',

@@ -6,6 +6,7 @@ import type { HostKeyPolicy } from '../hosts/host-key-check.js';
 import { type Connect, sshConnect } from '../install/cluster-hosts/connect-hosts.js';
 import type { SshFlags } from '../install/spec/spec-from-flags.js';
 import { parseBastion } from '../install/state/kept-ssh.js';
+import { grouped } from './action.js';
 import type { CliContext } from './context.js';
 import { askPassword } from './prompt.js';
 
@@ -23,10 +24,17 @@ export interface HostFlags {
 }
 
 export function addHostFlags(command: Command): Command {
-  return command
-    .option('-u, --user <name>', 'who logs in on the hosts (default: root); others use sudo')
+  return grouped(command, 'SSH options:', defineHostFlags);
+}
+
+function defineHostFlags(command: Command): void {
+  command
+    .option(
+      '-u, --user <name>',
+      'who logs in on the hosts; others than root use sudo (default: root, on a known cluster as it was launched)',
+    )
     .option('-p, --passwd [password]', 'password of that user; asked for when no value is given (SLIPWAY_SSH_PASSWD)')
-    .option('-i, --pk <file>', 'private key of that user')
+    .option('-i, --pk <file>', 'private key of that user (default: the agent, and the keys that ssh would try)')
     .option('--pk-passwd <passphrase>', 'passphrase of the private key (SLIPWAY_SSH_PK_PASSWD)')
     .option('--port <port>', 'port of the SSH servers (default: 22)')
     .option(

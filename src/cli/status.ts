@@ -26,7 +26,7 @@ export function define(program: Command): void {
     .description(
       'Show what is known of the clusters of this machine: of several all in a list, of one its hosts, each asked how it is, and its applications. Changes nothing; works with hosts down and without the image.',
     )
-    .option('--cluster <name>', 'this cluster (default: the only one)')
+    .option('--cluster <name>', 'the cluster (default: the only one that is known here)')
     .addOption(
       new Option('--list', 'list all clusters that are known, also when it is only one, and ask no host').conflicts(
         'cluster',
@@ -67,6 +67,10 @@ function printClusters({ json, quiet, root, out }: CliContext, clusters: readonl
   }
   if (quiet) {
     for (const { name } of clusters) out.line(name);
+    return;
+  }
+  if (clusters.length === 0) {
+    out.line(`No cluster is known in ${root}: "slipway run" launches one; those of another store are seen with --root`);
     return;
   }
   out.table([

@@ -18,6 +18,7 @@ export function define(program: Command): void {
   const store = program
     .command('store')
     .description('Look after the store of this machine.')
+    .usage('COMMAND [flags]')
     .addHelpText(
       'after',
       examples(['slipway store check', 'is everything whole?'], ['slipway store du', 'what is big?']),

@@ -8,7 +8,9 @@ import { defaultRoot, type GlobalFlags } from './context.js';
 import { reportFailure } from './failure.js';
 
 /** What the terminal sends to everybody: the command decides what it means. */
-const SIGNALS = ['SIGINT', 'SIGQUIT'] as const;
+const WAITED = ['SIGINT', 'SIGQUIT'] as const;
+/** What may be sent to this process alone. */
+const PASSED = ['SIGTERM', 'SIGHUP'] as const;
 
 /** A shell's exit codes for what cannot be found, and for what cannot be executed. */
 const NO_SUCH_PROGRAM = 127;
@@ -43,9 +45,9 @@ async function unshare(command: readonly string[], root: string): Promise<number
   // Root of the namespace would have another default.
   const child = spawn(program, args, { stdio: 'inherit', env: { ...process.env, SLIPWAY_ROOT: root } });
   const wait = (): void => {};
-  const pass = (): void => void child.kill('SIGTERM');
-  for (const signal of SIGNALS) process.on(signal, wait);
-  process.on('SIGTERM', pass);
+  const pass = (signal: NodeJS.Signals): void => void child.kill(signal);
+  for (const signal of WAITED) process.on(signal, wait);
+  for (const signal of PASSED) process.on(signal, pass);
   try {
     return await new Promise<number>((resolve, reject) => {
       child.once('error', (cause) => {
@@ -58,7 +60,7 @@ async function unshare(command: readonly string[], root: string): Promise<number
       child.once('exit', (code, signal) => resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal]));
     });
   } finally {
-    for (const signal of SIGNALS) process.off(signal, wait);
-    process.off('SIGTERM', pass);
+    for (const signal of WAITED) process.off(signal, wait);
+    for (const signal of PASSED) process.off(signal, pass);
   }
 }

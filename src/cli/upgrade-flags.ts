@@ -25,9 +25,13 @@ export function addBatchFlag(command: Command): Command {
 }
 
 export function addUpgradeFlags(command: Command): Command {
-  command.option('--cluster <name>', 'the cluster; may be left out when there is one only');
+  command.option('--cluster <name>', 'the cluster (default: the only one that is known here)');
   addDrainFlag(addBatchFlag(command))
-    .option('-e, --env <name=value>', 'secret variables of the cluster, which are not kept', repeatable)
+    .option(
+      '-e, --env <name=value>',
+      'a secret variable of the cluster, which is not kept and is given again each time; may be given several times',
+      repeatable,
+    )
     .option('--dry-run', 'look at the hosts and print what would be done, and why; change nothing on them');
   return addGlobalFlags(addHostFlags(addPaceFlags(command)));
 }

@@ -34,9 +34,9 @@ export function printVersion(args: readonly string[]): boolean {
 export function define(program: Command): void {
   program
     .command('version')
-    .description('print the version of slipway, Node.js and the platform')
+    .description('Print the version of Slipway and of Node.js, and the platform.')
     .option('-q, --quiet', 'only the version number')
-    .option('--format <format>', 'text or json')
+    .option('--format <format>', 'how it is printed: text or json')
     .option('--json', 'the same as --format json')
     .action(() => {
       printVersion(['version']);

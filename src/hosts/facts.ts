@@ -38,10 +38,10 @@ export function factsScript({
 echo "clock=$(date +%s.%N)"
 LC_ALL=C; export LC_ALL
 echo "uid=$(id -u)"
-echo "hostname=$(cat /proc/sys/kernel/hostname)"
-echo "machineId=$(cat /etc/machine-id 2>/dev/null)"
+read -r hostname </proc/sys/kernel/hostname; echo "hostname=$hostname"
+id=; { read -r id </etc/machine-id; } 2>/dev/null; echo "machineId=$id"
 echo "machine=$(uname -m)"
-echo "kernel=$(uname -r)"
+read -r kernel </proc/sys/kernel/osrelease; echo "kernel=$kernel"
 while IFS= read -r line; do case $line in PRETTY_NAME=*) echo "osRelease=$line" ;; esac; done </etc/os-release 2>/dev/null
 echo "cpus=$(nproc 2>/dev/null || grep -c ^processor /proc/cpuinfo)"
 while read -r name value unit; do [ "$name" = MemTotal: ] && echo "memoryKiB=$value"; done </proc/meminfo

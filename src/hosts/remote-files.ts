@@ -7,6 +7,9 @@ import { shellQuote } from './shell-script.js';
 /** {@link Host.readFile} reads no more than this. */
 export const MAX_READ_BYTES = 16 * 1024 * 1024;
 
+/** Bytes of a sha256 in hex, and of the end of its line. */
+const DIGEST_LINE = 65;
+
 type Runner = Pick<Host, 'address' | 'run'>;
 
 /** Exit codes of our scripts that mean something; chosen where no tool they call has its own. */
@@ -60,13 +63,7 @@ chmod ${mode.toString(8)} "$temporary" && chown 0:0 "$temporary" && sync "$tempo
  */
 export async function readFile(host: Runner, path: string): Promise<Buffer | undefined> {
   for (let attempt = 0; attempt < 3; attempt++) {
-    const chunks: Buffer[] = [];
-    const stdout = new Writable({
-      write(chunk: Buffer, _encoding, done) {
-        chunks.push(chunk);
-        done();
-      },
-    });
+    const output = collect(DIGEST_LINE + MAX_READ_BYTES);
     const { code, stderr } = await host.run(
       `
 path=${shellQuote(absolute(path))}
@@ -77,15 +74,15 @@ size=$(wc -c <"$path") || exit 1
 sum=$(sha256sum <"$path") || exit 1
 echo "\${sum%% *}" && head -c ${MAX_READ_BYTES} "$path"
 `,
-      { stdout, title: `read ${path}`, allowFailure: true },
+      { stdout: output.stream, title: `read ${path}`, allowFailure: true },
     );
     if (code === ABSENT) return undefined;
     if (code === TOO_LARGE) {
       throw new SlipwayError('E_HOST_COMMAND', `host ${host.address}: ${path} is larger than 16 MiB and was not read`);
     }
     if (code !== 0) throw failed(host, `reading ${path} failed`, { code, stderr });
-    const all = Buffer.concat(chunks);
-    const content = all.subarray(65);
+    const all = output.bytes();
+    const content = all.subarray(DIGEST_LINE);
     if (createHash('sha256').update(content).digest('hex') === all.toString('latin1', 0, 64)) return content;
   }
   throw new SlipwayError('E_FILE_CHANGED', `host ${host.address}: ${path} changed each time it was read`, {
@@ -93,18 +90,24 @@ echo "\${sum%% *}" && head -c ${MAX_READ_BYTES} "$path"
   });
 }
 
-/** Whether the path is there, whatever it is; a dangling symbolic link counts. */
-export async function fileExists(host: Runner, path: string): Promise<boolean> {
-  const name = shellQuote(absolute(path));
-  const { code, stderr } = await host.run(`if [ -e ${name} ] || [ -L ${name} ]; then exit 0; fi; exit ${ABSENT}`, {
-    title: `look for ${path}`,
-    allowFailure: true,
+/** A stream that keeps what is written to it, and fails when a host says more than it was asked for. */
+export function collect(mostBytes: number): { readonly stream: Writable; bytes(): Buffer } {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      size += chunk.length;
+      if (size > mostBytes)
+        return done(new Error(`the host sends more than the ${mostBytes} bytes that were asked for`));
+      chunks.push(chunk);
+      done();
+    },
   });
-  if (code !== 0 && code !== ABSENT) throw failed(host, `looking for ${path} failed`, { code, stderr });
-  return code === 0;
+  return { stream, bytes: () => Buffer.concat(chunks) };
 }
 
-function absolute(path: string): string {
+/** @throws SlipwayError E_USAGE */
+export function absolute(path: string): string {
   if (!path.startsWith('/')) throw new SlipwayError('E_USAGE', `the path ${path} on a host must be absolute`);
   return path;
 }

@@ -1,10 +1,11 @@
 import { isSlipwayError } from '../base/errors.js';
 import { gatherFacts } from './facts.js';
 import type { CommandResult, Host, HostFacts, RunOptions } from './host.js';
-import { fileExists, readFile, writeFile } from './remote-files.js';
+import { Looks } from './looks.js';
 import { RootSession } from './root-session.js';
 import { runScript } from './run-script.js';
 import type { Transport } from './transport.js';
+import { Writes } from './writes.js';
 
 export interface ShellHostOptions {
   readonly address: string;
@@ -21,6 +22,8 @@ export class ShellHost implements Host {
   readonly address: string;
   readonly local: boolean;
   readonly #options: ShellHostOptions;
+  readonly #looks = new Looks(this);
+  readonly #writes = new Writes(this);
   #session: Promise<RootSession> | undefined;
 
   constructor(options: ShellHostOptions) {
@@ -34,15 +37,15 @@ export class ShellHost implements Host {
   }
 
   async writeFile(path: string, content: Uint8Array | string, options?: { readonly mode?: number }): Promise<void> {
-    await writeFile(this, path, content, options);
+    await this.#writes.write(path, content, options);
   }
 
   async readFile(path: string): Promise<Buffer | undefined> {
-    return await readFile(this, path);
+    return await this.#looks.read(path);
   }
 
   async exists(path: string): Promise<boolean> {
-    return await fileExists(this, path);
+    return await this.#looks.exists(path);
   }
 
   async facts(options?: { readonly diskPath?: string; readonly programs?: readonly string[] }): Promise<HostFacts> {

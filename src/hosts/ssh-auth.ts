@@ -111,7 +111,10 @@ async function readKey(path: string, passphrase: string | undefined): Promise<Pa
     text = await readFile(path);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') {
-      throw new SlipwayError('E_NOT_FOUND', `the SSH key file ${path} does not exist`, { cause: error });
+      throw new SlipwayError('E_NOT_FOUND', `the SSH key file ${path} does not exist`, {
+        hint: 'name a private key of yours with -i FILE ("pk" below "ssh" in a Clusterfile); ssh-keygen makes one',
+        cause: error,
+      });
     }
     throw fileSystemError(error, `reading the SSH key file ${path}`);
   }

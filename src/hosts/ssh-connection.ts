@@ -95,7 +95,7 @@ export class SshConnection implements Transport {
         const fail = (error: unknown): void => reject(refused ?? error);
         const exhausted = (): SlipwayError =>
           new SlipwayError('E_HOST_AUTH', `${name}: the login as ${user} was refused: ${login.story()}`, {
-            hint: 'give the right user, key or password, and look at the host’s sshd_config',
+            hint: 'give the right user (-u), key (-i FILE) or password (-p asks for it), and look at the host’s sshd_config',
           });
         client.once('ready', resolve);
         client.on('error', (error: Error & { level?: string }) => {

@@ -40,7 +40,12 @@ export function parseMetadata(text: string, what: string): Metadata {
   }
   const parsed = metadataSchema.safeParse(value);
   if (!parsed.success) {
-    throw new SlipwayError('E_INVALID_METADATA', `${what}: ${zodProblems(parsed.error)}`, {
+    const unknown = unknownRuntime(value);
+    const mistake =
+      unknown === undefined
+        ? zodProblems(parsed.error)
+        : `ClusterRuntime is ${JSON.stringify(unknown)}, which is unknown`;
+    throw new SlipwayError('E_INVALID_METADATA', `${what}: ${mistake}`, {
       hint: `ClusterRuntime is one of ${CLUSTER_RUNTIMES.join(', ')}; version, arch, kubeVersion are texts`,
     });
   }
@@ -62,6 +67,12 @@ export function parseMetadata(text: string, what: string): Metadata {
     );
   }
   return parsed.data;
+}
+
+/** What Metadata calls the runtime, when nobody knows it. */
+function unknownRuntime(metadata: unknown): string | undefined {
+  const { success, data } = z.looseObject({ ClusterRuntime: z.string() }).safeParse(metadata);
+  return success && !CLUSTER_RUNTIMES.some((known) => known === data.ClusterRuntime) ? data.ClusterRuntime : undefined;
 }
 
 /** The driver for an image: what Metadata says, `k8s` when it says nothing (images older than the field). */
@@ -89,4 +100,9 @@ export function completeMetadata(metadata: Metadata, platform: Platform, what: s
     ...(platform.variant === undefined ? {} : { variant: platform.variant }),
     ClusterRuntime: clusterRuntimeOf(metadata),
   };
+}
+
+/** A runtime as people call it: Kubernetes itself is installed by kubeadm. */
+export function runtimeName(runtime: string): string {
+  return runtime === 'k8s' ? 'kubeadm' : runtime;
 }

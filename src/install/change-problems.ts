@@ -1,9 +1,18 @@
 import { messageOf } from '../base/errors.js';
 import { wantedHostnames } from './hooks/plugin-marks.js';
 import type { HostFinding, PreflightReport } from './plan/preflight.js';
+import type { Prepared } from './prepare.js';
 import { isSilence } from './removal.js';
+import { isMaster } from './spec/cluster-spec.js';
 import type { ClusterState } from './state/cluster-state.js';
+import { keepableDocuments } from './state/kept-spec.js';
 import type { InstallWork } from './work.js';
+
+/** Why the version of the image cannot be installed as it is wanted, whatever the hosts are like. */
+export function installProblems({ driver, cluster, image }: InstallWork): PreflightReport['problems'] {
+  const found = driver.installProblem?.(cluster);
+  return found === undefined ? [] : [{ host: undefined, problem: `${image.name}: ${found.problem}`, hint: found.hint }];
+}
 
 /** Why the cluster cannot be taken to the version of the image. */
 export async function upgradeProblems(
@@ -13,7 +22,9 @@ export async function upgradeProblems(
 ): Promise<PreflightReport['problems']> {
   const other = changing || [...setups.values()].some((setup) => setup !== undefined && setup.image !== image.digest);
   if (before?.phase !== 'running' || !other) return [];
-  if (!live) {
+  // An upgrade that was killed has left the one master stopped: what begins a cluster starts it, and the upgrade goes on.
+  const stopped = !live && before.changing !== undefined && (await driver.stopped?.(entry.host)) === true;
+  if (!live && !stopped) {
     return [
       {
         host: undefined,
@@ -23,7 +34,7 @@ export async function upgradeProblems(
     ];
   }
   const problem = await driver.upgradeProblem(cluster).catch((error: unknown) => messageOf(error));
-  const nodes = await driver.nodes(entry.host, cluster);
+  const nodes = stopped ? [] : await driver.nodes(entry.host, cluster);
   // Not of those that are upgraded: one that an upgrade was at when it stopped becomes Ready by it.
   const broken = changing
     ? []
@@ -49,6 +60,31 @@ export async function upgradeProblems(
   ];
 }
 
+/**
+ * Why what is known here of the cluster is not how it is: nodes were set up from another image, and no change that was begun here says why.
+ * Somebody took it there from another machine, and a command that may not change the image would take it back. Pure.
+ */
+export function staleProblems(
+  setups: InstallWork['setups'],
+  before: Pick<ClusterState, 'name' | 'phase' | 'image' | 'version' | 'changing' | 'hosts'> | undefined,
+): PreflightReport['problems'] {
+  if (before?.phase !== 'running' || before.changing !== undefined) return [];
+  const others = [...setups].flatMap(([address, setup]) =>
+    setup === undefined || setup.image === before.image.digest ? [] : [{ address, setup }],
+  );
+  const [first] = others;
+  if (first === undefined) return [];
+  const { name, image, version, hosts } = before;
+  const masters = hosts.filter((host) => isMaster(host) && host.leaving !== true).map(({ address }) => address);
+  return [
+    {
+      host: undefined,
+      problem: `${others.map(({ address }) => address).join(', ')} set up from another image (${first.setup.version}, ${first.setup.image}) than is known here of cluster ${name}, ${image.name} (${version}): it was changed from another machine`,
+      hint: `let the hosts say how it is: slipway gen --cluster ${name} --masters ${masters.join(',')} --force; or "slipway apply" takes it to the image that it is given`,
+    },
+  ];
+}
+
 /** The name of a node is that of its host when it joined, and stays. */
 export function hostnameWarnings({ plugins, setups }: InstallWork, present: readonly HostFinding[]): readonly string[] {
   const names = wantedHostnames(plugins);
@@ -67,6 +103,35 @@ export function hostnameWarnings({ plugins, setups }: InstallWork, present: read
 export function changeWarnings(before: ClusterState | undefined): readonly string[] {
   if (before?.changing === undefined) return [];
   return [`the ${before.changing} to ${before.image.name} was not finished: nodes are drained and taken there now`];
+}
+
+/** Networks stay as long as the cluster: nodes and services have addresses of them. */
+export function networkProblems(
+  { driver, networks, spec }: Pick<Prepared, 'driver' | 'networks' | 'spec'>,
+  before: ClusterState | undefined,
+): PreflightReport['problems'] {
+  if (before?.phase !== 'running' || before.notKept.some((one) => one.startsWith('document '))) return [];
+  const had = driver.networks(before.documents);
+  const changed = [['pods', 'podCIDR'] as const, ['services', 'serviceCIDR'] as const].filter(
+    ([, network]) => had[network] !== networks[network],
+  );
+  return changed.map(([what, network]) => ({
+    host: undefined,
+    problem: `the network of ${what} of cluster ${spec.name} is ${had[network]}, and would be ${networks[network]}`,
+    hint: 'a cluster that is up cannot be given another one: write it as it was; or launch another cluster with it',
+  }));
+}
+
+/** Settings that a cluster that is up does not take over, and whoever changed them would wait for. */
+export function documentWarnings(
+  { driver, spec, cluster }: InstallWork,
+  before: ClusterState | undefined,
+): readonly string[] {
+  const unknown = driver.unknownFields?.(cluster.configDocuments) ?? [];
+  // What was left out because of a secret in it cannot be compared.
+  if (before?.phase !== 'running' || before.notKept.some((one) => one.startsWith('document '))) return unknown;
+  const ignored = driver.ignoredChange?.(before.configDocuments, keepableDocuments(spec.configDocuments));
+  return ignored === undefined ? unknown : [...unknown, ignored];
 }
 
 /** Hosts that are to leave and do not let us in are there: taken for dead they would go on, and come back. */

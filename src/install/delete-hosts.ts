@@ -7,7 +7,8 @@ import { withLock } from '../store/locks.js';
 import { driverOf } from './cluster-hosts/ask-cluster.js';
 import { type HostSet, openHosts, sshConnect } from './cluster-hosts/connect-hosts.js';
 import { findTraces } from './cluster-hosts/host-owner.js';
-import { lockHosts } from './cluster-hosts/lock-hosts.js';
+import { lockCluster } from './cluster-hosts/lock-hosts.js';
+import { type KubeconfigWork, kubeconfigPhase } from './phases/kubeconfig.js';
 import { execute, failureError } from './plan/execute.js';
 import { makePlan } from './plan/plan.js';
 import { contextOfState, isSilence, type LeavingHost, makeRemoval, partition, type Removal } from './removal.js';
@@ -186,16 +187,32 @@ async function executeRemoval(
   { reporter, signal }: InstallDeps,
 ): Promise<DeleteResult> {
   const touched = [...removal.staying, ...removal.hosts.map(({ host }) => host)];
-  const locks = await lockHosts(
+  const locks = await lockCluster(
     touched.flatMap(({ address }) => hosts.quiet.get(address) ?? []),
-    `delete ${state.name}`,
+    state,
+    'delete',
   );
   try {
     await writeClusterState(paths, state);
     const journal = await Journal.open(paths.journal, randomUUID());
     const again = options.again ?? 'the same command';
     try {
-      const outcome = await execute(makePlan(DELETE_PHASES, removal), {
+      // The master that kubectl asks here may be one that leaves.
+      const [entry] = removal.context.masters;
+      const kubeconfig: KubeconfigWork | undefined =
+        entry === undefined
+          ? undefined
+          : {
+              driver: removal.driver,
+              cluster: removal.context,
+              state: paths,
+              entry: { address: entry.address, host: entry },
+            };
+      const plan = [
+        ...(kubeconfig === undefined ? [] : makePlan([kubeconfigPhase], kubeconfig)),
+        ...makePlan(DELETE_PHASES, removal),
+      ];
+      const outcome = await execute(plan, {
         journal,
         done: new Map(),
         logs: hosts.logs,
@@ -211,12 +228,12 @@ async function executeRemoval(
       const forgotten = options.forget ? left.filter((address) => !failed.has(address)) : [];
       const gone = new Set([...clean, ...forgotten]);
       const now = { ...state, hosts: state.hosts.filter(({ address }) => !gone.has(address)) };
-      await writeClusterState(paths, now);
       const stays = ({ address }: HostState): boolean => removal.staying.some((host) => host.address === address);
       const masters = now.hosts.filter((host) => isMaster(host) && stays(host));
       await keepOnMasters(
         masters.flatMap(({ address }) => hosts.hosts.get(address) ?? []),
         now,
+        paths,
         reporter,
       );
       return {

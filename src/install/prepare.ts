@@ -1,6 +1,7 @@
 import { SlipwayError } from '../base/errors.js';
 import type { Reporter } from '../base/reporter.js';
 import type { Host } from '../hosts/host.js';
+import { runtimeName } from '../image/metadata.js';
 import { chooseClusterRuntime } from '../runtime/choose.js';
 import type { ClusterContext } from '../runtime/driver.js';
 import { applicationEnvs, clusterVariables, hostVariables } from './cluster-hosts/host-env.js';
@@ -59,6 +60,14 @@ export async function prepare(spec: ClusterSpec, found: InstallImage): Promise<P
   const configs = [...spec.configs, ...appConfigFiles(spec.appConfigs)];
   const image = { ...found, rootfs: await withConfigs(found.rootfs, configs) };
   const driver = await chooseClusterRuntime(image.metadata);
+  const foreign = spec.configDocuments.find(({ kind }) => !driver.documentKinds.includes(String(kind)));
+  if (foreign !== undefined) {
+    throw new SlipwayError(
+      'E_CLUSTERFILE',
+      `a document ${String(foreign.kind)} says nothing to ${found.name}, which installs ${runtimeName(driver.name)}`,
+      { hint: `take it out, or write ${driver.documentKinds.join(', ')}` },
+    );
+  }
   const paths = hostPaths(spec.dataRoot, spec.name);
   const given = { ...image.env, ...spec.env };
   const variables = (networks: Prepared['networks']): Record<string, string> => ({
@@ -127,6 +136,8 @@ export interface WorkOptions {
   readonly concurrentUploads: number;
   readonly fanOut: boolean;
   readonly readyTimeoutMs: number;
+  /** How long a node may take to come up when it joins; undefined: as long as its driver thinks right. */
+  readonly nodeTimeoutMs: number | undefined;
   readonly reporter: Reporter;
 }
 
@@ -182,7 +193,9 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
     registry: { domain: spec.registry.domain, port: spec.registry.port, caFile },
     env: prepared.env,
     configDocuments: prepared.documents,
-    certSANs: spec.certSANs,
+    // With those that were added by hand: a runtime that makes its certificates from a file would lose them again.
+    certSANs: clusterState.certSANs,
+    nodeTimeoutMs: options.nodeTimeoutMs,
   };
   return {
     spec,

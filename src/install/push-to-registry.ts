@@ -20,7 +20,7 @@ import type { SshFlags } from './spec/spec-from-flags.js';
 import { assertOurs } from './state/assert-ours.js';
 import type { HostPaths } from './state/cluster-paths.js';
 import { REGISTRY_DIR } from './state/cluster-paths.js';
-import { type ClusterState, registryServers, writeClusterState } from './state/cluster-state.js';
+import { type ClusterState, registryServers } from './state/cluster-state.js';
 import { keepOnMasters } from './state/kept-on-masters.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps } from './survey.js';
 import { withLockedCluster } from './with-locked-cluster.js';
@@ -79,11 +79,11 @@ export function pushToRegistry(options: PushOptions, deps: InstallDeps): Promise
       const done = await pushTo(cluster, paths, servers, options, deps);
       const mirrors = await mirror(cluster, done.images, answering, deps);
       const now = { ...cluster, registry: { ...cluster.registry, ...mirrors } };
-      await writeClusterState(state, now);
       const masters = cluster.hosts.filter(isMaster).map(({ address }) => address);
       await keepOnMasters(
         answering.filter(({ address }) => masters.includes(address)),
         now,
+        state,
         deps.reporter,
       );
       return { cluster: cluster.name, ...done, silent };

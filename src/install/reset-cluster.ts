@@ -10,6 +10,7 @@ import { lockHosts } from './cluster-hosts/lock-hosts.js';
 import { type ExecuteOutcome, execute } from './plan/execute.js';
 import { makePlan } from './plan/plan.js';
 import type { Phase } from './plan/step.js';
+import { isSilence } from './removal.js';
 import { hostsToReset, type ResetFlags } from './reset-hosts.js';
 import { ASKING_PHASES, RESET_PHASES } from './reset-phases.js';
 import { type ResetWork, resetWork } from './reset-work.js';
@@ -17,6 +18,7 @@ import { clusterNameSchema, DEFAULTS, type HostSpec, isMaster } from './spec/clu
 import { type StatePaths, statePaths } from './state/cluster-paths.js';
 import { type ClusterState, readClusterState, writeClusterState } from './state/cluster-state.js';
 import { Journal } from './state/journal.js';
+import { outdatedProblem } from './state/kept-on-masters.js';
 import type { InstallDeps } from './survey.js';
 
 export interface ResetOptions extends ResetFlags {
@@ -27,6 +29,8 @@ export interface ResetOptions extends ResetFlags {
   readonly again?: string;
   /** Plugins do nothing. */
   readonly skipHooks?: boolean;
+  /** Hosts that do not answer are forgotten: they are gone for good. */
+  readonly forget?: boolean;
 }
 
 /** What became of the hosts. */
@@ -34,6 +38,8 @@ export interface ResetResult {
   readonly cluster: string;
   /** Hosts on which nothing of the cluster is left. */
   readonly clean: readonly string[];
+  /** Hosts that did not answer and are not known any more. */
+  readonly forgotten: readonly string[];
   /** Hosts on which something is, and why. */
   readonly left: readonly { readonly host: string; readonly why: string; readonly log: string }[];
 }
@@ -76,7 +82,7 @@ export function leftoverError({ cluster, left }: ResetResult): SlipwayError | un
   return new SlipwayError('E_CLUSTER_STATE', `cluster ${cluster} is still on these hosts:\n${lines.join('\n')}`, {
     hint: left.some(({ why }) => why.startsWith('hook '))
       ? 'mend what the hook says and run the same command once more, or with --skip-hooks'
-      : 'when they answer again, run the same command once more; hosts that are gone for good need nothing',
+      : 'when they answer again, run the same command once more; --forget when they are gone for good',
     details: { left },
   });
 }
@@ -92,9 +98,16 @@ async function reset(
   warnOfLostHooks(before, options, deps);
   const hosts = await openHosts(specs, state.logs, deps.connect ?? sshConnect());
   const left = new Map<string, string>();
+  const forgotten: string[] = [];
   try {
-    const ours = await findOurs(specs, before, hosts, left, options, deps);
+    const ours = await findOurs(specs, before, hosts, { left, forgotten }, options, deps);
     for (const [address, why] of left) deps.reporter.warn(`${address}: ${why.split('\n', 1)[0]}`);
+    const answering = ours.flatMap(({ address }) => hosts.hosts.get(address) ?? []);
+    const outdated = before === undefined ? undefined : await outdatedProblem(answering, before);
+    if (outdated !== undefined)
+      deps.reporter.warn(
+        `${outdated.problem}; a host that joined it there stays as it is, unless you ${outdated.hint}`,
+      );
     if (ours.length > 0) {
       const failed = await resetHosts({ ours, before, hosts, state, options, deps });
       for (const [address, why] of failed) left.set(address, why);
@@ -102,11 +115,12 @@ async function reset(
   } finally {
     for (const problem of await hosts.close()) deps.reporter.warn(`the log is not complete: ${problem}`);
   }
-  const clean = specs.map(({ address }) => address).filter((address) => !left.has(address));
-  await forget(before, clean, left.size === 0, state);
+  const clean = specs.map(({ address }) => address).filter((one) => !left.has(one) && !forgotten.includes(one));
+  await forget(before, [...clean, ...forgotten], left.size === 0, state);
   return {
     cluster,
     clean,
+    forgotten,
     left: [...left].map(([host, why]) => ({ host, why, log: hosts.logs.get(host)?.file ?? '' })),
   };
 }
@@ -124,12 +138,15 @@ function warnOfLostHooks(
     );
 }
 
-/** The hosts on which there is something of this cluster. Those that cannot be asked, or are another's, go into `left`. */
+/**
+ * The hosts on which there is something of this cluster. Those that cannot be asked, or are another's, go into `left`; those that do not
+ * answer, and need not, into `forgotten`.
+ */
 async function findOurs(
   specs: readonly HostSpec[],
   before: ClusterState | undefined,
   { hosts }: HostSet,
-  left: Map<string, string>,
+  { left, forgotten }: { readonly left: Map<string, string>; readonly forgotten: string[] },
   options: ResetOptions,
   { reporter, signal }: InstallDeps,
 ): Promise<readonly HostSpec[]> {
@@ -139,7 +156,11 @@ async function findOurs(
     { concurrency: options.concurrency ?? DEFAULT_CONCURRENCY, signal },
   );
   signal.throwIfAborted();
-  for (const { address, error } of failures) left.set(address, messageOf(error));
+  for (const { address, error } of failures) {
+    // A wrong password or another host key is no host that is gone.
+    if (options.forget === true && isSilence(error)) forgotten.push(address);
+    else left.set(address, messageOf(error));
+  }
   return specs.filter(({ address }) => {
     const owners = results.get(address)?.owners;
     if (owners === undefined) return false;
@@ -215,15 +236,15 @@ function phaseDuring(before: ClusterState, ours: readonly HostSpec[]): ClusterSt
   return stays ? before.phase : 'resetting';
 }
 
-/** Takes clean hosts out of the state; the whole state, logs and keys with it, when nothing is left anywhere. */
+/** Takes hosts out of the state; the whole state, logs and keys with it, when nothing is left anywhere. */
 async function forget(
   before: ClusterState | undefined,
-  clean: readonly string[],
+  gone: readonly string[],
   nothingLeft: boolean,
   state: StatePaths,
 ): Promise<void> {
   const now = await readClusterState(state);
-  const remaining = (now?.hosts ?? []).filter(({ address }) => !clean.includes(address));
+  const remaining = (now?.hosts ?? []).filter(({ address }) => !gone.includes(address));
   if (remaining.length === 0 && (before !== undefined || nothingLeft)) {
     await rm(state.dir, { recursive: true, force: true });
   } else if (now !== undefined) await writeClusterState(state, { ...now, hosts: remaining });

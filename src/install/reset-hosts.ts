@@ -34,7 +34,7 @@ export function hostsToReset(name: string, flags: ResetFlags, state: ClusterStat
   }
   if (state === undefined) {
     throw new SlipwayError('E_NOT_FOUND', `there is no cluster ${name} in the store`, {
-      hint: `give the hosts: slipway reset --cluster ${name} --masters 10.0.0.2 --nodes 10.0.0.3`,
+      hint: `was it launched into another store, give that --root; else give the hosts: slipway reset --cluster ${name} --masters 10.0.0.2 --nodes 10.0.0.3`,
     });
   }
   return state.hosts.map((host) => hostFromState(host, flags));

@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { fileSystemError, SlipwayError } from '../base/errors.js';
 import { makeDirectory } from '../base/make-directory.js';
 import type { ClusterNode } from '../runtime/driver.js';
 import { withLock } from '../store/locks.js';
-import { lockHosts } from './cluster-hosts/lock-hosts.js';
+import type { Store } from '../store/store.js';
+import { lockCluster } from './cluster-hosts/lock-hosts.js';
 import { type ExecuteOutcome, execute, failureError } from './plan/execute.js';
 import { formatPlan, inspectPlan, type PlanDocument } from './plan/plan.js';
 import { preflightError } from './plan/preflight.js';
@@ -69,8 +72,15 @@ export async function planCluster(
   options: RunClusterOptions,
   deps: InstallDeps,
 ): Promise<{ readonly document: PlanDocument; readonly text: string }> {
-  const state = statePaths(deps.store.root, spec.name);
-  await makeStateDir(state);
+  return withPlanPaths(deps.store, spec.name, (state) => planIn(state, spec, options, deps));
+}
+
+async function planIn(
+  state: StatePaths,
+  spec: ClusterSpec,
+  options: RunClusterOptions,
+  deps: InstallDeps,
+): Promise<{ readonly document: PlanDocument; readonly text: string }> {
   return deps.store.use(() =>
     withSurvey(spec, state, options, deps, async ({ plan, work, report, silent }) => {
       const steps = await inspectPlan(plan, await earlierSteps(state, options), {
@@ -131,7 +141,7 @@ async function run(
     for (const { message } of leftOut) reporter.warn(`left out: ${message}`);
     const touched = [...work.hosts, ...(work.removal?.hosts ?? [])];
     const locked = touched.flatMap(({ address }) => hosts.quiet.get(address) ?? []);
-    const locks = await lockHosts(locked, `run ${spec.name}`);
+    const locks = await lockCluster(locked, clusterState, 'run');
     const journal = await Journal.open(state.journal, randomUUID());
     try {
       await keepImages(deps.store, clusterState, work.image);
@@ -165,14 +175,16 @@ async function run(
         phase: 'running',
         hosts: remaining,
       };
-      await writeClusterState(state, now);
       const masters = work.hosts.filter(({ master }) => master).map(({ host }) => host);
-      await keepOnMasters(masters, now, reporter);
+      const [nodes] = await Promise.all([
+        work.driver.nodes(work.entry.host, work.cluster),
+        keepOnMasters(masters, now, state, reporter),
+      ]);
       return {
         cluster: spec.name,
         version: work.image.version,
         kubeconfig: state.kubeconfig,
-        nodes: await work.driver.nodes(work.entry.host, work.cluster),
+        nodes,
         ran: outcome.ran,
         skipped: outcome.skipped,
         failures,
@@ -198,6 +210,20 @@ function leavers(
 
 async function earlierSteps(state: StatePaths, { fromScratch }: RunClusterOptions) {
   return fromScratch === true ? new Map<string, JournalEntry>() : lastEvents(await readJournal(state.journal));
+}
+
+/** Where what a plan makes on its way is put: beside the state of a cluster; of one that nobody has begun nothing stays. */
+async function withPlanPaths<T>(store: Store, name: string, use: (state: StatePaths) => Promise<T>): Promise<T> {
+  const own = statePaths(store.root, name);
+  if (existsSync(own.dir)) return use(own);
+  const temporary = await store.temp.path('plan');
+  try {
+    const state = { ...statePaths(temporary, name), kubeconfig: own.kubeconfig };
+    await makeStateDir(state);
+    return await use(state);
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
 }
 
 /** The state is of a cluster, not of a run: it is there before anything is done. */

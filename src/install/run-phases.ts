@@ -1,5 +1,7 @@
+import { certificateName } from './certificates/alt-names.js';
 import { aliasesPhase } from './phases/aliases.js';
 import { appImagesPhase } from './phases/app-images.js';
+import { altNamesPhase } from './phases/certificates.js';
 import { claimPhase } from './phases/claim.js';
 import { postCleanHooksPhase, preCleanHooksPhase } from './phases/clean-hooks.js';
 import { distributePhase } from './phases/distribute.js';
@@ -17,7 +19,7 @@ import {
   upgradeHostHooksPhase,
 } from './phases/hooks.js';
 import { hostnamesPhase } from './phases/hostnames.js';
-import { initPhase } from './phases/init.js';
+import { earlyFollowers, initPhase } from './phases/init.js';
 import { joinMastersPhase } from './phases/join-masters.js';
 import { joinWorkersPhase } from './phases/join-workers.js';
 import { kubeconfigPhase } from './phases/kubeconfig.js';
@@ -36,7 +38,7 @@ import { removeDeadPhase, removeNodesPhase } from './phases/remove-nodes.js';
 import { removeSetupPhase } from './phases/remove-setup.js';
 import { setupPhase } from './phases/setup.js';
 import { preloadPhase, upgradeMastersPhase, upgradeWorkersPhase } from './phases/upgrade.js';
-import type { Phase } from './plan/step.js';
+import { type Phase, phaseOf } from './plan/step.js';
 import type { Removal } from './removal.js';
 import type { InstallWork } from './work.js';
 
@@ -44,13 +46,26 @@ import type { InstallWork } from './work.js';
 const followPhase: Phase<InstallWork> = {
   name: 'follow',
   title: 'Let the hosts find the API servers of all masters',
-  steps: ({ driver, cluster, hosts }) =>
-    followSteps(
-      driver,
-      cluster,
-      hosts.map(({ host }) => host),
-    ),
+  steps: (work) => {
+    const early = earlyFollowers(work);
+    const hosts = work.hosts.map(({ host }) => host).filter((host) => !early.includes(host));
+    return followSteps(work.driver, work.cluster, hosts);
+  },
 };
+
+/** A cluster that begins has them from the first; whoever joins one finds them there. */
+const wantedNamesPhase = phaseOf(altNamesPhase, ({ begun, driver, cluster, hosts }: InstallWork) => {
+  const { certificates } = driver;
+  if (!begun || certificates?.wantedNames === undefined) return undefined;
+  return {
+    work: certificates,
+    cluster,
+    masters: hosts.filter(({ master }) => master).map(({ host }) => host),
+    workers: [],
+    names: [...new Set(certificates.wantedNames(cluster).map(certificateName))],
+    renewal: undefined,
+  };
+});
 
 /** What is done with hosts that leave, when the others are as they should be. */
 const REMOVAL_PHASES: readonly Phase<Removal>[] = [
@@ -89,6 +104,7 @@ export const RUN_PHASES: readonly Phase<InstallWork>[] = [
   joinWorkersPhase,
   followPhase,
   upgradeWorkersPhase,
+  wantedNamesPhase,
   afterHostHooksPhase,
   afterHooksPhase,
   marksPhase,
@@ -116,11 +132,6 @@ export const DELETE_PHASES: readonly Phase<Removal>[] = [
   ...REMOVAL_PHASES,
 ];
 
-function onRemoval({ name, title, serial, steps }: Phase<Removal>): Phase<InstallWork> {
-  return {
-    name,
-    title,
-    ...(serial === undefined ? {} : { serial }),
-    steps: ({ removal }) => (removal === undefined ? [] : steps(removal)),
-  };
+function onRemoval(phase: Phase<Removal>): Phase<InstallWork> {
+  return phaseOf(phase, ({ removal }: InstallWork) => removal);
 }

@@ -6,9 +6,13 @@ import type { Store } from '../store/store.js';
 import { installedImages, missingImages } from './apps/installed-images.js';
 import {
   changeWarnings,
+  documentWarnings,
   hostnameWarnings,
+  installProblems,
   leavingProblems,
+  networkProblems,
   removalProblems,
+  staleProblems,
   upgradeProblems,
 } from './change-problems.js';
 import { type Connect, type HostSet, lookAtHosts, openHosts, sshConnect } from './cluster-hosts/connect-hosts.js';
@@ -25,8 +29,9 @@ import { type ClusterSpec, isMaster } from './spec/cluster-spec.js';
 import type { SshFlags } from './spec/spec-from-flags.js';
 import type { StatePaths } from './state/cluster-paths.js';
 import { type ClusterState, readClusterState } from './state/cluster-state.js';
+import { outdatedProblem } from './state/kept-on-masters.js';
 import { registerSecretVariables } from './state/kept-spec.js';
-import { nextState, withFacts } from './state/next-state.js';
+import { inKnownOrder, nextState, withFacts } from './state/next-state.js';
 import { hostFromState } from './state/spec-from-state.js';
 import type { InstallWork } from './work.js';
 
@@ -87,19 +92,20 @@ export interface Survey {
  * Reads the image, looks at the hosts, and makes the plan; `use` gets it all, problems too, while the connections are open.
  */
 export async function withSurvey<T>(
-  spec: ClusterSpec,
+  wantedSpec: ClusterSpec,
   state: StatePaths,
   options: SurveyOptions,
   { store, reporter, signal, connect = sshConnect() }: InstallDeps,
   use: (survey: Survey) => Promise<T>,
 ): Promise<T> {
-  registerSecretVariables(spec);
+  registerSecretVariables(wantedSpec);
+  const before = await readClusterState(state);
+  const spec = inKnownOrder(wantedSpec, before);
   const image = await loadInstallImage(store, spec.image, options.platform);
   if (image.rootfs.skipped.length > 0) {
     reporter.warn(`devices and FIFOs of the image are not sent to hosts: ${image.rootfs.skipped.join(', ')}`);
   }
   const prepared = await prepare(spec, image);
-  const before = await readClusterState(state);
   const { removal } = options;
   const wanted = nextState(before, prepared, {
     removal: removal !== undefined,
@@ -112,7 +118,11 @@ export async function withSurvey<T>(
   const hosts = await openHosts([...spec.hosts, ...leavingSpecs], state.logs, connect);
   try {
     const concurrency = options.concurrency ?? DEFAULT_CONCURRENCY;
-    const all = await lookAtHosts([...spec.hosts, ...leavingSpecs], hosts, spec.dataRoot, { concurrency, signal });
+    const all = await lookAtHosts([...spec.hosts, ...leavingSpecs], hosts, spec.dataRoot, {
+      concurrency,
+      signal,
+      programs: hostPrograms(prepared),
+    });
     signal.throwIfAborted();
     const findings = all.slice(0, spec.hosts.length);
     const absent = before === undefined ? [] : findings.filter(isAbsentWorker);
@@ -122,7 +132,12 @@ export async function withSurvey<T>(
       const host = hosts.hosts.get(address);
       return host === undefined ? [] : [{ address, host, traces: 'traces' in finding ? finding.traces : undefined }];
     });
-    const entry = await findEntry(prepared, before, present, hosts);
+    const answering = present.flatMap(({ host }) => hosts.hosts.get(host.address) ?? []);
+    const [entry, setups, outdated] = await Promise.all([
+      findEntry(prepared, before, present, hosts),
+      before === undefined ? new Map() : findSetups(prepared, present, hosts, concurrency),
+      before === undefined ? undefined : outdatedProblem(answering, before),
+    ]);
     const work = await makeWork(prepared, {
       state,
       clusterState: wanted,
@@ -137,12 +152,12 @@ export async function withSurvey<T>(
                 driver: prepared.driver,
                 context,
                 leaving,
-                staying: present.flatMap(({ host }) => hosts.hosts.get(host.address) ?? []),
+                staying: answering,
                 up: entry.live,
                 options: removal,
               }),
       hosts: hosts.hosts,
-      setups: before === undefined ? new Map() : await findSetups(prepared, present, hosts, concurrency),
+      setups,
       upgradeBatch: options.upgrade?.batch ?? 1,
       drainTimeoutMs: options.drainTimeoutMs ?? DEFAULT_DRAIN_MS,
       leftOut: new Set(absent.map(({ host }) => host.address)),
@@ -150,9 +165,10 @@ export async function withSurvey<T>(
       concurrentUploads: options.concurrentUploads ?? (options.fanOut ? 1 : DEFAULT_UPLOADS),
       fanOut: options.fanOut === true,
       readyTimeoutMs: options.readyTimeoutMs ?? DEFAULT_READY_MS,
+      nodeTimeoutMs: options.readyTimeoutMs,
       reporter,
     });
-    const report = preflight(present, rulesOf(prepared, wanted, before));
+    const report = preflight(present, rulesOf(prepared, wanted, before, absent));
     return await use({
       plan: makePlan(RUN_PHASES, work),
       work,
@@ -163,10 +179,14 @@ export async function withSurvey<T>(
           ...prepared.pluginWarnings,
           ...hostnameWarnings(work, present),
           ...(options.upgrade === undefined ? changeWarnings(before) : []),
+          ...documentWarnings(work, before),
         ],
         problems: [
           ...report.problems,
           ...(entry.problem === undefined ? [] : [entry.problem]),
+          ...(outdated === undefined ? [] : [outdated]),
+          ...installProblems(work),
+          ...networkProblems(prepared, before),
           ...leavingProblems(all.slice(spec.hosts.length)),
           ...missingImages(
             before?.applications ?? [],
@@ -174,6 +194,7 @@ export async function withSurvey<T>(
             work.appImages,
           ),
           ...(await removalProblems(work, before)),
+          ...(options.upgrade === undefined ? staleProblems(work.setups, before) : []),
           ...(await upgradeProblems(work, before, entry.live)),
         ],
       },
@@ -188,7 +209,12 @@ export async function withSurvey<T>(
   }
 }
 
-function rulesOf(prepared: Prepared, { id, name }: ClusterState, before: ClusterState | undefined): PreflightRules {
+function rulesOf(
+  prepared: Prepared,
+  { id, name }: ClusterState,
+  before: ClusterState | undefined,
+  absent: readonly HostFinding[],
+): PreflightRules {
   const { spec, image, driver, networks } = prepared;
   return {
     running: before?.phase === 'running',
@@ -197,7 +223,9 @@ function rulesOf(prepared: Prepared, { id, name }: ClusterState, before: Cluster
     architecture: image.platform.architecture,
     image: applicationFindings(image, launchCommands(spec, image)),
     hostnames: wantedHostnames(prepared.plugins),
+    absent: before?.hosts.filter(({ address }) => absent.some(({ host }) => host.address === address)) ?? [],
     missingPrograms: driver.programs.filter((path) => !image.rootfs.entries.some((entry) => entry.path === path)),
+    hostPrograms: hostPrograms(prepared),
     ports: (host) => [
       ...driver.ports(isMaster(host) ? 'master' : 'worker'),
       ...(registryHosts(prepared).includes(host.address) ? [spec.registry.port] : []),
@@ -205,6 +233,11 @@ function rulesOf(prepared: Prepared, { id, name }: ClusterState, before: Cluster
     diskBytes: (host) => neededBytes(prepared, host),
     ...networks,
   };
+}
+
+/** What hosts must have themselves, because the image does not bring it. */
+function hostPrograms({ driver, image }: Prepared): readonly string[] {
+  return driver.hostPrograms.filter((name) => !image.rootfs.entries.some(({ path }) => path === `bin/${name}`));
 }
 
 /** A worker that does not answer is no reason not to go on with a cluster that was begun: it may be why the last run failed. */

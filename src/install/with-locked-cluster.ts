@@ -4,7 +4,7 @@ import { tryOnHosts } from '../hosts/host-group.js';
 import { withLock } from '../store/locks.js';
 import { type HostSet, openHosts, sshConnect } from './cluster-hosts/connect-hosts.js';
 import { readOwner } from './cluster-hosts/host-owner.js';
-import { lockHosts } from './cluster-hosts/lock-hosts.js';
+import { lockCluster } from './cluster-hosts/lock-hosts.js';
 import type { SshFlags } from './spec/spec-from-flags.js';
 import { type HostPaths, hostPaths, type StatePaths, statePaths } from './state/cluster-paths.js';
 import { type ClusterState, readClusterState } from './state/cluster-state.js';
@@ -62,7 +62,7 @@ export async function withLockedCluster<T>(
       for (const { error } of failures) reporter.warn(messageOf(error));
       const answering = all.filter(({ address }) => results.get(address)?.id === cluster.id);
       const quiet = answering.flatMap(({ address }) => hosts.quiet.get(address) ?? []);
-      const locks = await lockHosts(quiet, `${purpose} ${cluster.name}`);
+      const locks = await lockCluster(quiet, cluster, purpose);
       try {
         const silent = all.filter((host) => !answering.includes(host)).map(({ address }) => address);
         return await use({ cluster, state, paths, answering, silent, logs: hosts.logs, lost: locks.lost });

@@ -94,7 +94,10 @@ function hintFor(kind: FailureKind, host: string, cause: unknown): string {
     case 'plain':
       return 'if the registry has no TLS, add --plain-http';
     case 'name':
-      return 'check the spelling of the host and the name server';
+      // What somebody forgot to write, more often than a name server that is down.
+      return host === 'docker.io'
+        ? 'a name without a registry is one of docker.io: write the registry in front of it (localhost:5000/NAME), or let a mirror stand for docker.io (docs/config.md)'
+        : 'check the spelling of the host and the name server; or let a mirror stand for it (docs/config.md)';
     case 'connect':
       return isLoopback(host)
         ? `is a registry listening there? Start one with: slipway registry serve --listen ${host}`

@@ -18,6 +18,8 @@ export interface ClusterContext {
   /** KubeadmConfig, ClusterConfig, K3sConfig documents, to be merged over what the driver generates. */
   readonly configDocuments: readonly Readonly<Record<string, unknown>>[];
   readonly certSANs: readonly string[];
+  /** How long a node may take to come up when it is begun or joined; undefined: as long as the driver thinks right. */
+  readonly nodeTimeoutMs?: number | undefined;
 }
 
 /** A node as the cluster's API knows it. */
@@ -85,6 +87,11 @@ export interface HostCertificate {
 
 /** What a driver does with the certificates of a cluster. */
 export interface CertificateWork {
+  /**
+   * Names that the configuration wants in the API servers' certificates, besides those that all have. Undefined: they get there with the
+   * other settings.
+   */
+  wantedNames?(cluster: ClusterContext): readonly string[];
   /** Those of a host. Asks the host alone: the cluster may be refusing. */
   list(host: Host): Promise<readonly HostCertificate[]>;
   /**
@@ -128,34 +135,57 @@ export interface UpgradeOptions {
   readonly setUp: (signal: AbortSignal | undefined) => Promise<void>;
 }
 
+/** Why a version cannot be installed, and what can be done. */
+export interface InstallProblem {
+  readonly problem: string;
+  readonly hint: string;
+}
+
 /** Installs one kind of Kubernetes. Talks to hosts only through {@link Host}. */
 export interface RuntimeDriver {
   readonly name: ClusterRuntime;
   /** Programs that a rootfs must bring, relative to its root. */
   readonly programs: readonly string[];
+  /** Programs that a host must have, unless the rootfs brings them in `bin/`. */
+  readonly hostPrograms: readonly string[];
   /** It brings its own container runtime: none runs when the scripts of the image have set a host up. */
   readonly ownContainerRuntime: boolean;
+  /** It brings a network for pods: the image need not. */
+  readonly ownNetwork: boolean;
   /** TCP ports that must be free on a host before it becomes this. */
   ports(role: 'master' | 'worker'): readonly number[];
   /** The systemd unit whose log says why a node does not get Ready. */
   nodeUnit(role: 'master' | 'worker'): string;
   /** The file in which a host has its settings of registries, where the runtime does not read containerd's `certs.d`. Read when it starts. */
   registrySettings?(source: ImageSource): { readonly path: string; readonly content: string; readonly mode: number };
+  /** Kinds of documents in a Clusterfile that it reads. */
+  readonly documentKinds: readonly string[];
+  /** The document that gives the API servers' certificates more names, to stand beside these in a Clusterfile. */
+  namesDocument(names: readonly string[], beside: ClusterContext['configDocuments']): object;
   /** The networks that the cluster gets from these documents (and defaults). */
   networks(configDocuments: ClusterContext['configDocuments']): ClusterNetworks;
+  /** Why this version cannot be installed as the context wants it; undefined when it can, or nothing is known. Asks nobody. */
+  installProblem?(cluster: ClusterContext): InstallProblem | undefined;
   init(first: Host, cluster: ClusterContext): DriverStep;
   joinMaster(host: Host, cluster: ClusterContext): DriverStep;
   joinWorker(host: Host, cluster: ClusterContext): DriverStep;
   /** Gives the nodes of hosts (by address) labels and taints, and takes away what it gave them earlier and is not wanted any more. */
   mark(first: Host, cluster: ClusterContext, marks: ReadonlyMap<string, NodeMarks>): DriverStep;
-  /** Lets a host find the API servers of all masters, also when masters come and go. */
-  follow(host: Host, cluster: ClusterContext): DriverStep;
+  /** Lets a host find the API servers of all masters, also when masters come and go. Undefined: it finds them by itself. */
+  follow?(host: Host, cluster: ClusterContext): DriverStep;
+  /** A worker can be led there before the cluster begins. */
+  readonly followsAhead?: boolean;
   /** Takes the host out of the cluster (drain, delete) through the master that is asked; the host itself may be down. */
   remove(host: Host, cluster: ClusterContext, options: RemoveOptions): DriverStep;
   /** Why the cluster cannot be taken to the version in the context; undefined when it can. Asks it, changes nothing. */
   upgradeProblem(cluster: ClusterContext): Promise<string | undefined>;
   /** Lets a node fetch the images of the version in the context. */
   preload(host: Host, cluster: ClusterContext): DriverStep;
+  /**
+   * Whether what runs on a master that is whole is only stopped, and `init` starts it: where an upgrade stops it, one that was killed
+   * leaves it so. Undefined: an upgrade stops no API server for long.
+   */
+  stopped?(master: Host): Promise<boolean>;
   /** Takes a node to the version in the context, and gives it back when it is Ready. */
   upgrade(host: Host, cluster: ClusterContext, options: UpgradeOptions): DriverStep;
   /** Why these hosts cannot be taken out (the cluster would lose its quorum); undefined when they can. Changes nothing. */
@@ -180,8 +210,16 @@ export interface RuntimeDriver {
   nodes(first: Host, cluster: Pick<ClusterContext, 'rootfs'>): Promise<readonly ClusterNode[]>;
   /** Saves what the cluster's etcd has into a file on a master, for root alone; undefined when it has none of its own. */
   saveEtcd?(master: Host, cluster: Pick<ClusterContext, 'rootfs'>, file: string, signal?: AbortSignal): Promise<void>;
+  /** How names of such files end; default `.db`: a snapshot as etcd itself makes it. */
+  readonly etcdFileType?: string;
   /** Where the admin kubeconfig is on a master. */
   readonly adminKubeconfig: string;
+  /** What documents of {@link documentKinds} say in vain, for people: fields that nobody reads. */
+  unknownFields?(documents: ClusterContext['configDocuments']): readonly string[];
+  /**
+   * What documents say now and said before, but a cluster that is up does not take over, for people; undefined: nothing.
+   */
+  ignoredChange?(before: ClusterContext['configDocuments'], now: ClusterContext['configDocuments']): string | undefined;
   /** Undefined: Slipway leaves the certificates of this runtime alone. */
   readonly certificates?: CertificateWork;
   /** Reads a cluster that nothing is known of. Undefined: it cannot say more than its nodes do. */

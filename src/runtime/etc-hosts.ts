@@ -7,29 +7,42 @@ export interface HostsEntry {
   readonly names: readonly string[];
 }
 
+/** The name by which every node of a cluster of kubeadm reaches the API servers. */
+export const API_SERVER_NAME = 'apiserver.cluster.local';
+
 const FILE = '/etc/hosts';
+/** How a block begins. */
+const ANY_BEGIN = '# BEGIN slipway ';
 
 /**
  * The text of an /etc/hosts file in which our block of this name says exactly `entries`; no entries takes the block away. The block
- * stays where it is, a new one comes at the end. Everything outside of our markers is left byte for byte as it is.
+ * stays where it is, a new one comes at the end. Everything outside of our markers is left byte for byte as it is. Of a block whose end
+ * somebody deleted only the first line is surely ours: what follows it stays.
  * @param block letters, digits and `-`: `apiserver`, `registry`.
  */
 export function withHostsBlock(text: string, block: string, entries: readonly HostsEntry[]): string {
-  const begin = `# BEGIN slipway ${block}`;
+  const begin = `${ANY_BEGIN}${block}`;
   const end = `# END slipway ${block}`;
   let ours =
     entries.length === 0 ? [] : [begin, ...entries.map(({ address, names }) => `${address} ${names.join(' ')}`), end];
   const lines: string[] = [];
-  let inside = false;
-  for (const line of text === '' ? [] : text.replace(/\n$/, '').split('\n')) {
-    const mark = line.trimEnd();
-    if (mark === begin) {
-      inside = true;
-      lines.push(...ours);
-      ours = [];
-    } else if (inside && mark === end) inside = false;
-    // A begin without its end (somebody edited the file) must not swallow what follows: our lines are address and names only.
-    else if (!inside || line.startsWith('#')) lines.push(line);
+  const all = text === '' ? [] : text.replace(/\n$/, '').split('\n');
+  for (let at = 0; at < all.length; at++) {
+    const line = all[at] ?? '';
+    if (line.trimEnd() !== begin) {
+      lines.push(line);
+      continue;
+    }
+    lines.push(...ours);
+    ours = [];
+    const close = all.findIndex((one, index) => index > at && (one.trimEnd() === end || one.startsWith(ANY_BEGIN)));
+    if (close < 0 || all[close]?.startsWith(ANY_BEGIN)) {
+      if (all[at + 1]?.startsWith('#') === false) at++;
+    } else {
+      // Our lines are address and names only.
+      lines.push(...all.slice(at, close).filter((one) => one.startsWith('#') && one.trimEnd() !== begin));
+      at = close;
+    }
   }
   lines.push(...ours);
   return lines.length === 0 ? '' : `${lines.join('\n')}\n`;

@@ -3,8 +3,9 @@ import type { Digest } from '../image/digest.js';
 import { METADATA_PATH, type Metadata, parseMetadata } from '../image/metadata.js';
 import type { History } from '../image/oci.js';
 import { normalizePlatform, type Platform } from '../image/platform.js';
-import { countFiles } from '../layers/toc.js';
-import { layersOf, readToc } from './layer-store.js';
+import { mergeTocs } from '../layers/merge.js';
+import { countFiles, type LayerToc } from '../layers/toc.js';
+import { layersOf, readTocs } from './layer-store.js';
 import { type LocalImage, readDocument } from './local-image.js';
 import { readRootfsFile } from './rootfs-file.js';
 import type { Store } from './store.js';
@@ -22,6 +23,8 @@ export interface ImageDescription {
   readonly created: string | null;
   /** Bytes to download: config and layers, each blob once. */
   readonly size: number;
+  /** Bytes of all files when they are unpacked: what every host gets, and what only those that serve the registry get besides. */
+  readonly content: { readonly rootfs: number; readonly registry: number };
   readonly metadata: Metadata | null;
   readonly labels: Readonly<Record<string, string>>;
   readonly env: readonly string[];
@@ -57,11 +60,14 @@ export interface LayerDescription {
 
 /** Metadata is a few hundred bytes; anything of this size is not one. */
 const METADATA_LIMIT = 1024 * 1024;
+/** Only hosts that serve the registry get what is in it. */
+const REGISTRY_DIRECTORY = 'registry/';
 
 /** Reads everything there is to say about an image. Layers never seen before are read through once, for their file counts. */
 export async function describeImage(store: Store, image: LocalImage): Promise<ImageDescription> {
   const { name, descriptor, config, cluster, platform } = image;
   const settings = config.config;
+  const tocs = await readTocs(store, image);
   const metadata = await readRootfsFile(store, image, METADATA_PATH, METADATA_LIMIT);
   return {
     name,
@@ -72,6 +78,7 @@ export async function describeImage(store: Store, image: LocalImage): Promise<Im
     platforms: await platformsOf(store, image),
     created: config.created ?? null,
     size: imageSize(image),
+    content: contentSize(tocs),
     metadata: metadata === undefined ? null : parseMetadata(metadata.toString('utf8'), `${name}: ${METADATA_PATH}`),
     labels: { ...settings?.Labels },
     env: settings?.Env ?? [],
@@ -86,7 +93,7 @@ export async function describeImage(store: Store, image: LocalImage): Promise<Im
     launch: { cmds: cluster?.extension.launch.cmds ?? [], apps: cluster?.extension.launch.app_names ?? [] },
     applications: cluster?.extension.applications ?? [],
     containerImages: cluster?.containerImages ?? [],
-    layers: await describeLayers(store, image),
+    layers: describeLayers(image, tocs),
   };
 }
 
@@ -98,25 +105,29 @@ async function platformsOf(store: Store, { name, platform, top }: LocalImage): P
   );
 }
 
-async function describeLayers(store: Store, image: LocalImage): Promise<LayerDescription[]> {
+function contentSize(tocs: readonly LayerToc[]): ImageDescription['content'] {
+  const sizes = { rootfs: 0, registry: 0 };
+  for (const { entry } of mergeTocs(tocs).entries())
+    sizes[entry.path.startsWith(REGISTRY_DIRECTORY) ? 'registry' : 'rootfs'] += entry.size;
+  return sizes;
+}
+
+function describeLayers(image: LocalImage, tocs: readonly LayerToc[]): LayerDescription[] {
   const made = layerHistory(image.config.history ?? [], image.manifest.layers.length);
-  const layers: LayerDescription[] = [];
-  for (const [index, layer] of layersOf(image).entries()) {
-    const { unpackedSize, entries } = await readToc(store, layer);
+  return layersOf(image).map(({ descriptor, diffId }, index) => {
     const instruction = instructionOf(made[index]);
-    layers.push({
+    return {
       index,
       type: /^[A-Z]+(?= )/.exec(instruction)?.[0] ?? '',
       instruction,
-      digest: layer.descriptor.digest,
-      diffID: layer.diffId,
-      mediaType: layer.descriptor.mediaType,
-      size: layer.descriptor.size,
-      unpackedSize,
-      files: countFiles(entries),
-    });
-  }
-  return layers;
+      digest: descriptor.digest,
+      diffID: diffId,
+      mediaType: descriptor.mediaType,
+      size: descriptor.size,
+      unpackedSize: tocs[index]?.unpackedSize ?? 0,
+      files: countFiles(tocs[index]?.entries ?? []),
+    };
+  });
 }
 
 /** Bytes of config and layers, each blob counted once. */

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { errnoOf, fileSystemError, SlipwayError } from '../base/errors.js';
 import type { Reporter } from '../base/reporter.js';
+import { lockHolders } from './lock-holders.js';
 import { noteWaiting } from './lock-notice.js';
 
 export type LockMode = 'shared' | 'exclusive';
@@ -101,11 +102,11 @@ async function attempt(
   throw new SlipwayError('E_STORE', `cannot lock ${file}: flock ended with ${code}`);
 }
 
-/** {@link tryLock}, or SlipwayError E_LOCKED when others hold it too long. `what` names the thing in the error. */
+/** {@link tryLock}, or SlipwayError E_LOCKED, with who they are, when others hold it too long. `what` names the thing in the error. */
 export async function lock(file: string, mode: LockMode, what: string, options: LockOptions = {}): Promise<FileLock> {
   const held = await tryLock(file, mode, { what, ...options });
   if (held === undefined) {
-    throw new SlipwayError('E_LOCKED', `${what} is in use by another process`, {
+    throw new SlipwayError('E_LOCKED', `${what} is in use by ${(await lockHolders(file)) ?? 'another process'}`, {
       hint: 'wait until it has finished, then try again',
     });
   }

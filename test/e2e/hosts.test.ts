@@ -10,6 +10,7 @@ import type { Host } from '../../src/hosts/host.js';
 import { onHosts } from '../../src/hosts/host-group.js';
 import type { SshSettings } from '../../src/hosts/ssh-connection.js';
 import { type LabHost, labAvailable, startLabHost, stopLabHosts } from '../lab/lab.js';
+import { until } from '../support/until.js';
 
 const lab = labAvailable();
 if (!lab.ok) console.warn(`hosts: left out: ${lab.why}`);
@@ -27,10 +28,6 @@ function over(host: LabHost, ssh: SshSettings = {}, sudoPassword?: string): Host
   });
   opened.push(connected);
   return connected;
-}
-
-async function until(what: () => Promise<boolean>): Promise<void> {
-  while (!(await what())) await new Promise((resolve) => setTimeout(resolve, 200));
 }
 
 async function runs(host: LabHost, words: string): Promise<boolean> {

@@ -22,4 +22,8 @@ runtimeScenario({
   units: { master: 'k0scontroller.service', worker: 'k0sworker.service' },
   members: `k0s etcd member-list | grep -o 'https://[0-9.]*:2380' | sed 's#https://##; s#:2380##'`,
   titles: { init: 'k0s install controller', join: 'k0s install controller with a token' },
+  certificates: { api: 'server', kubelet: 'kubelet' },
+  tokensEnd: true,
+  // what "k0s restore" looks for in it
+  restorable: (file) => `tar -tzf ${file} | grep -q '^etcd-snapshot' && tar -tzf ${file} | grep -qx k0s.yaml`,
 });

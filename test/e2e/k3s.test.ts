@@ -22,6 +22,10 @@ runtimeScenario({
   units: { master: 'k3s.service', worker: 'k3s-agent.service' },
   members: `curl -sS --http1.1 --cacert ${ETCD}/peer-ca.crt --cert ${ETCD}/peer-server-client.crt --key ${ETCD}/peer-server-client.key https://10.99.0.130:2380/members | grep -o 'https://[0-9.]*:2380' | sed 's#https://##; s#:2380##'`,
   titles: { init: 'start the first k3s server', join: 'start a k3s server that joins' },
+  certificates: { api: 'serving-kube-apiserver', kubelet: 'agent-client-kubelet' },
+  tokensEnd: false,
+  // a bolt database, as etcd's snapshots are: its magic number stands in the first page
+  restorable: (file) => `[ "$(od -An -tx4 -j16 -N4 ${file} | tr -d ' ')" = ed0cdaed ]`,
   async grown(first) {
     // It began alone, with SQLite.
     expect((await first.run('ls /var/lib/rancher/k3s/server/db')).split('\n')).toEqual(

@@ -11,7 +11,7 @@ PACKAGES=(
   # what clusters are made of
   containernetworking-plugins etcd-server etcd-client busybox-static
   # tools of the tests
-  bubblewrap fuse-overlayfs fuse3 uidmap shellcheck zstd attr procps util-linux git curl openssl perl python3 time
+  bubblewrap fuse-overlayfs fuse3 uidmap shellcheck zstd attr procps util-linux git curl wget openssl perl python3 time
   gcc golang-go libc6-dev strace libarchive-tools zsh fish
   # hosts and the lab
   openssh-client openssh-server sudo iproute2 iptables debootstrap systemd-container

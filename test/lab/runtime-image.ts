@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { startDockerRegistry } from '../integration/registry/support/docker-registry.js';
@@ -19,6 +19,8 @@ export interface RuntimeImage {
   readonly program?: string | undefined;
   /** The name of the image that holds pods together, as this runtime asks for it. */
   readonly pause: string;
+  /** More files of the rootfs, by their paths. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 /** The application of the tests. */
@@ -44,13 +46,18 @@ export async function buildRuntimeImages(root: string, images: Readonly<Record<s
     }
     const mirrors = [...hosts].map((host) => `${host}: ["${registry.address}"]`).join(', ');
     writeFileSync(join(root, 'config.yaml'), `registries: {mirrors: {${mirrors}}}\n`);
-    for (const [name, { runtime, version, program, pause }] of Object.entries(images)) {
+    for (const [name, { runtime, version, program, pause, files = {} }] of Object.entries(images)) {
       const context = join(home, `base-${version}`);
       await exec(
         join(HERE, 'standins/assemble.sh'),
         [runtime, version, context, ...(program === undefined ? [] : [program])],
         { env: { ...process.env, LAB_IMAGES: `${pause} ${WEB_IMAGE}` } },
       );
+      for (const [path, text] of Object.entries(files)) {
+        const file = join(context, 'rootfs', path);
+        mkdirSync(dirname(file), { recursive: true });
+        writeFileSync(file, text);
+      }
       await mustSlipway(['build', '-t', name, context], { root });
       rmSync(context, { recursive: true, force: true });
     }

@@ -79,9 +79,10 @@ pin() {
 
 # published BASE CHECKSUM-PATH NAME: what a checksum file says of NAME. Either a single sum, or lines `SUM  NAME`.
 published() {
-  local text sum
-  text=$(curl --fail --location --silent --show-error --connect-timeout 30 --max-time 120 --retry 5 --retry-delay 1 --max-filesize 1048576 --proto '=http,https' "$1/$2") ||
-    die "$1/$2: cannot be downloaded, so $3 cannot be verified"
+  local text sum options=(--fail --location --silent --show-error --connect-timeout 30 --max-time 120 --retry 5 --retry-delay 1 --max-filesize 1048576 --proto '=http,https')
+  case $1 in https:*) options+=(--proto-redir '=https') ;; esac
+  text=$(curl "${options[@]}" "$1/$2") ||
+    die "$1/$2: cannot be downloaded, so $3 cannot be verified; run it again to go on, set https_proxy or a mirror if this machine has no direct way"
   sum=$(awk -v name="$3" '
     NF == 1 && NR == 1 { only = $1 }
     { file = $2; sub(/^\*/, "", file); sub(/.*\//, "", file); if (file == name) sum = $1 }

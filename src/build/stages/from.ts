@@ -2,7 +2,7 @@ import { isSlipwayError, SlipwayError } from '../../base/errors.js';
 import { formatPlatform, type Platform, parsePlatform, samePlatform } from '../../image/platform.js';
 import type { FromInstruction } from '../../kubefile-parser/ast.js';
 import { findStage } from '../../kubefile-parser/stages.js';
-import { findImage, type LocalImage, readImage } from '../../store/local-image.js';
+import { findImage, type LocalImage, nearName, readImage } from '../../store/local-image.js';
 import type { BuildJob } from '../job.js';
 import { at } from '../place.js';
 import type { ExpandWord } from '../variables/expand.js';
@@ -74,15 +74,27 @@ export async function baseImage(
   try {
     await pullImage(store, name, { ...registry, platform, reporter });
   } catch (error) {
-    if (pull === 'always' || !isSlipwayError(error) || !(await isInStore(store, name))) throw error;
-    // Who built it here does not expect a registry to be asked at all.
+    if (pull === 'always' || !isSlipwayError(error) || error.code === 'E_INTERRUPTED') throw error;
+    // Who builds from an image of this machine does not expect a registry to be asked at all.
     throw new SlipwayError(error.code, error.message, {
       cause: error,
-      hint: `the store has ${name}, but not for ${formatPlatform(platform)}: build it for that platform too, or pull it from where it is`,
+      hint: (await isInStore(store, name))
+        ? `the store has ${name}, but not for ${formatPlatform(platform)}: build it for that platform too, or pull it from where it is`
+        : await hintWhereNone(store, name, error.hint),
       ...(error.details !== undefined && { details: error.details }),
     });
   }
   return readImage(store, name, platform);
+}
+
+/** The registry was asked because the store has no such image: the name that was meant, perhaps, before what the registry's answer calls for. */
+async function hintWhereNone(store: BuildJob['store'], name: string, hint: string | undefined): Promise<string> {
+  const near = nearName(
+    name,
+    (await store.images()).map((image) => image.name),
+  );
+  const meant = near === undefined ? 'build or load it first' : `did you mean ${near}?`;
+  return `the store has no ${name}, so that registry was asked: ${meant}${hint === undefined ? '' : `; else: ${hint}`}`;
 }
 
 /** Whether the store has an image of that name, whatever it is for. */

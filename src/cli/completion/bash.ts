@@ -1,4 +1,4 @@
-import { type CompletedCommand, PLACES, type Source } from './commands.js';
+import { type CompletedCommand, HOSTS_AWK, PLACES, type Source } from './commands.js';
 
 /**
  * A script for bash. What comes from a store is never given to `compgen -W`, which would carry out what stands in a name.
@@ -71,6 +71,11 @@ ${values.join('\n')}
     directory) _slipway_files -d "$word" ;;
     image) _slipway_lines "$word" < <(slipway "\${root[@]}" images 2>/dev/null | awk 'NR>1 {print $1}') ;;
     cluster) _slipway_lines "$word" < <(slipway "\${root[@]}" status --list -q 2>/dev/null) ;;
+    master | worker)
+      name=0
+      if [ "$source" = master ]; then name=1; fi
+      _slipway_lines "$word" < <(slipway "\${root[@]}" status --list --json 2>/dev/null | awk -F'"' -v masters="$name" '${HOSTS_AWK}')
+      ;;
     mount) _slipway_lines "$word" < <(slipway "\${root[@]}" mount 2>/dev/null | awk -F '   +' 'NR>1 {print $2; print $1}') ;;
     place)
       compopt -o nospace 2>/dev/null

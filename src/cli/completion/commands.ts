@@ -1,9 +1,18 @@
 import type { Command, Option } from 'commander';
 import type { CommandEntry } from '../command-entry.js';
-import { createProgram } from '../program.js';
+import { createFullProgram } from '../full-program.js';
 
 /** What the value of a flag, or an argument, can be completed from. */
-export type Source = 'file' | 'directory' | 'image' | 'mount' | 'cluster' | 'place' | readonly string[];
+export type Source =
+  | 'file'
+  | 'directory'
+  | 'image'
+  | 'mount'
+  | 'cluster'
+  | 'master'
+  | 'worker'
+  | 'place'
+  | readonly string[];
 
 /** What there is to complete of one command. */
 export interface CompletedCommand {
@@ -22,15 +31,19 @@ export interface CompletedCommand {
 
 /** Read from the commands themselves, those of groups (`store check`) after their group. */
 export async function completedCommands(all: readonly CommandEntry[]): Promise<CompletedCommand[]> {
-  const program = createProgram();
-  for (const { load } of all) (await load()).define(program, all);
-  return program.commands.flatMap((command) => {
+  const program = await createFullProgram(all);
+  const listed = program.commands.flatMap((command) => {
     const summary = all.find(({ names }) => names[0] === command.name())?.summary ?? '';
     const subs = command.commands.map((sub) =>
       completed(sub, `${command.name()} ${sub.name()}`, sub.description().split('. ', 1)[0] ?? ''),
     );
     return [completed(command, command.name(), summary), ...subs];
   });
+  const names = program.commands.map((command) => command.name());
+  return [
+    ...listed,
+    { name: 'help', aliases: [], summary: 'Show the help of a command.', flags: [], values: [], argument: names },
+  ];
 }
 
 function completed(command: Command, name: string, summary: string): CompletedCommand {
@@ -43,14 +56,17 @@ function completed(command: Command, name: string, summary: string): CompletedCo
     values: options
       .filter(({ required, optional }) => required || optional)
       .flatMap((option) =>
-        [option.long, option.short].flatMap((flag) => (flag ? [[flag, valuesOf(option)] as const] : [])),
+        [option.long, option.short].flatMap((flag) => (flag ? [[flag, valuesOf(option, name)] as const] : [])),
       ),
     argument: argumentOf(command),
   };
 }
 
-function valuesOf({ argChoices, flags, long }: Option): Source {
+function valuesOf({ argChoices, flags, long }: Option, command: string): Source {
   if (argChoices !== undefined) return argChoices;
+  // Of other commands these are hosts that nobody knows yet.
+  if (command === 'delete' && long === '--masters') return 'master';
+  if (command === 'delete' && long === '--nodes') return 'worker';
   if (long === '--cluster') return 'cluster';
   const placeholder = /[<[]([^>\]]*)[>\]]/.exec(flags)?.[1] ?? '';
   if (/^dir/.test(placeholder)) return 'directory';
@@ -70,3 +86,10 @@ function argumentOf(command: Command): Source {
 
 /** What a place that images are copied between begins with. */
 export const PLACES: readonly string[] = ['docker://', 'oci:', 'oci-archive:', 'docker-archive:', 'store:'];
+
+/**
+ * A program for awk, with `"` between fields, that reads what `slipway status --list --json` prints: addresses of the masters of all clusters when
+ * the variable `masters` is 1, of their other hosts when it is 0.
+ */
+export const HOSTS_AWK =
+  '/"address":/ {at=$4} at != "" && /^ *"master",?$/ {master=1} at != "" && /^ *],?$/ {if (master+0 == masters && !shown[at]++) print at; at=""; master=0}';

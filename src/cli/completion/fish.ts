@@ -1,4 +1,4 @@
-import { type CompletedCommand, PLACES, type Source } from './commands.js';
+import { type CompletedCommand, HOSTS_AWK, PLACES, type Source } from './commands.js';
 
 const IMAGES = "(slipway (__slipway_root) images 2>/dev/null | awk 'NR>1 {print \\$1}')";
 const MOUNTS = "(slipway (__slipway_root) mount 2>/dev/null | awk -F '   +' 'NR>1 {print \\$2; print \\$1}')";
@@ -28,6 +28,9 @@ function __slipway_root
         printf '%s\\n' $words[$at]
     end
   end
+end
+function __slipway_hosts
+  slipway (__slipway_root) status --list --json 2>/dev/null | awk -F'"' -v masters=$argv[1] '${HOSTS_AWK}'
 end
 ${lines.join('\n')}`;
 }
@@ -60,6 +63,10 @@ function sourceText(source: Source): string {
       return ` -a "${IMAGES}"`;
     case 'cluster':
       return ` -a "${CLUSTERS}"`;
+    case 'master':
+      return ' -a "(__slipway_hosts 1)"';
+    case 'worker':
+      return ' -a "(__slipway_hosts 0)"';
     case 'mount':
       return ` -a "${MOUNTS}"`;
     case 'place':

@@ -1,4 +1,4 @@
-import { type CompletedCommand, PLACES, type Source } from './commands.js';
+import { type CompletedCommand, HOSTS_AWK, PLACES, type Source } from './commands.js';
 
 /** A script for zsh. */
 export function zshScript(commands: readonly CompletedCommand[]): string {
@@ -15,6 +15,7 @@ export function zshScript(commands: readonly CompletedCommand[]): string {
   return `#compdef slipway
 _slipway_images() { compadd -- \${(f)"$(slipway "\${root[@]}" images 2>/dev/null | awk 'NR>1 {print $1}')"} }
 _slipway_clusters() { compadd -- \${(f)"$(slipway "\${root[@]}" status --list -q 2>/dev/null)"} }
+_slipway_hosts() { compadd -- \${(f)"$(slipway "\${root[@]}" status --list --json 2>/dev/null | awk -F'"' -v masters="$1" '${HOSTS_AWK}')"} }
 _slipway_mounts() { compadd -- \${(f)"$(slipway "\${root[@]}" mount 2>/dev/null | awk -F '   +' 'NR>1 {print $2; print $1}')"} }
 _slipway() {
   local -a commands=(
@@ -62,6 +63,10 @@ function completer(source: Source): string {
       return '_slipway_images';
     case 'cluster':
       return '_slipway_clusters';
+    case 'master':
+      return '_slipway_hosts 1';
+    case 'worker':
+      return '_slipway_hosts 0';
     case 'mount':
       return '_slipway_mounts';
     case 'place':

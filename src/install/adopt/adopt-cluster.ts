@@ -110,7 +110,7 @@ async function adopt(
       return {
         state: found.state,
         from: found.from,
-        clusterfile: clusterfileOf(found.state),
+        clusterfile: clusterfileOf(found.state, await driverOf(found.state)),
         warnings: [...warnings, ...(await fetchKeys(found.state, masters, paths))],
       };
     },

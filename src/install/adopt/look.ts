@@ -93,7 +93,11 @@ export async function readCopies(
   const copies = [...results.values()].filter((copy) => typeof copy !== 'string');
   return copies
     .filter((copy) => copy.id === id && copy.name === cluster)
-    .sort((a, b) => (a.updated < b.updated ? 1 : -1))[0];
+    .sort((a, b) => revisionOf(b) - revisionOf(a) || (a.updated < b.updated ? 1 : -1))[0];
+}
+
+function revisionOf({ revision }: ClusterState): number {
+  return revision?.number ?? 0;
 }
 
 /** How hosts were set up by Slipway, those that were. */

@@ -9,6 +9,7 @@ import { isMaster } from '../spec/cluster-spec.js';
 import type { SshFlags } from '../spec/spec-from-flags.js';
 import { hostPaths, type StatePaths } from '../state/cluster-paths.js';
 import type { ClusterState, HostState } from '../state/cluster-state.js';
+import { outdatedProblem } from '../state/kept-on-masters.js';
 import { hostFromState } from '../state/spec-from-state.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps } from '../survey.js';
 
@@ -77,7 +78,10 @@ export async function withAppHosts<T>(
     });
     const driver = await driverOf(state);
     const masters = up.filter(({ known: one }) => isMaster(one)).map(({ host }) => host);
-    const live = await driver.liveMaster(masters, hostPaths(state.dataRoot, state.name).rootfs);
+    const [live, outdated] = await Promise.all([
+      driver.liveMaster(masters, hostPaths(state.dataRoot, state.name).rootfs),
+      outdatedProblem(masters, state),
+    ]);
     const failures = findings.flatMap((finding) => ('failure' in finding ? [finding] : []));
     const silent = failures.filter(({ failure }) => isSilence(failure));
     return await use({
@@ -96,11 +100,17 @@ export async function withAppHosts<T>(
             hint: failure.hint ?? 'mend the login',
           })),
         ...strangers(up, state),
+        ...(outdated === undefined ? [] : [outdated]),
       ],
     });
   } finally {
     for (const problem of await set.close()) reporter.warn(`the log is not complete: ${problem}`);
   }
+}
+
+/** The masters among the hosts that answer. */
+export function mastersUp({ up }: Pick<AppHosts, 'up'>): readonly Host[] {
+  return up.filter(({ known }) => isMaster(known)).map(({ host }) => host);
 }
 
 /** Hosts that do not say that they are of this cluster. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { SlipwayError } from '../../base/errors.js';
 import { hexOf } from '../../image/digest.js';
-import { lockHosts } from '../cluster-hosts/lock-hosts.js';
+import { lockCluster } from '../cluster-hosts/lock-hosts.js';
 import { appConfigFiles } from '../files/applications.js';
 import { withConfigs } from '../files/config-files.js';
 import { hostRootfs, renderTemplates, type WantedEntry } from '../files/rootfs.js';
@@ -15,10 +15,18 @@ import { appPaths, hostPaths, type StatePaths } from '../state/cluster-paths.js'
 import { type ClusterState, writeClusterState } from '../state/cluster-state.js';
 import { Journal } from '../state/journal.js';
 import { keepImages } from '../state/kept-images.js';
+import { keepOnMasters } from '../state/kept-on-masters.js';
 import { registerSecretVariables } from '../state/kept-spec.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps } from '../survey.js';
 import { appEnvs } from './app-env.js';
-import { type AppHosts, type AppOptions, assertRunning, noMasterProblem, withAppHosts } from './app-hosts.js';
+import {
+  type AppHosts,
+  type AppOptions,
+  assertRunning,
+  mastersUp,
+  noMasterProblem,
+  withAppHosts,
+} from './app-hosts.js';
 import { type AppRemoval, type DeleteCommand, deleteCommandsOf, type GivenForDeletion } from './app-removal.js';
 import { installedApp } from './app-spec.js';
 import { installedImage } from './installed-images.js';
@@ -165,9 +173,10 @@ async function remove(
   { store, reporter, signal }: InstallDeps,
 ): Promise<DeleteAppResult> {
   const again = options.again ?? 'the same command';
-  const locks = await lockHosts(
+  const locks = await lockCluster(
     hosts.up.flatMap(({ address }) => hosts.set.quiet.get(address) ?? []),
-    `delete-app ${state.name}`,
+    state,
+    'delete-app',
   );
   try {
     const deleting = { ...app, phase: 'deleting' as const };
@@ -195,7 +204,7 @@ async function remove(
         ...state,
         applications: staying.length === 0 ? others : withApp(others, { ...deleting, hosts: staying }),
       };
-      await writeClusterState(paths, after);
+      await keepOnMasters(mastersUp(hosts), after, paths, reporter);
       await keepImages(store, after);
       return {
         cluster: state.name,

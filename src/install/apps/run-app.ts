@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { SlipwayError } from '../../base/errors.js';
 import { withLock } from '../../store/locks.js';
-import { lockHosts } from '../cluster-hosts/lock-hosts.js';
+import { lockCluster } from '../cluster-hosts/lock-hosts.js';
 import { execute, failureError } from '../plan/execute.js';
 import { formatPlan, inspectPlan, type PlanDocument } from '../plan/plan.js';
 import { preflightError } from '../plan/preflight.js';
@@ -10,7 +10,9 @@ import { type StatePaths, statePaths } from '../state/cluster-paths.js';
 import { type ClusterState, readClusterState, registryServers, writeClusterState } from '../state/cluster-state.js';
 import { Journal } from '../state/journal.js';
 import { keepImages } from '../state/kept-images.js';
+import { keepOnMasters } from '../state/kept-on-masters.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps } from '../survey.js';
+import { mastersUp } from './app-hosts.js';
 import type { AppSpec } from './app-spec.js';
 import { type AppSurvey, type InstallAppOptions, withAppSurvey } from './survey-app.js';
 
@@ -111,9 +113,10 @@ async function install(
   if (report.problems.length > 0) throw preflightError(report.problems);
   for (const warning of report.warnings) reporter.warn(warning);
   const again = options.again ?? 'the same command';
-  const locks = await lockHosts(
+  const locks = await lockCluster(
     hosts.up.flatMap(({ address }) => hosts.set.quiet.get(address) ?? []),
-    `run-app ${state.name}`,
+    state,
+    'run-app',
   );
   try {
     await keepImages(store, state, image);
@@ -133,7 +136,8 @@ async function install(
       });
       const updated = outcome.ran === 0 && before?.phase === 'installed' ? before.updated : new Date().toISOString();
       const installed = { ...app, phase: 'installed' as const, updated };
-      await writeClusterState(paths, { ...state, applications: withApp(state.applications, installed) });
+      const now = { ...state, applications: withApp(state.applications, installed) };
+      await keepOnMasters(mastersUp(hosts), now, paths, reporter);
       return {
         cluster: state.name,
         name: app.name,

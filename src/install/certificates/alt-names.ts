@@ -6,6 +6,11 @@ import { normalizeIp } from '../spec/ip-list.js';
 const HOST_NAME =
   /^(?=.{1,253}$)(?:\*\.)?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
+/** A host name or address in the form in which certificates have it. */
+export function certificateName(name: string): string {
+  return normalizeIp(name) ?? name.toLowerCase();
+}
+
 /**
  * Host names and addresses as they are given with a flag: separated by commas or blanks, each once, in the form in which certificates have them.
  * @throws SlipwayError E_USAGE
@@ -16,7 +21,7 @@ export function readAltNames(text: string): readonly string[] {
     .split(/[\s,]+/)
     .filter((part) => part !== '')
     .map((part) => {
-      const name = normalizeIp(part) ?? part.toLowerCase();
+      const name = certificateName(part);
       // `10.0.0.300` is a host name by its letters, and nobody means one.
       if (isIP(name) === 0 && (!HOST_NAME.test(name) || /^[\d.]+$/.test(name)))
         mistakes.push(`${JSON.stringify(part)} is neither a host name nor an IP address`);

@@ -7,7 +7,7 @@ import { withLock } from '../../store/locks.js';
 import { driverOf } from '../cluster-hosts/ask-cluster.js';
 import { type HostSet, openHosts, sshConnect } from '../cluster-hosts/connect-hosts.js';
 import { readOwner } from '../cluster-hosts/host-owner.js';
-import { lockHosts } from '../cluster-hosts/lock-hosts.js';
+import { lockCluster } from '../cluster-hosts/lock-hosts.js';
 import {
   altNamesPhase,
   type CertificatePlan,
@@ -26,7 +26,7 @@ import type { SshFlags } from '../spec/spec-from-flags.js';
 import { hostPaths, type StatePaths, statePaths } from '../state/cluster-paths.js';
 import { type ClusterState, readClusterState, writeClusterState } from '../state/cluster-state.js';
 import { Journal, lastEvents, readJournal } from '../state/journal.js';
-import { keepOnMasters } from '../state/kept-on-masters.js';
+import { keepOnMasters, outdatedProblem } from '../state/kept-on-masters.js';
 import { hostFromState } from '../state/spec-from-state.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps } from '../survey.js';
 import { certificateWork } from './list-certificates.js';
@@ -159,7 +159,9 @@ async function withCertificateSurvey<T>(
       const owner = results.get(address)?.owner;
       return owner === undefined ? state.foreign !== true : owner.id !== state.id;
     });
+    const outdated = state.foreign === true ? undefined : await outdatedProblem(answering, state);
     const problems = [
+      ...(outdated === undefined ? [] : [outdated]),
       ...silenceProblems(
         failures.filter(({ address }) => isMasterAt(address)),
         state,
@@ -268,9 +270,10 @@ async function change(
   if (problems.length > 0) throw preflightError(problems);
   for (const warning of warnings) reporter.warn(warning);
   const names = 'addNames' in wanted ? [...new Set([...state.certSANs, ...wanted.addNames])] : state.certSANs;
-  const locks = await lockHosts(
+  const locks = await lockCluster(
     [...masters, ...workers].flatMap(({ address }) => hosts.quiet.get(address) ?? []),
-    `cert ${state.name}`,
+    state,
+    'cert',
   );
   const journal = await Journal.open(paths.journal, randomUUID());
   try {
@@ -288,7 +291,7 @@ async function change(
       abort: locks.lost,
       again,
     });
-    if (state.foreign !== true) await keepOnMasters(masters, now, reporter);
+    if (state.foreign !== true) await keepOnMasters(masters, now, paths, reporter);
     const { name: cluster } = state;
     return {
       cluster,

@@ -53,10 +53,12 @@ function endOf(pem: string): number | undefined {
 
 function renewal(file: string): string {
   if (file.startsWith('/var/lib/kubelet/')) return 'kubelet renews it by itself: "journalctl -u kubelet" says why not';
-  if (/(?:^|-)ca\.crt$/.test(basename(file))) return 'a CA is replaced by hand: see the manual of Kubernetes on it';
-  if (file.startsWith('/etc/kubernetes/')) {
-    return 'slipway cert --renew';
+  if (file.startsWith('/var/lib/k0s/kubelet/')) {
+    return 'kubelet renews it by itself: "journalctl -u k0sworker" (on a master k0scontroller) says why not';
   }
+  if (/(?:^|-)ca(?:\.nochain)?\.crt$/.test(basename(file)))
+    return 'a CA is replaced by hand: see the manual of Kubernetes on it';
+  if (/^\/(?:etc\/kubernetes|var\/lib\/k0s\/pki|var\/lib\/rancher\/k3s)\//.test(file)) return 'slipway cert --renew';
   return 'make a new one';
 }
 

@@ -1,6 +1,6 @@
 import { type ClusterAnswer, nodeAt } from '../cluster-hosts/ask-cluster.js';
 import type { ClusterState } from '../state/cluster-state.js';
-import type { Finding } from './finding.js';
+import { AGAIN, type Finding } from './finding.js';
 
 /** Whether the last command on the cluster came to its end. Pure. */
 export function launchFindings({
@@ -75,7 +75,7 @@ export function nodeFindings({ name, hosts }: Pick<ClusterState, 'name' | 'hosts
           check: 'nodes',
           what: 'the host is no node of the cluster',
           why: `it is known as a host of ${name}, and no node has its address`,
-          fix: 'launch the cluster again with the same settings: what is missing is done',
+          fix: `${AGAIN}: what is missing is done`,
         }),
       ),
     ...nodes

@@ -1,10 +1,9 @@
 import type { ListedEntry } from '../files/host-listing.js';
 import type { HostTocRow } from '../files/host-toc.js';
-import type { Finding } from './finding.js';
+import { AGAIN, type Finding } from './finding.js';
 import type { GatheredHost } from './host-facts.js';
 
 const MOST_NAMED = 3;
-const AGAIN = 'launch the cluster again with the same settings: only what differs is sent';
 
 /** How the rootfs of a host differs from what it was given, by its own list. Pure. */
 export function driftFindings(
@@ -18,7 +17,7 @@ export function driftFindings(
       check: 'drift',
       what,
       why,
-      fix: AGAIN,
+      fix: `${AGAIN}: only what differs is sent`,
       ...(items === undefined ? {} : { items }),
     },
   ];

@@ -14,6 +14,9 @@ export interface Finding {
   readonly items?: readonly string[];
 }
 
+/** What brings a cluster back to what it shall be. */
+export const AGAIN = 'slipway apply -f Clusterfile, or the same run again';
+
 export type CheckName =
   | 'launch'
   | 'reachable'

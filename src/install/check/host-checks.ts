@@ -4,7 +4,7 @@ import { MAX_SKEW_MS } from '../plan/preflight.js';
 import { type ClusterState, type HostState, registryServers } from '../state/cluster-state.js';
 import { certificateFindings } from './certificates.js';
 import { driftFindings } from './drift.js';
-import type { CheckName, Finding } from './finding.js';
+import { AGAIN, type CheckName, type Finding } from './finding.js';
 import type { Disk, GatheredHost, UnitState } from './host-facts.js';
 
 const LEAST_FREE_BYTES = 1024 ** 3;
@@ -87,7 +87,7 @@ export function ownerFindings(
         'owner',
         `nothing of cluster ${name} is on the host`,
         'it was never begun, was reset from elsewhere, or is a new machine with the old address',
-        'launch the cluster again with the same settings: what is missing is done',
+        `${AGAIN}: what is missing is done`,
       ),
     ];
   }
@@ -146,7 +146,7 @@ export function unitFindings(address: string, units: readonly UnitState[]): Find
         load === 'loaded' ? `it is ${active} (${sub})` : `systemd says of it: ${load}`,
         load === 'loaded'
           ? `start it with "systemctl start ${unit}"; "journalctl -u ${unit}" says why it ended`
-          : 'launch the cluster again with the same settings: what is missing is done',
+          : `${AGAIN}: what is missing is done`,
       ),
     );
 }

@@ -52,7 +52,10 @@ const CERTIFICATES = [
   '/var/lib/kubelet/pki/kubelet-client-current.pem',
   '/var/lib/k0s/pki/*.crt',
   '/var/lib/k0s/pki/etcd/*.crt',
+  '/var/lib/k0s/kubelet/pki/kubelet-client-current.pem',
   '/var/lib/rancher/k3s/server/tls/*.crt',
+  '/var/lib/rancher/k3s/server/tls/etcd/*.crt',
+  '/var/lib/rancher/k3s/agent/*.crt',
 ];
 
 /** Asks a host for everything that is checked: facts, and then the rest at once. Changes nothing. */

@@ -90,14 +90,22 @@ export async function lookAtHosts(
   specs: readonly HostSpec[],
   { hosts }: HostSet,
   dataRoot: string,
-  options: { readonly concurrency: number; readonly signal: AbortSignal },
+  options: {
+    readonly concurrency: number;
+    readonly signal: AbortSignal;
+    /** Programs to look for besides those that are always needed. */
+    readonly programs?: readonly string[];
+  },
 ): Promise<HostFinding[]> {
   const { results, failures } = await tryOnHosts(
     [...hosts.values()],
-    async (host) => ({
-      facts: await host.facts({ diskPath: dataRoot, programs: [...NEEDED_PROGRAMS] }),
-      traces: await findTraces(host, dataRoot),
-    }),
+    async (host) => {
+      const [facts, traces] = await Promise.all([
+        host.facts({ diskPath: dataRoot, programs: [...NEEDED_PROGRAMS, ...(options.programs ?? [])] }),
+        findTraces(host, dataRoot),
+      ]);
+      return { facts, traces };
+    },
     options,
   );
   const failed = new Map(failures.map(({ address, error }) => [address, error]));

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
-import { hostname, userInfo } from 'node:os';
+import { hostname } from 'node:os';
 import { SlipwayError } from '../../base/errors.js';
+import { userName } from '../../base/user-name.js';
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 
@@ -41,7 +42,7 @@ export async function lockHost(
   { purpose, onLost, heartbeatMs = HEARTBEAT_MS, file = LOCK }: HostLockOptions,
 ): Promise<HostLock> {
   const token = randomUUID();
-  const owner = `${token} ${thisProcess()} ${userInfo().username}@${hostname()} ${purpose}`;
+  const owner = `${token} ${thisProcess()} ${await userName(process.getuid?.() ?? 0)}@${hostname()} ${purpose}`;
   const lock = { host, file, owner, token };
   let found = await take(lock);
   if (found !== undefined && ownerHasEnded(found)) found = await take(lock, found);

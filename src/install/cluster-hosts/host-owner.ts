@@ -27,6 +27,10 @@ const KUBERNETES_TRACES = [
   '/etc/rancher/k3s/k3s.yaml',
   '/etc/systemd/system/k3s.service',
   '/etc/systemd/system/k3s-agent.service',
+  // What these say wins over our settings: another server to join, another datastore.
+  '/etc/systemd/system/k3s.service.env',
+  '/etc/systemd/system/k3s-agent.service.env',
+  '/etc/rancher/k3s/config.yaml.d/*.yaml',
   '/var/lib/rancher/k3s/server',
   '/var/lib/rancher/k3s/agent',
   '/etc/k0s/k0s.yaml',
@@ -45,7 +49,7 @@ export async function findTraces(host: Host, dataRoot: string): Promise<ClusterT
 for f in ${KUBERNETES_TRACES.join(' ')}; do [ -e "$f" ] && echo "kubernetes=$f"; done
 if command -v ip >/dev/null 2>&1; then ip -o addr show | awk '{ sub("/.*", "", $4); print "address=" $4 }'
 else for a in $(hostname -I); do echo "address=$a"; done; fi
-awk '$1 == "CapBnd:" { print "capabilities=" $2 }' /proc/1/status
+while read -r name value; do [ "$name" = CapBnd: ] && echo "capabilities=$value"; done </proc/1/status
 true`,
     { title: 'looking for clusters on the host', timeoutMs: 60_000 },
   );

@@ -1,5 +1,8 @@
+import { setMaxListeners } from 'node:events';
 import type { Host } from '../../hosts/host.js';
 import { onHosts } from '../../hosts/host-group.js';
+import type { ClusterState } from '../state/cluster-state.js';
+import { assertNotOutdated } from '../state/kept-on-masters.js';
 import { type HostLock, lockHost } from './host-lock.js';
 
 /** The locks of several hosts. */
@@ -15,6 +18,7 @@ export interface HostLocks {
  */
 export async function lockHosts(hosts: readonly Host[], purpose: string): Promise<HostLocks> {
   const lost = new AbortController();
+  setMaxListeners(0, lost.signal);
   const held: HostLock[] = [];
   const release = async (): Promise<void> => {
     // A host that cannot be reached any more gives its lock back by itself, after a minute.
@@ -29,4 +33,21 @@ export async function lockHosts(hosts: readonly Host[], purpose: string): Promis
     throw error;
   }
   return { lost: lost.signal, release };
+}
+
+/**
+ * Takes the locks of all these hosts of a cluster that is to be changed. Whether somebody has changed it meanwhile from another machine is
+ * asked while nobody can.
+ * @param command for others that want the locks: `delete`.
+ * @throws SlipwayError E_LOCKED as {@link lockHosts}, E_CLUSTER_STATE as {@link assertNotOutdated}
+ */
+export async function lockCluster(hosts: readonly Host[], state: ClusterState, command: string): Promise<HostLocks> {
+  const locks = await lockHosts(hosts, `${command} ${state.name}`);
+  try {
+    await assertNotOutdated(hosts, state);
+    return locks;
+  } catch (error) {
+    await locks.release();
+    throw error;
+  }
 }

@@ -13,10 +13,11 @@ const secret = z
   )
   .describe('a secret: the text itself, "${env:NAME}", or { file: PATH }');
 
+const NOT_A_PORT = 'a port is a number from 1 to 65535';
 const port = z
-  .union([z.int(), z.string().regex(/^\d+$/)], 'a port is a number from 1 to 65535')
+  .union([z.int(), z.string().regex(/^\d+$/, NOT_A_PORT)], NOT_A_PORT)
   .transform(Number)
-  .refine((number) => number >= 1 && number <= 65535, 'a port is a number from 1 to 65535');
+  .refine((number) => number >= 1 && number <= 65535, NOT_A_PORT);
 
 const env = z
   .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*=/, 'write it NAME=VALUE'))

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isSlipwayError } from '../../base/errors.js';
+import { suggest } from '../../base/suggest.js';
 import { parseReference } from '../../image/reference.js';
 import {
   type ClusterSpec,
@@ -12,12 +13,12 @@ import {
   NODE,
   parseClusterSpec,
 } from '../spec/cluster-spec.js';
-import { normalizeIp } from '../spec/ip-list.js';
 import { readAddresses, type SshFlags, sshSpec } from '../spec/spec-from-flags.js';
 import { thisMachine } from '../spec/this-machine.js';
 import { wantedApplications } from './app-configs.js';
 import { barredWords } from './choice.js';
 import { envLines } from './env-lines.js';
+import { readHostAliases } from './host-aliases.js';
 import type { Clusterfile } from './read-clusterfile.js';
 import { readRegistry } from './registry-from-clusterfile.js';
 import type { ConfigDocument, LoginDocument, SecretDocument, SshDocument } from './schema.js';
@@ -131,13 +132,8 @@ export async function specFromClusterfile(
   }
   if (mistakes.length === 0 && !hosts.some(isMaster)) wrong(['spec', 'hosts'], `no host has the role ${MASTER}`);
 
-  const aliases = (spec.hostAliases ?? []).map(({ ip, hostnames }, index) => {
-    const address = normalizeIp(ip);
-    if (address === undefined)
-      wrong(['spec', 'hostAliases', index, 'ip'], `${JSON.stringify(ip)} is not an IP address`);
-    return { address: address ?? ip, names: [...hostnames] };
-  });
   const registry = await readRegistry(spec.registry, accept, wrong, sources);
+  const aliases = readHostAliases(spec.hostAliases, registry, wrong);
   const applications =
     application === undefined ? undefined : wantedApplications(application, overrides.env ?? {}, sources, mistakes);
   if (mistakes.length > 0) throw mistakesError(mistakes);
@@ -187,6 +183,20 @@ function checkImage(image: string, wrong: (path: Path, why: string) => void): vo
   }
 }
 
+/** What others call the two roles. */
+const MEANT: ReadonlyMap<string, string> = new Map([
+  ['worker', NODE],
+  ['agent', NODE],
+  ['control-plane', MASTER],
+  ['controller', MASTER],
+  ['server', MASTER],
+]);
+
+function roleHint(roles: readonly string[]): string {
+  const meant = roles.flatMap((role) => MEANT.get(role.toLowerCase()) ?? suggest(role, [MASTER, NODE]) ?? []);
+  return meant.length === 0 ? '' : `; did you mean ${meant[0]}?`;
+}
+
 function checkRoles(roles: readonly string[], path: Path, wrong: (path: Path, why: string) => void): void {
   if (roles.includes(MASTER) && roles.includes(NODE))
     wrong(
@@ -194,5 +204,5 @@ function checkRoles(roles: readonly string[], path: Path, wrong: (path: Path, wh
       `a host is a ${MASTER} or a ${NODE}; pods run on masters too when there is no ${NODE}, or without their taint`,
     );
   else if (!roles.includes(MASTER) && !roles.includes(NODE))
-    wrong(path, `a host is a ${MASTER} or a ${NODE}; other roles only come beside that`);
+    wrong(path, `a host is a ${MASTER} or a ${NODE}; other roles only come beside that${roleHint(roles)}`);
 }

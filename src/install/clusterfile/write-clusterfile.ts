@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { stringify } from 'yaml';
+import type { RuntimeDriver } from '../../runtime/driver.js';
 import { DEFAULTS } from '../spec/cluster-spec.js';
 import type { PluginSpec } from '../spec/plugin-spec.js';
 import type { ClusterState, HostState } from '../state/cluster-state.js';
@@ -8,7 +9,7 @@ import type { ClusterState, HostState } from '../state/cluster-state.js';
  * The Clusterfile that describes a cluster as its state has it. Secrets are not known: where one belongs, a variable of the environment stands
  * that must be set when the file is used. Pure.
  */
-export function clusterfileOf(state: ClusterState): string {
+export function clusterfileOf(state: ClusterState, { namesDocument }: Pick<RuntimeDriver, 'namesDocument'>): string {
   const hosts = state.hosts.filter(({ leaving }) => leaving !== true);
   const common = commonSsh(hosts);
   const cluster = {
@@ -49,7 +50,7 @@ export function clusterfileOf(state: ClusterState): string {
     ...configs,
     ...state.plugins.map(pluginDocument),
     ...state.configDocuments,
-    ...namesDocument(state),
+    ...(state.certSANs.length === 0 ? [] : [namesDocument(state.certSANs, state.configDocuments)]),
   ];
   return documents.map((one) => stringify(one, { lineWidth: 0, aliasDuplicateObjects: false })).join('---\n');
 }
@@ -68,14 +69,6 @@ function pluginDocument({ name, type, phases, on, scope, data, timeoutMs }: Plug
       ...(data === '' ? {} : { data }),
     },
   };
-}
-
-/** Names for the API server's certificate are kubeadm's to say. */
-function namesDocument({ runtime, certSANs, configDocuments }: ClusterState): readonly object[] {
-  if (runtime !== 'k8s' || certSANs.length === 0) return [];
-  const known = configDocuments.map(({ apiVersion }) => apiVersion).find((api) => /^kubeadm\./.test(String(api)));
-  const apiVersion = known ?? 'kubeadm.k8s.io/v1beta2';
-  return [{ apiVersion, kind: 'ClusterConfiguration', apiServer: { certSANs } }];
 }
 
 /** Hosts of which everything but the address is the same are one entry. */

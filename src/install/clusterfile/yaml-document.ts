@@ -4,6 +4,9 @@ import { SlipwayError } from '../../base/errors.js';
 /** A larger file is no Clusterfile. */
 const LARGEST = 4 * 1024 * 1024;
 
+/** Where whoever wrote a Clusterfile reads on. */
+const CLUSTERFILE_HINT = 'docs/clusterfile.md has every field; "slipway gen schema" prints the schema for an editor';
+
 /** One document of a Clusterfile, which knows where everything in it was written. */
 export interface YamlDocument {
   /** As JSON has it; a document that is no map is undefined. */
@@ -17,9 +20,10 @@ export interface YamlDocument {
 /**
  * Takes a file apart into its documents; empty ones are left out.
  * @param file its name, for errors and places.
+ * @param hint of the error, when it is another file than a Clusterfile.
  * @throws SlipwayError E_CLUSTERFILE with the place of every mistake, when it is not YAML.
  */
-export function readYamlDocuments(text: string, file: string): readonly YamlDocument[] {
+export function readYamlDocuments(text: string, file: string, hint = CLUSTERFILE_HINT): readonly YamlDocument[] {
   if (text.length > LARGEST) throw new SlipwayError('E_CLUSTERFILE', `${file} has more than ${LARGEST} bytes`);
   const lines = new LineCounter();
   const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, merge: true });
@@ -30,18 +34,18 @@ export function readYamlDocuments(text: string, file: string): readonly YamlDocu
   const mistakes = [...documents].flatMap(({ errors }) =>
     errors.map(({ message, pos }) => `${at(pos[0])}: ${message.split('\n', 1)[0]}`),
   );
-  if (mistakes.length > 0) throw mistakesError(mistakes);
+  if (mistakes.length > 0) throw mistakesError(mistakes, hint);
   return [...documents].filter((document) => !isEmpty(document)).map((document) => yamlDocument(document, at));
 }
 
-/** One error for all mistakes of a Clusterfile, each of which begins with its place. */
-export function mistakesError(mistakes: readonly string[]): SlipwayError {
+/** One error for all mistakes of a Clusterfile, or of another file with its own `hint`; each of them begins with its place. */
+export function mistakesError(mistakes: readonly string[], hint = CLUSTERFILE_HINT): SlipwayError {
   const sorted = [...mistakes].sort(byPlace);
   const [only = ''] = sorted;
   return new SlipwayError(
     'E_CLUSTERFILE',
     sorted.length === 1 ? only : `${sorted.length} mistakes:\n${sorted.map((one) => `  ${one}`).join('\n')}`,
-    { hint: 'docs/clusterfile.md has every field; "slipway gen schema" prints the schema for an editor' },
+    { hint },
   );
 }
 

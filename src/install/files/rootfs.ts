@@ -36,7 +36,7 @@ export interface WantedLink extends WantedAttributes {
 }
 
 /** Where templates are looked for, beside the directories of applications. */
-const TEMPLATES = /^(?:etc|charts|manifests|statics)\/.+\.tmpl$/;
+const TEMPLATES = /^(?:etc|charts|manifests|statics)\/.*[^/]\.tmpl$/;
 const APPLICATION_TEMPLATES = /^application\/apps\/([^/]+)\/.*[^/]\.tmpl$/;
 const LARGEST_TEMPLATE = 4 * 1024 * 1024;
 
@@ -74,7 +74,7 @@ export interface ApplicationTemplates {
  * Renders every template (`*.tmpl` in etc, charts, manifests, statics, and in the directories of applications) of an image for one host;
  * each result has its place beside its template. What an application calls `.tmpl` may be something else, such as a template of
  * Alertmanager: when it does more than fill in values it stays as it is, with a warning.
- * @throws SlipwayError E_CLUSTERFILE naming template, line and variable.
+ * @throws SlipwayError E_CLUSTERFILE naming template, line and variable, or a template in whose place there is a directory.
  */
 export async function renderTemplates(
   { entries }: ImageRootfs,
@@ -82,6 +82,18 @@ export async function renderTemplates(
   { applications, warn }: ApplicationTemplates = { applications: new Map(), warn: () => undefined },
 ): Promise<readonly WantedFile[]> {
   const rendered: WantedFile[] = [];
+  const directories = new Set(entries.flatMap(({ type, path }) => (type === 'dir' ? [path] : [])));
+  const renderFile = async (template: WantedFile, own: Readonly<Record<string, string>>): Promise<WantedFile> => {
+    const file = await rendering(template, own);
+    if (!directories.has(file.path)) return file;
+    throw new SlipwayError(
+      'E_CLUSTERFILE',
+      `${template.path} of the image makes ${file.path}, which is a directory there`,
+      {
+        hint: 'build the image with another name for one of the two',
+      },
+    );
+  };
   for (const entry of entries) {
     if (entry.type !== 'file') continue;
     if (TEMPLATES.test(entry.path)) rendered.push(await renderFile(entry, values));
@@ -143,7 +155,7 @@ export function isInside(path: string, dir: string): boolean {
   return path === dir || path.startsWith(`${dir}/`);
 }
 
-async function renderFile(template: WantedFile, values: Readonly<Record<string, string>>): Promise<WantedFile> {
+async function rendering(template: WantedFile, values: Readonly<Record<string, string>>): Promise<WantedFile> {
   const text = (await readContent(template)).toString('utf8');
   const bytes = Buffer.from(renderTemplate(text, values, template.path));
   return {

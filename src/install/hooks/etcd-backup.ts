@@ -18,13 +18,14 @@ export interface EtcdBackup {
  * @throws SlipwayError E_UNSUPPORTED when the cluster has no etcd of its own.
  */
 export async function saveEtcd(
-  { saveEtcd: save, name }: RuntimeDriver,
+  { saveEtcd: save, etcdFileType = '.db', name }: RuntimeDriver,
   master: Host,
   paths: HostPaths,
   { cluster, plugin, note, signal }: EtcdBackup,
 ): Promise<string> {
   if (save === undefined) throw noEtcd(plugin, name);
-  const file = plugin.on ?? `${paths.backups}/${cluster}-${fileName(plugin.name)}-${timeStamp(new Date())}.db`;
+  const file =
+    plugin.on ?? `${paths.backups}/${cluster}-${fileName(plugin.name)}-${timeStamp(new Date())}${etcdFileType}`;
   const directory = file.slice(0, file.lastIndexOf('/')) || '/';
   await master.run(`umask 077 && mkdir -p ${shellQuote(directory)}`, {
     title: 'making the directory of the snapshot',

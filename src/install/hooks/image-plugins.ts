@@ -10,6 +10,8 @@ export interface ImagePlugins {
 }
 
 const PLUGIN_FILE = /^plugins\/[^/]+\.ya?ml$/i;
+/** Whoever launches an image may have no Clusterfile. */
+const HINT = 'docs/hooks.md has every field of a plugin; mend the file where the image is built, and build it again';
 const GO_PLUGIN = /^plugins\/[^/]+\.so$/;
 
 /**
@@ -23,7 +25,7 @@ export async function readImagePlugins({ entries }: Pick<ImageRootfs, 'entries'>
   for (const { path } of files) {
     const text = (await readRootfsFile(entries, path))?.toString('utf8') ?? '';
     const name = `${path} of the image`;
-    for (const document of readYamlDocuments(text, name)) {
+    for (const document of readYamlDocuments(text, name, HINT)) {
       if (document.value?.kind !== 'Plugin')
         mistakes.push(`${document.place([], 'kind')}: not a document of the kind Plugin`);
       else {
@@ -32,7 +34,7 @@ export async function readImagePlugins({ entries }: Pick<ImageRootfs, 'entries'>
       }
     }
   }
-  if (mistakes.length > 0) throw mistakesError(mistakes);
+  if (mistakes.length > 0) throw mistakesError(mistakes, HINT);
   return {
     plugins,
     warnings: entries

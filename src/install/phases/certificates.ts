@@ -64,7 +64,7 @@ export const renewPhase: Phase<CertificatePlan> = {
           const { check: _, ...step } = driverStep(
             'renew',
             master,
-            'kubeadm’s certificates and kubeconfigs; kubelet renews its own',
+            'its certificates and kubeconfigs; kubelet renews its own',
             work.renew(master, cluster),
           );
           return { ...step, id: stepId('renew', master.address), inputs: renewal, proof: 'journal' };

@@ -5,13 +5,15 @@ import { inputsDigest, type Step, stepId } from '../plan/step.js';
 /** Lets the hosts that stay find the API servers of all masters. */
 export function followSteps(driver: RuntimeDriver, cluster: ClusterContext, hosts: readonly Host[]): readonly Step[] {
   const masters = cluster.masters.map(({ address }) => address).sort();
-  return hosts.map((host) => {
-    const { title, done, run } = driver.follow(host, cluster);
-    return {
+  return hosts.flatMap((host): Step[] => {
+    const step = driver.follow?.(host, cluster);
+    if (step === undefined) return [];
+    const { title, done, run } = step;
+    const planned: Step = {
       id: stepId('follow', host.address),
       host: host.address,
       title,
-      why: masters.length === 1 ? 'the API server of the master' : 'they may come and go',
+      why: masters.length === 1 ? 'the API server of the master' : 'masters may come and go',
       inputs: inputsDigest('follow', masters),
       proof: 'check',
       check: async () => ({ holds: await done() }),
@@ -20,5 +22,6 @@ export function followSteps(driver: RuntimeDriver, cluster: ClusterContext, host
         return undefined;
       },
     };
+    return [planned];
   });
 }

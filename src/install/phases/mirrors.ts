@@ -21,10 +21,13 @@ export const mirrorsPhase: Phase<InstallWork> = {
       // without the password: a digest of it could be guessed from
       inputs: inputsDigest(...accessFacts(registry), upstreams),
       proof: 'check',
-      check: async () => ({ holds: (await presentFiles(host, files)) && (await isLedToRegistry(host, registry)) }),
+      check: async () => {
+        const checks = await Promise.all([presentFiles(host, files), isLedToRegistry(host, registry)]);
+        return { holds: !checks.includes(false) };
+      },
       run: async () => {
         await leadToRegistry(host, registry);
-        for (const { path, content, mode } of files) await host.writeFile(path, content, { mode });
+        await Promise.all(files.map(({ path, content, mode }) => host.writeFile(path, content, { mode })));
         if (registry.external) await reach(host, registry);
         return undefined;
       },

@@ -41,7 +41,9 @@ export const readyPhase: Phase<InstallWork> = {
               const waiting = await notReady(awaited);
               return (await Promise.all(waiting.map((one) => describe(one, driver)))).join('\n');
             },
-            hint: 'a node is Ready when its network is: the image, or a launch command, must bring a network add-on',
+            hint: !driver.ownNetwork
+              ? 'a node is Ready when its network is: the image, or a launch command, must bring a network add-on'
+              : `${driver.name} brings a network of its own: the log above, and "journalctl -u ${driver.nodeUnit('worker')}" on the host, say why it is not there`,
           });
           return `${awaited.length} Ready`;
         },

@@ -1,4 +1,4 @@
-import { formatBytes, formatDuration } from '../../base/format.js';
+import { counted, formatBytes, formatDuration } from '../../base/format.js';
 import type { Reporter } from '../../base/reporter.js';
 import type { Host } from '../../hosts/host.js';
 import type { Digest } from '../../image/digest.js';
@@ -68,7 +68,7 @@ export function sendStep(sending: Sending): Step {
       }
       const seconds = (Date.now() - began) / 1000;
       const rate = bytes > 10_000_000 && seconds > 0 ? `, ${formatBytes(bytes / seconds)}/s` : '';
-      return `${send.length} entries, ${formatBytes(bytes)} in ${formatDuration(seconds * 1000)}${rate}${from === undefined ? '' : `, from ${from}`}`;
+      return `${counted(send.length, 'entry', 'entries')}, ${formatBytes(bytes)} in ${formatDuration(seconds * 1000)}${rate}${from === undefined ? '' : `, from ${from}`}`;
     },
   };
 }
@@ -78,7 +78,7 @@ export function describeDifference({ difference, listed }: HostDifference): stri
   const { send, bytes, remove, removeDirs, adjust, clear } = difference;
   const gone = remove.length + removeDirs.length;
   const parts = [
-    ...(send.length > 0 ? [`${send.length} entries to send, ${formatBytes(bytes)}`] : []),
+    ...(send.length > 0 ? [`${counted(send.length, 'entry', 'entries')} to send, ${formatBytes(bytes)}`] : []),
     ...(gone > 0 ? [`${gone} to remove`] : []),
     ...(adjust.length > 0 ? [`${adjust.length} with wrong mode or owner`] : []),
     ...(clear.length > 0 && send.length === 0 ? [`${clear.length} in the way`] : []),

@@ -17,7 +17,9 @@ export const setupPhase: Phase<InstallWork> = {
         id: stepId('setup', one.address),
         host: one.address,
         title: scripts.title,
-        why: 'container runtime, kubelet and kernel settings',
+        why: driver.ownContainerRuntime
+          ? 'settings of the kernel, and what else the image has for hosts'
+          : 'container runtime, kubelet and kernel settings',
         inputs: scripts.inputs(one),
         proof: 'check',
         check: async () => {

@@ -21,6 +21,7 @@ export const upgradeMastersPhase: Phase<InstallWork> = {
   title: 'Upgrade the masters',
   serial: true,
   stopsAtFailure: true,
+  whenStopped: howFar,
   steps: (work) => rolling(work, ({ master }) => master).map((facts) => upgradeStep(work, facts)),
 };
 
@@ -30,8 +31,21 @@ export const upgradeWorkersPhase: Phase<InstallWork> = {
   title: 'Upgrade the workers',
   limit: ({ upgradeBatch }) => upgradeBatch,
   stopsAtFailure: true,
+  whenStopped: howFar,
   steps: (work) => rolling(work, ({ master }) => !master).map((facts) => upgradeStep(work, facts)),
 };
+
+/** Which nodes are on the new image, which are not yet, and the way back. */
+function howFar(work: InstallWork, finished: ReadonlySet<string>): string {
+  const nodes = (there: boolean): string =>
+    rolling(work, () => true)
+      .filter(({ one }) => finished.has(stepId('upgrade', one.address)) === there)
+      .map(({ one }) => one.address)
+      .join(', ') || 'none';
+  const back =
+    work.moments.change?.kind === 'upgrade' ? `; "slipway rollback --cluster ${work.spec.name}" goes back` : '';
+  return `upgraded: ${nodes(true)}; not yet: ${nodes(false)}${back}`;
+}
 
 interface Rolling {
   readonly one: WorkHost;

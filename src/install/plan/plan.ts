@@ -9,6 +9,8 @@ export interface PlannedPhase {
   readonly serial: boolean;
   readonly stopsAtFailure: boolean;
   readonly limit: number | undefined;
+  /** See {@link Phase.whenStopped}. */
+  whenStopped(finished: ReadonlySet<string>): string | undefined;
   readonly steps: readonly Step[];
 }
 
@@ -17,13 +19,14 @@ export type Plan = readonly PlannedPhase[];
 
 /** Makes a plan of a list of phases. Phases without steps are left out. Asks nobody anything. */
 export function makePlan<C>(phases: readonly Phase<C>[], context: C): Plan {
-  return phases.flatMap(({ name, title, serial = false, stopsAtFailure = false, limit, steps }) =>
+  return phases.flatMap(({ name, title, serial = false, stopsAtFailure = false, whenStopped, limit, steps }) =>
     byTurn(steps(context)).map((some) => ({
       name,
       title,
       serial,
       stopsAtFailure,
       limit: limit?.(context),
+      whenStopped: (finished) => whenStopped?.(context, finished),
       steps: some,
     })),
   );
@@ -73,6 +76,7 @@ export async function inspectPlan(
     signal,
     silent,
   }: {
+    /** Hosts asked at once. */
     readonly concurrency: number;
     readonly signal: AbortSignal;
     /** Hosts that do not answer: they are not asked again for every step. */
@@ -80,7 +84,16 @@ export async function inspectPlan(
   },
 ): Promise<PlanItem[]> {
   const steps = plan.flatMap((phase) => phase.steps.map((step) => ({ phase, step })));
-  return mapLimit(steps, concurrency, async ({ phase, step }) => {
+  // Everything that is asked of a host is asked at once: it travels together.
+  const hosts = [...new Set(steps.map(({ step }) => step.host))];
+  const answers = await mapLimit(hosts, concurrency, async (host) => {
+    const ofHost = steps.filter(({ step }) => step.host === host);
+    return Promise.all(ofHost.map(async (planned) => [planned, await inspect(planned)] as const));
+  });
+  const items = new Map(answers.flat());
+  return steps.flatMap((planned) => items.get(planned) ?? []);
+
+  async function inspect({ phase, step }: (typeof steps)[number]): Promise<PlanItem> {
     const { id, host, title, why, inputs } = step;
     const item = { id, phase: phase.name, host: host ?? null, title, inputs };
     signal.throwIfAborted();
@@ -92,7 +105,7 @@ export async function inspectPlan(
       signal.throwIfAborted();
       return { ...item, state: 'unknown', why } as const;
     }
-  });
+  }
 }
 
 /** Whether a step need not run: see {@link Step.proof}. */
@@ -109,10 +122,15 @@ export async function isDone(
   return step.check === undefined ? { holds: step.proof === 'journal' } : step.check(signal);
 }
 
-/** The plan for people: phases, and under each its hosts and steps with the reason. */
+/** `k3s v1.30.4+k3s1`, `Kubernetes v1.20.2`: a version says of whom it is, where it is not Kubernetes' own. */
+export function productName(version: string): string {
+  return `${/\+(k[03]s)/.exec(version)?.[1] ?? 'Kubernetes'} ${version}`;
+}
+
+/** The plan for people: phases in which something is to do, and under each its hosts and steps with the reason. */
 export function formatPlan(document: PlanDocument, titles: ReadonlyMap<string, string>): string {
   const lines = [
-    `cluster ${document.cluster}: ${document.image} (Kubernetes ${document.version})`,
+    `cluster ${document.cluster}: ${document.image} (${productName(document.version)})`,
     ...document.problems.map(({ host, problem, hint }) => {
       const where = host === null || problem.includes(host) ? '' : `${host}: `;
       return `problem: ${where}${problem}\n         ${hint}`.replaceAll('\n', '\n  ');
@@ -120,15 +138,15 @@ export function formatPlan(document: PlanDocument, titles: ReadonlyMap<string, s
     ...document.warnings.map((warning) => `warning: ${warning}`),
     ...document.notes.map((note) => `note: ${note}`),
   ];
-  let phase: string | undefined;
-  for (const item of document.steps) {
-    if (item.phase !== phase) {
-      phase = item.phase;
-      lines.push('', titles.get(item.phase) ?? item.phase);
-    }
-    const mark = item.state === 'done' ? '=' : '+';
-    const reason = item.state === 'done' ? 'done already' : item.why;
-    lines.push(`  ${mark} ${(item.host ?? 'here').padEnd(15)} ${item.title}: ${reason}`);
+  // What is done already is said where something is left to do; a phase that is through says nothing.
+  for (const phase of new Set(document.steps.map((item) => item.phase))) {
+    const items = document.steps.filter((item) => item.phase === phase);
+    const open = items.filter(({ state }) => state !== 'done');
+    if (open.length === 0) continue;
+    lines.push('', titles.get(phase) ?? phase);
+    for (const { host, title, why } of open) lines.push(`  + ${(host ?? 'here').padEnd(15)} ${title}: ${why}`);
+    const done = [...new Set(items.filter((item) => !open.includes(item)).map(({ host }) => host ?? 'here'))];
+    if (done.length > 0) lines.push(`  = done already  ${done.join(', ')}`);
   }
   const count = (state: PlanItem['state']): number => document.steps.filter((item) => item.state === state).length;
   const open = count('todo') + count('unknown');

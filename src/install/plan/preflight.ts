@@ -17,8 +17,12 @@ export interface PreflightRules {
   readonly running?: boolean;
   /** Programs of the rootfs that the runtime needs and the image lacks. */
   readonly missingPrograms: readonly string[];
+  /** Programs that a host needs besides {@link NEEDED_PROGRAMS} once its scripts have run. */
+  readonly hostPrograms: readonly string[];
   /** Names that hosts get before they become nodes, by their addresses. */
   readonly hostnames?: ReadonlyMap<string, string>;
+  /** Hosts of the cluster that do not answer and are left out, as they were when they last did. */
+  readonly absent?: readonly (Pick<HostSpec, 'address'> & Pick<HostFacts, 'hostname' | 'machineId'>)[];
   /** What else was found wrong with the image. */
   readonly image?: Pick<PreflightReport, 'problems' | 'warnings'>;
   readonly clusterId: string;
@@ -82,11 +86,27 @@ export function preflight(findings: readonly HostFinding[], rules: PreflightRule
       ...(masters % 2 === 0 && masters > 0
         ? [`${masters} masters: an even number of etcd members survives no more failures than ${masters - 1} would`]
         : []),
+      ...hostPrograms(found, rules),
     ],
-    notes: found
-      .filter(({ traces }) => !traces.mayLowerOomScore)
-      .map(({ host }) => `${host.address}: no CAP_SYS_RESOURCE; containers keep the oom scores they are given`),
+    notes: oomNotes(found.filter(({ traces }) => !traces.mayLowerOomScore)),
   };
+}
+
+/** No reason to refuse: the scripts of an image may install them. */
+function hostPrograms(found: readonly Found[], { hostPrograms: wanted }: PreflightRules): string[] {
+  return wanted.flatMap((name) => {
+    const without = found.filter(({ facts }) => !facts.programs.includes(name)).map(({ host }) => host.address);
+    return without.length === 0
+      ? []
+      : [`${without.join(', ')}: no ${name}, which Kubernetes needs: install it, unless the scripts of the image do`];
+  });
+}
+
+/** Once for all: it is the same for many, or for none. */
+function oomNotes(found: readonly Found[]): string[] {
+  if (found.length === 0) return [];
+  const addresses = found.map(({ host }) => host.address).join(', ');
+  return [`${addresses}: no CAP_SYS_RESOURCE; containers keep the oom scores they are given`];
 }
 
 /** One error that lists all problems. */
@@ -172,8 +192,15 @@ function hostProblems({ host, facts, traces }: Found, rules: PreflightRules): Pr
       'remove it (kubeadm reset, k3s-uninstall.sh, k0s reset), or take another host',
     );
   }
-  const taken =
-    ours || foreign.length > 0 ? [] : rules.ports(host).filter((port) => facts.listeningPorts.includes(port));
+  const ports = rules.ports(host);
+  const twice = ports.filter((port, index) => ports.indexOf(port) !== index);
+  if (twice.length > 0) {
+    add(
+      `port ${twice.join(', ')} is to be that of the registry, and Kubernetes needs it itself`,
+      'choose another port for the registry (registry.localRegistry.port)',
+    );
+  }
+  const taken = ours || foreign.length > 0 ? [] : ports.filter((port) => facts.listeningPorts.includes(port));
   if (taken.length > 0) {
     add(
       `${taken.length === 1 ? 'port' : 'ports'} ${taken.join(', ')} already in use`,
@@ -219,6 +246,7 @@ function sharedProblems(found: readonly Found[], rules: PreflightRules): Preflig
       .map(([value, hosts]) => problem(undefined, `${hosts.join(' and ')} have the same ${what} ${value}`, hint));
   };
   return [
+    ...absentProblems(found, rules),
     ...clashes(
       'hostname',
       (one) => hostnameOf(one, rules),
@@ -230,4 +258,23 @@ function sharedProblems(found: readonly Found[], rules: PreflightRules): Preflig
       'on a cloned host: rm /etc/machine-id && systemd-machine-id-setup, then reboot',
     ),
   ];
+}
+
+/** One that joins under the name of a host that is down would become the node of that one, and be two when it is back. */
+function absentProblems(found: readonly Found[], rules: PreflightRules): PreflightProblem[] {
+  const { absent = [], clusterName } = rules;
+  return found.flatMap((one) => {
+    const same = (what: string, mine: string, theirs: (typeof absent)[number]): PreflightProblem =>
+      problem(
+        one.host.address,
+        `${one.host.address} has the same ${what} ${mine} as ${theirs.address}, which belongs to the cluster and does not answer`,
+        `give it another one; or take the other host out first: slipway delete --cluster ${clusterName} --nodes ${theirs.address}`,
+      );
+    const name = hostnameOf(one, rules);
+    const { machineId } = one.facts;
+    return absent.flatMap((other) => [
+      ...(name === other.hostname ? [same('hostname', name, other)] : []),
+      ...(machineId !== '' && machineId === other.machineId ? [same('machine-id', machineId, other)] : []),
+    ]);
+  });
 }

@@ -53,9 +53,29 @@ export interface Phase<C> {
   readonly serial?: boolean;
   /** When one of its steps fails, nothing more is begun, also when its host could be left behind. */
   readonly stopsAtFailure?: boolean;
+  /** What is whole when it stops before its end, and what can be done, for the hint; `finished` has the ids of steps that are done. */
+  readonly whenStopped?: (context: C, finished: ReadonlySet<string>) => string | undefined;
   /** Its steps share this bound instead of the one for hosts. */
   readonly limit?: (context: C) => number;
   steps(context: C): readonly Step[];
+}
+
+/** A phase for work in which that of another phase is found; without steps where it is not. */
+export function phaseOf<C, D>(
+  { steps, limit, whenStopped, ...same }: Phase<C>,
+  find: (context: D) => C | undefined,
+): Phase<D> {
+  /** Asked only of phases that have steps. */
+  const found = (context: D): C => find(context) as C;
+  return {
+    ...same,
+    ...(limit === undefined ? {} : { limit: (context) => limit(found(context)) }),
+    ...(whenStopped === undefined ? {} : { whenStopped: (context, finished) => whenStopped(found(context), finished) }),
+    steps(context) {
+      const inner = find(context);
+      return inner === undefined ? [] : steps(inner);
+    },
+  };
 }
 
 /** The digest of what a step is made from. */

@@ -50,8 +50,10 @@ export async function writeRegistryFiles(
     const title = 'removing the certificate of the registry';
     await host.run(`rm -f ${shellQuote(files.certificate)} ${shellQuote(files.key)}`, { title });
   } else {
-    await host.writeFile(files.certificate, certificates.certificate, { mode: 0o644 });
-    await host.writeFile(files.key, certificates.key, { mode: 0o600 });
+    await Promise.all([
+      host.writeFile(files.certificate, certificates.certificate, { mode: 0o644 }),
+      host.writeFile(files.key, certificates.key, { mode: 0o600 }),
+    ]);
   }
   const { username, password } = registry;
   if (username === undefined || password === undefined) {

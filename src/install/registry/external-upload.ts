@@ -1,6 +1,6 @@
 import { mapLimit } from '../../base/concurrency.js';
 import { isSlipwayError, messageOf } from '../../base/errors.js';
-import { formatBytes } from '../../base/format.js';
+import { counted, formatBytes } from '../../base/format.js';
 import type { Reporter } from '../../base/reporter.js';
 import { type Digest, shortDigest } from '../../image/digest.js';
 import { isDocumentType } from '../../image/media-types.js';
@@ -74,7 +74,7 @@ export async function uploadImages(
     total.copied += copied;
     total.reused += reused;
   }
-  return `${images.length} images, ${formatBytes(total.copied)} sent, ${formatBytes(total.reused)} were there`;
+  return `${counted(images.length, 'image')}, ${formatBytes(total.copied)} sent, ${formatBytes(total.reused)} were there`;
 }
 
 /** An image for one platform is carried with the index that names it by digest; not all that the index names is. */

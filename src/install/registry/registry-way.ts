@@ -12,7 +12,11 @@ export type WayAccess = Pick<RegistryAccess, 'domain' | 'port' | 'servers' | 'ha
 export async function isLedToRegistry(host: Host, access: WayAccess): Promise<boolean> {
   const files = wayFiles(access);
   if (files.length === 0) {
-    return (await hasHostsBlock(host, WAY.block, hostsEntries(access))) && !(await host.exists(WAY.config));
+    const [led, several] = await Promise.all([
+      hasHostsBlock(host, WAY.block, hostsEntries(access)),
+      host.exists(WAY.config),
+    ]);
+    return led && !several;
   }
   if (!(await presentFiles(host, files))) return false;
   const { code } = await host.run(
@@ -30,12 +34,12 @@ export async function leadToRegistry(host: Host, access: WayAccess): Promise<voi
     await setHostsBlock(host, WAY.block, hostsEntries(access));
     return;
   }
-  for (const { path, content, mode } of files) await host.writeFile(path, content, { mode });
+  await Promise.all(files.map(({ path, content, mode }) => host.writeFile(path, content, { mode })));
   await host.run(
     `${WAY.script} once || exit 1
 systemctl daemon-reload
 systemctl restart ${WAY.service} || exit 1
-systemctl enable -q ${WAY.service}`,
+systemctl enable -q --no-reload ${WAY.service}`,
     { title: 'leading the host to the registry', timeoutMs: 60_000 },
   );
 }

@@ -50,10 +50,18 @@ lead_to() {
   cp "$hosts" "$new.seen" &&
     awk -v begin="$begin" -v end="$end" -v line="$server $domain" '
       function ours() { if (!done) print begin "\\n" line "\\n" end; done = 1 }
-      $0 == begin { inside = 1; ours(); next }
-      inside && $0 == end { inside = 0; next }
-      !inside || /^#/ { print }
-      END { ours() }' "$new.seen" >"$new" &&
+      # Of a block whose end somebody deleted only the first line is surely ours. Comments are never.
+      function unclosed() { printf "%s", inside ? all : ""; inside = 0 }
+      inside && $0 == end { printf "%s", comments; inside = 0; next }
+      index($0, "# BEGIN slipway ") == 1 { unclosed() }
+      $0 == begin { inside = 1; all = comments = ""; ours(); next }
+      inside {
+        if (inside++ > 1 || /^#/) all = all $0 "\\n"
+        if (/^#/) comments = comments $0 "\\n"
+        next
+      }
+      { print }
+      END { unclosed(); ours() }' "$new.seen" >"$new" &&
     chmod 644 "$new" &&
     # Somebody else has written meanwhile: the next look does it.
     cmp -s "$new.seen" "$hosts" && mv -f "$new" "$hosts"

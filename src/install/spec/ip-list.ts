@@ -25,9 +25,12 @@ export function parseIpList(text: string): IpList {
   return { addresses, mistakes };
 }
 
-/** The shortest form of an address, so that equal addresses are equal texts; undefined when it is none. */
+/**
+ * The shortest form of an address, so that equal addresses are equal texts; undefined when it is none. One with a zone (`fe80::1%eth0`)
+ * is none: it means something on this machine only.
+ */
 export function normalizeIp(text: string): string | undefined {
-  if (isIP(text) === 0) return undefined;
+  if (isIP(text) === 0 || text.includes('%')) return undefined;
   return isIPv4(text) ? text : new URL(`http://[${text}]`).hostname.slice(1, -1);
 }
 
@@ -35,7 +38,7 @@ function readItem(item: string): string[] | string {
   const one = normalizeIp(item);
   if (one !== undefined) return [one];
   const dash = item.indexOf('-');
-  if (dash < 0) return `${JSON.stringify(item)} is not an IP address${portHint(item)}`;
+  if (dash < 0 || NAME.test(item)) return `${JSON.stringify(item)} is not an IP address${itemHint(item)}`;
   const first = ipToNumber(item.slice(0, dash));
   const last = ipToNumber(item.slice(dash + 1));
   if (first === undefined || last === undefined || first.bits !== last.bits) {
@@ -47,7 +50,11 @@ function readItem(item: string): string[] | string {
   return Array.from({ length: Number(count) }, (_, index) => ipFromNumber(first.value + BigInt(index), first.bits));
 }
 
-function portHint(item: string): string {
+/** `web-1.plant.example`: a name with dashes is no range. */
+const NAME = /^[a-z][a-z\d.-]*$/i;
+
+function itemHint(item: string): string {
+  if (NAME.test(item)) return '; hosts are given by their addresses, not by names';
   return /^[\d.]+:\d+$/.test(item) ? '; the port of SSH is given with --port' : '';
 }
 

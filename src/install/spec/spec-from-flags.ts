@@ -161,8 +161,13 @@ function readEnv(pairs: readonly string[], mistakes: string[]): Record<string, s
   return env;
 }
 
+/** Flags that are not lists of hosts; each of their mistakes says what is wanted. */
+const OTHER_FLAG = /^(--cluster|--port|-e)\b/;
+
 function usageError(mistakes: readonly string[]): SlipwayError {
-  const hint = 'hosts are given like --masters 10.0.0.2,10.0.0.3 --nodes 10.0.0.5-10.0.0.9';
+  const hint = mistakes.every((one) => OTHER_FLAG.test(one))
+    ? 'docs/commands.md and "slipway COMMAND --help" have every flag'
+    : 'hosts are given like --masters 10.0.0.2,10.0.0.3 --nodes 10.0.0.5-10.0.0.9';
   const [only] = mistakes;
   if (mistakes.length === 1 && only !== undefined) return new SlipwayError('E_USAGE', only, { hint });
   return new SlipwayError('E_USAGE', `${mistakes.length} mistakes:\n${mistakes.map((one) => `  ${one}`).join('\n')}`, {

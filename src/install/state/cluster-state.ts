@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import * as z from 'zod';
 import { errnoOf, fileSystemError, SlipwayError } from '../../base/errors.js';
 import { makeDirectory } from '../../base/make-directory.js';
@@ -27,10 +28,17 @@ const hostStateSchema = z.object({
 });
 export type HostState = z.infer<typeof hostStateSchema>;
 
+const SCHEMA = 1;
+
 const stateSchema = z.object({
-  schema: z.literal(1),
+  schema: z.literal(SCHEMA),
   /** Of this cluster and no other one of the same name. */
   id: z.string(),
+  /**
+   * Which of its states it is: one more with each that masters were given to keep, and an id for two machines that count alike. Undefined
+   * while they have none.
+   */
+  revision: z.object({ number: z.number().int().positive(), id: z.string() }).optional(),
   name: z.string(),
   phase: z.enum(['installing', 'running', 'resetting']),
   /** Somebody else made it: it is looked at and its certificates are cared for, but nothing is installed on its hosts. */
@@ -110,22 +118,35 @@ export function servedBy(servers: readonly string[]): Pick<ClusterState['registr
 
 /**
  * The state of a cluster; undefined when there is none.
- * @throws SlipwayError E_CLUSTER_STATE when it cannot be read: it is never guessed.
+ * @throws SlipwayError E_CLUSTER_STATE when it cannot be read, or is that of another cluster: it is never guessed.
  */
 export async function readClusterState(paths: StatePaths): Promise<ClusterState | undefined> {
-  let text: string;
-  try {
-    text = await readFile(paths.state, 'utf8');
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    throw fileSystemError(error, `reading ${paths.state}`);
-  }
   const bad = (why: string): SlipwayError =>
     new SlipwayError('E_CLUSTER_STATE', `${paths.state} cannot be read: ${why}`, {
       hint: 'bring it back from a copy; or move it away and let the hosts say it: slipway gen --masters IPS',
     });
+  let text: string;
+  try {
+    text = await readFile(paths.state, 'utf8');
+  } catch (error) {
+    const code = errnoOf(error);
+    // ENOTDIR: a file of somebody lies among the clusters.
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw code === 'EISDIR' ? bad('it is a directory') : fileSystemError(error, `reading ${paths.state}`);
+  }
   const parsed = parseClusterState(text);
   if (typeof parsed === 'string') throw bad(parsed);
+  const named = basename(paths.dir);
+  // Somebody's copy of the directory: taken for a cluster, a reset of the copy would take the hosts of the real one.
+  if (parsed.name !== named) {
+    throw new SlipwayError(
+      'E_CLUSTER_STATE',
+      `${paths.state} is the state of the cluster ${parsed.name}, not of ${named}`,
+      {
+        hint: `if it is a copy, move ${paths.dir} out of ${dirname(paths.dir)}`,
+      },
+    );
+  }
   return parsed;
 }
 
@@ -137,6 +158,8 @@ export function parseClusterState(text: string): ClusterState | string {
   } catch {
     return 'it is not valid JSON';
   }
+  const newer = z.object({ schema: z.number().gt(SCHEMA) }).safeParse(value);
+  if (newer.success) return `a newer Slipway has written it (schema ${newer.data.schema})`;
   const parsed = stateSchema.safeParse(value);
   return parsed.success ? parsed.data : zodProblems(parsed.error);
 }

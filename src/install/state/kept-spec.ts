@@ -89,7 +89,7 @@ export function keptSettings(spec: ClusterSpec): KeptSettings {
       ...plugins.filter(isSecret).map(({ name }) => `Plugin ${name}`),
       ...(cmds?.some(hasSecret) ? ['the launch commands'] : []),
       ...ofApps.notKept,
-      ...configDocuments.filter((one) => hasSecret(JSON.stringify(one))).map(({ kind }) => `document ${String(kind)}`),
+      ...configDocuments.filter(hasSecretInside).map(({ kind }) => `document ${String(kind)}`),
     ],
     ...(cmds === undefined || cmds.some(hasSecret) ? {} : { cmds }),
     ...(spec.apps === undefined ? {} : { apps: spec.apps }),
@@ -105,7 +105,7 @@ export function keptSettings(spec: ClusterSpec): KeptSettings {
 
 /** Documents without those in which there is a known secret. */
 export function keepableDocuments(documents: ClusterSpec['configDocuments']): ClusterSpec['configDocuments'] {
-  return documents.filter((one) => !hasSecret(JSON.stringify(one)));
+  return documents.filter((one) => !hasSecretInside(one));
 }
 
 /** Plugins without those in which there is a known secret. */
@@ -143,6 +143,13 @@ export function keptAppConfigs(configs: readonly AppConfigSpec[]): {
     };
   });
   return { kept, notKept };
+}
+
+/** Text by text: as JSON a secret with quotes or backslashes in it is another one. */
+function hasSecretInside(value: unknown): boolean {
+  if (typeof value === 'string') return hasSecret(value);
+  if (typeof value !== 'object' || value === null) return hasSecret(String(value));
+  return Object.entries(value).some(([key, one]) => hasSecret(key) || hasSecretInside(one));
 }
 
 function hasSecret(text: string): boolean {

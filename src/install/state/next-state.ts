@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { SlipwayError } from '../../base/errors.js';
+import { runtimeName } from '../../image/metadata.js';
 import type { InstallImage } from '../files/install-image.js';
 import type { HostFinding } from '../plan/preflight.js';
 import type { Prepared } from '../prepare.js';
@@ -52,6 +53,7 @@ export function nextState(
   return {
     schema: 1,
     id: before?.id ?? randomUUID(),
+    ...(before?.revision === undefined ? {} : { revision: before.revision }),
     name: spec.name,
     phase: before?.phase === 'running' ? 'running' : 'installing',
     image: { name: image.name, digest: image.digest },
@@ -71,6 +73,19 @@ export function nextState(
     created: before?.created ?? now,
     updated: now,
   };
+}
+
+/**
+ * The hosts in the order in which they came to the cluster, new ones behind them: the first master is a matter of the cluster's history, not
+ * of the order in which somebody writes them down.
+ */
+export function inKnownOrder(spec: ClusterSpec, before: ClusterState | undefined): ClusterSpec {
+  const present = before?.hosts.filter(({ leaving }) => leaving !== true).map(({ address }) => address) ?? [];
+  const place = ({ address }: HostSpec): number => {
+    const index = present.indexOf(address);
+    return index < 0 ? present.length : index;
+  };
+  return { ...spec, hosts: [...spec.hosts].sort((a, b) => place(a) - place(b)) };
 }
 
 /** Applications stay. Their container images go to whoever serves the registry. */
@@ -126,9 +141,6 @@ export function stillOnTheirWay(
   return hosts.length === 0 ? {} : { scaleUp: { hosts, begun: new Date().toISOString() } };
 }
 
-/** As people call them. */
-const RUNTIME_NAMES: Readonly<Record<string, string>> = { k8s: 'kubeadm', k0s: 'k0s', k3s: 'k3s' };
-
 /** Adds what was found out about the hosts. */
 export function withFacts(state: ClusterState, findings: readonly HostFinding[]): ClusterState {
   const found = new Map(findings.map((finding) => [finding.host.address, finding]));
@@ -157,7 +169,7 @@ function assertCompatible(
   }
   if (before.runtime !== driver.name) {
     fail(
-      `is one of ${RUNTIME_NAMES[before.runtime] ?? before.runtime}, and ${image.name} installs ${RUNTIME_NAMES[driver.name]}: the one cannot become the other`,
+      `is one of ${runtimeName(before.runtime)}, and ${image.name} installs ${runtimeName(driver.name)}: the one cannot become the other`,
       reset,
     );
   }
@@ -166,7 +178,7 @@ function assertCompatible(
   const firstBefore = present.find((host) => isMaster(host) && !(allowed.removal && gone.includes(host)))?.address;
   const first = mastersOf(spec)[0]?.address;
   if (firstBefore !== undefined && firstBefore !== first)
-    fail(`begins on ${firstBefore}, not on ${first}`, `name the masters in the same order; or ${reset}`);
+    fail(`begins on ${firstBefore}, not on ${first}`, `give ${firstBefore} as a master as well; or ${reset}`);
   for (const host of spec.hosts) {
     const known = present.find(({ address }) => address === host.address);
     if (known !== undefined && isMaster(known) !== isMaster(host)) {

@@ -168,6 +168,17 @@ export function hostFromState({ address, roles, ssh, env, labels, taints }: Host
   };
 }
 
+/**
+ * The same specification, its hosts reached as they were before where the flags do not say how; those that are new as the first one is.
+ */
+export function reachedAsBefore(spec: ClusterSpec, before: ClusterState | undefined, flags: SshFlags): ClusterSpec {
+  const staying = before?.hosts.filter(({ leaving }) => leaving !== true) ?? [];
+  if (staying.length === 0) return spec;
+  const kept = ({ address }: HostSpec): KeptSsh | undefined =>
+    (staying.find((known) => known.address === address) ?? staying[0])?.ssh;
+  return { ...spec, hosts: spec.hosts.map((host) => ({ ...host, ssh: mergedSsh(flags, kept(host)) })) };
+}
+
 /** How a host is reached: flags first, then what was kept, then defaults. */
 export function mergedSsh(flags: SshFlags, kept: KeptSsh | undefined): SshSpec {
   return sshSpec({

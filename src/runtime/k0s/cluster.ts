@@ -2,9 +2,11 @@ import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, ClusterNode, DriverStep, NodeMarks } from '../driver.js';
 import { drainNode as drain } from '../kubernetes/drain.js';
 import { markStep as mark } from '../kubernetes/marks.js';
+import { isDualStack } from '../kubernetes/node-ip.js';
 import { listNodes as list } from '../kubernetes/nodes.js';
 import { kubectl } from './commands.js';
-import type { K0sFacts } from './config.js';
+import { type K0sFacts, networksOf } from './config.js';
+import type { ServiceOptions } from './service.js';
 
 export { entryMaster } from '../kubernetes/masters.js';
 export { nodeOf } from '../kubernetes/nodes.js';
@@ -37,4 +39,12 @@ export function k0sFacts(cluster: ClusterContext): K0sFacts {
     certSANs: cluster.certSANs,
     documents: cluster.configDocuments,
   };
+}
+
+/** What a service is installed with, whichever host it is on. */
+export function sharedOptions({
+  workers,
+  configDocuments,
+}: ClusterContext): Pick<ServiceOptions, 'hasWorkers' | 'dualStack'> {
+  return { hasWorkers: workers.length > 0, dualStack: isDualStack(networksOf(configDocuments).podCIDR) };
 }

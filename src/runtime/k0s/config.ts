@@ -43,7 +43,7 @@ export function k0sConfig(defaults: JsonObject, facts: K0sFacts, address: string
     ...stringsAt(defaults, 'spec', 'api', 'sans'),
     ...facts.masters,
     ...facts.certSANs,
-    ...given.flatMap((document) => stringsAt(document, 'spec', 'api', 'sans')),
+    ...documentedSans(facts.documents),
     ...externalHost(api.externalAddress),
   ];
   return mergeDocuments(merged, {
@@ -67,6 +67,11 @@ export function k0sConfigText(defaults: string, facts: K0sFacts, address: string
     throw new SlipwayError('E_CLUSTER_STATE', `${address}: "k0s config create" does not print a ClusterConfig`);
   }
   return stringify(k0sConfig(value, facts, address), { lineWidth: 0, aliasDuplicateObjects: false });
+}
+
+/** Names that documents want in the certificates of API servers. Pure. */
+export function documentedSans(documents: readonly JsonObject[]): readonly string[] {
+  return clusterConfigs(documents).flatMap((document) => stringsAt(document, 'spec', 'api', 'sans'));
 }
 
 /** Why this version cannot have as many controllers as are wanted; undefined when it can. Pure. */

@@ -1,12 +1,13 @@
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
+import { failWhenItEndsAgain } from '../kubernetes/restarts.js';
 import { waitFor } from '../wait.js';
-import { entryMaster, listNodes, nodeOf } from './cluster.js';
+import { entryMaster, listNodes, nodeOf, sharedOptions } from './cluster.js';
 import { kubectl } from './commands.js';
 import { leaveEtcd } from './etcd.js';
 import { apiServerReady, findRemains, k0sLog, k0sStatus, markComplete } from './health.js';
-import { START_TIMEOUT_MS, waitForApiServer, waitForNode } from './init.js';
+import { startTimeout, waitForApiServer, waitForNode } from './init.js';
 import { writeRootKubeconfig } from './kubeconfig.js';
 import { type K0sRole, UNITS } from './paths.js';
 import { checkMasters, prepareHost } from './prepare.js';
@@ -42,7 +43,7 @@ export function joinMasterStep(host: Host, cluster: ClusterContext): DriverStep 
     async run(note, signal) {
       checkMasters(cluster);
       await joinAs(host, 'controller', cluster, note, signal);
-      await waitForApiServer(host, signal);
+      await waitForApiServer(host, { timeoutMs: startTimeout(cluster), signal });
       await writeRootKubeconfig(host, note);
       await markComplete(host, cluster.name);
     },
@@ -71,7 +72,7 @@ async function joinAs(
       note('the cluster did not take the join token (it may have expired on the way); a new one is made');
     }
   }
-  await waitForNode(entry, host, role, signal);
+  await waitForNode(entry, host, role, { timeoutMs: startTimeout(cluster), signal });
 }
 
 /**
@@ -126,7 +127,7 @@ async function join(
       await installService(
         host,
         version,
-        { address: host.address, role, hasWorkers: cluster.workers.length > 0, token: true },
+        { address: host.address, role, ...sharedOptions(cluster), token: true },
         signal,
       );
       const since = await startService(host, role, signal);
@@ -162,15 +163,18 @@ async function waitForJoin(
     if (!remains.kubeletConfigured) return false;
     return role === 'worker' || (await apiServerReady(host));
   };
+  const what = `${host.address} to join through ${entry.address}`;
   const outcome = await waitFor(
     async () => {
       if (await used()) return { refused: undefined };
       const log = await k0sLog(host, role, LOG_LINES, since);
-      return REFUSED.test(log) ? { refused: lastLines(log) } : undefined;
+      if (REFUSED.test(log)) return { refused: lastLines(log) };
+      await failWhenItEndsAgain(host, UNITS[role], { what, log: async () => lastLines(log) });
+      return undefined;
     },
     {
-      what: `${host.address} to join through ${entry.address}`,
-      timeoutMs: START_TIMEOUT_MS,
+      what,
+      timeoutMs: startTimeout(cluster),
       intervalMs: 2000,
       signal,
       explain: () => k0sLog(host, role),
@@ -178,7 +182,7 @@ async function waitForJoin(
     },
   );
   if (outcome.refused === undefined) {
-    await waitUntilRunning(host, role, cluster.version, { since, timeoutMs: START_TIMEOUT_MS, signal });
+    await waitUntilRunning(host, role, cluster.version, { since, timeoutMs: startTimeout(cluster), signal });
   }
   return outcome.refused;
 }

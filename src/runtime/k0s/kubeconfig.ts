@@ -95,6 +95,12 @@ export async function writeRootKubeconfig(master: Host, note: (line: string) => 
   }
 }
 
+/** Where root has ours, it is made anew: its certificate may have ended. */
+export async function refreshRootKubeconfig(master: Host, note: (line: string) => void): Promise<void> {
+  const existing = (await master.readFile(PATHS.rootKubeconfig))?.toString('utf8') ?? '';
+  if (existing.includes(NAME)) await writeRootKubeconfig(master, note);
+}
+
 /** Takes ours out of root's kubeconfig again; where nothing else is in it, the file goes, and with it what kubectl has kept of clusters. */
 export async function removeRootKubeconfig(master: Host): Promise<void> {
   const existing = (await master.readFile(PATHS.rootKubeconfig))?.toString('utf8');

@@ -12,6 +12,10 @@ export const PATHS = {
   images: '/var/lib/k0s/images',
   admin: '/var/lib/k0s/pki/admin.conf',
   kubelet: '/var/lib/k0s/kubelet.conf',
+  /** Certificates of the control plane. */
+  pki: '/var/lib/k0s/pki',
+  /** Where kubelet keeps the certificates that it asks for. */
+  kubeletPki: '/var/lib/k0s/kubelet/pki',
   /** A new token on its way out of the master that made it; in memory (tmpfs), removed as soon as it is read. */
   newToken: '/run/slipway/k0s-token',
   rootKubeconfig: '/root/.kube/config',

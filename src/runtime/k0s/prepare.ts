@@ -6,6 +6,7 @@ import { k0sFacts } from './cluster.js';
 import { k0s } from './commands.js';
 import { k0sConfigText, severalMastersProblem } from './config.js';
 import { placeBundles } from './images.js';
+import { SEVERAL_MASTERS_HINT } from './install-problem.js';
 import { type K0sRole, PATHS } from './paths.js';
 import { writeContainerdFile } from './registry-settings.js';
 import { installBinary } from './service.js';
@@ -15,7 +16,7 @@ export function checkMasters(cluster: ClusterContext): void {
   const problem = severalMastersProblem(k0sFacts(cluster));
   if (problem === undefined) return;
   throw new SlipwayError('E_UNSUPPORTED', `cluster ${cluster.name} cannot have several masters: ${problem}`, {
-    hint: 'name a balancer of yours for the ports 6443, 8132 and 9443 of all masters in a ClusterConfig document (spec.api.externalAddress), or begin with one master',
+    hint: SEVERAL_MASTERS_HINT,
   });
 }
 
@@ -35,11 +36,15 @@ export async function prepareHost(
   if (role === 'controller') await writeConfig(host, cluster, signal);
 }
 
-/** The configuration of a controller, seen to be one that k0s takes before it takes the place of another. */
+/** The configuration of a controller, made anew. */
 async function writeConfig(host: Host, cluster: ClusterContext, signal?: AbortSignal): Promise<void> {
   const { stdout } = await k0s(host, ['config', 'create'], { signal });
   const text = k0sConfigText(stdout, k0sFacts(cluster), host.address);
-  if ((await host.readFile(PATHS.config))?.toString('utf8') === text) return;
+  if ((await host.readFile(PATHS.config))?.toString('utf8') !== text) await replaceConfig(host, text, signal);
+}
+
+/** Another configuration, seen to be one that k0s takes before it takes the place of the one that is there. */
+export async function replaceConfig(host: Host, text: string, signal?: AbortSignal): Promise<void> {
   const fresh = `${PATHS.config}.slipway-new`;
   await host.writeFile(fresh, text, { mode: 0o600 });
   try {

@@ -1,3 +1,4 @@
+import { KILL_PODS, OURS } from '../kubernetes/pod-processes.js';
 import { PATHS, UNITS, unitFile } from './paths.js';
 
 /** Network interfaces that pod networks make and leave: kube-router, Calico, and k0s' own balancers. */
@@ -59,24 +60,20 @@ done
 
 # What k0s started outlives it (KillMode=process): known by where its programs are, and shims by its socket. Shims first, lest they
 # start or wait for anything.
+${OURS}
 cmdline() { tr '\\0' ' ' <"$1/cmdline" 2>/dev/null; }
 for p in /proc/[0-9]*; do
-  case $(cmdline "$p") in *containerd-shim*' -address /run/k0s/'*) kill -9 "\${p#/proc/}" 2>/dev/null ;; esac
+  case $(cmdline "$p") in *containerd-shim*' -address /run/k0s/'*) ours "\${p#/proc/}" && kill -9 "\${p#/proc/}" 2>/dev/null ;; esac
 done
 for p in /proc/[0-9]*; do
-  case $(cmdline "$p") in ${PATHS.data}/bin/*) kill -9 "\${p#/proc/}" 2>/dev/null ;; esac
+  case $(cmdline "$p") in ${PATHS.data}/bin/*) ours "\${p#/proc/}" && kill -9 "\${p#/proc/}" 2>/dev/null ;; esac
 done
-for _ in 1 2 3 4 5; do
-  pids=$(find /sys/fs/cgroup -path '*kubepods*' -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u)
-  [ -n "$pids" ] || break
-  # shellcheck disable=SC2086 # one word each
-  kill -9 $pids 2>/dev/null
-  sleep 0.2
-done
-find /sys/fs/cgroup -depth -type d -path '*kubepods*' -exec rmdir {} + 2>/dev/null
+${KILL_PODS}
 
-# mountinfo writes a blank as \\040; the deepest mounts first. A disk that is mounted as the data directory itself stays.
-awk '$5 ~ "^(${PATHS.data}/|/run/k0s(/|$)|/var/lib/kubelet/)" { print $5 }' /proc/self/mountinfo | sort -r | while read -r m; do
+# mountinfo writes a blank as \\040; the deepest mounts first. A disk that is mounted as the data directory itself stays;
+# what a link leads to is mounted under its own name.
+data=$(readlink -m ${PATHS.data})
+awk -v data="$data/" 'index($5, data) == 1 || $5 ~ "^/(run/k0s(/|$)|var/lib/kubelet/)" { print $5 }' /proc/self/mountinfo | sort -r | while read -r m; do
   m=$(printf '%b' "$m")
   umount "$m" 2>/dev/null || umount -l "$m"
 done

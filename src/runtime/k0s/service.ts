@@ -1,6 +1,8 @@
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
+import { nodeIps } from '../kubernetes/node-ip.js';
+import { failWhenItEndsAgain } from '../kubernetes/restarts.js';
 import { waitFor } from '../wait.js';
 import { k0s } from './commands.js';
 import { k0sLog, k0sStatus } from './health.js';
@@ -17,6 +19,8 @@ export interface ServiceOptions {
   readonly hasWorkers: boolean;
   /** It joins, or has joined, with a token in {@link PATHS}.token. */
   readonly token: boolean;
+  /** The networks of the cluster are of both families, and so must be what the node says are its addresses. */
+  readonly dualStack?: boolean;
 }
 
 /**
@@ -43,7 +47,9 @@ export async function installService(
   signal?: AbortSignal,
 ): Promise<void> {
   const { forceInstall } = k0sAbilities(version);
-  const command = [PATHS.binary, ...installArgs(options)].map(shellQuote).join(' ');
+  // k0s looks for both itself where it is not told, by the name of the host; where it is told one, the node has no other.
+  const address = (await nodeIps(host, options.dualStack === true)).join(',');
+  const command = [PATHS.binary, ...installArgs({ ...options, address })].map(shellQuote).join(' ');
   const file = unitFile(options.role);
   await host.run(
     forceInstall
@@ -89,6 +95,7 @@ export async function waitUntilRunning(
     signal,
   }: { readonly since?: number; readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
 ): Promise<void> {
+  const what = `k0s ${version} on ${host.address} to run as ${role}`;
   await waitFor(
     async () => {
       const status = await k0sStatus(host);
@@ -97,10 +104,11 @@ export async function waitUntilRunning(
         return status.role.split('+').includes(role) && isSameVersion(status.version, version) ? true : undefined;
       }
       await failWhenGivenUp(host, role, since);
+      await failWhenItEndsAgain(host, UNITS[role], { what, log: () => k0sLog(host, role, 15, since) });
       return undefined;
     },
     {
-      what: `k0s ${version} on ${host.address} to run as ${role}`,
+      what,
       timeoutMs,
       intervalMs: 2000,
       signal,

@@ -1,11 +1,11 @@
-import { isSlipwayError, SlipwayError } from '../../base/errors.js';
+import { isSlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { tryOnHosts } from '../../hosts/host-group.js';
-import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, ClusterNode, DriverStep, UpgradeOptions } from '../driver.js';
 import { upgradeProblem } from '../kubernetes/version.js';
 import { waitFor } from '../wait.js';
-import { drainNode, entryMaster, k0sFacts, listNodes, nodeOf } from './cluster.js';
+import { backUpInto } from './backup.js';
+import { drainNode, entryMaster, k0sFacts, listNodes, nodeOf, sharedOptions } from './cluster.js';
 import { kubectl } from './commands.js';
 import { severalMastersProblem } from './config.js';
 import { apiServerReady, k0sLog, k0sStatus, kubeletRuns } from './health.js';
@@ -13,8 +13,6 @@ import { type K0sRole, PATHS, UNITS } from './paths.js';
 import { prepareHost } from './prepare.js';
 import { installService, startService, stopService } from './service.js';
 import { isKubeletOf, isSameVersion, k0sAbilities, parseK0sVersion } from './versions.js';
-
-const BACKUP_TIMEOUT_MS = 20 * 60_000;
 
 /**
  * Takes one node to the k0s of the image: drained, stopped, set up anew by the image's scripts, its k0s exchanged and seen to be the right
@@ -49,20 +47,26 @@ export function upgradeStep(host: Host, cluster: ClusterContext, options: Upgrad
       if (drained) await drainNode(entry, cluster, node, drainTimeoutMs, signal);
       else if (drainTimeoutMs > 0) note(`${node.name} is not drained: there is no other node for its pods`);
       await stopService(host, role, signal);
-      await setUp(signal);
-      await prepareHost(host, role, cluster, note, signal);
-      await installService(
-        host,
-        version,
-        {
-          address: host.address,
-          role,
-          hasWorkers: cluster.workers.length > 0,
-          // The first controller never had one.
-          token: await host.exists(PATHS.token),
-        },
-        signal,
-      );
+      try {
+        await setUp(signal);
+        await prepareHost(host, role, cluster, note, signal);
+        await installService(
+          host,
+          version,
+          {
+            address: host.address,
+            role,
+            ...sharedOptions(cluster),
+            // The first controller never had one.
+            token: await host.exists(PATHS.token),
+          },
+          signal,
+        );
+      } catch (error) {
+        // Perhaps the only master: one that runs, whichever k0s it has by now, is better than one that is down.
+        await startService(host, role).catch(() => undefined);
+        throw error;
+      }
       await startService(host, role, signal);
       await waitUntilUpgraded(host, role, cluster, node, readyTimeoutMs, signal);
       // Also when it is somebody else who cordoned it: an upgrade that was killed cannot be told from that.
@@ -114,27 +118,13 @@ async function backUp(
     .replace(/\.\d+Z$/, 'Z')
     .replaceAll(':', '');
   const dir = `${base}/k0s-before-${version}-${time}`;
-  const { code, stdout, stderr } = await host.run(
-    `umask 077\nmkdir -p ${shellQuote(dir)} && ${PATHS.binary} backup --save-path=${shellQuote(dir)} && chmod 600 ${shellQuote(dir)}/*`,
-    {
-      title: 'k0s backup',
-      timeoutMs: BACKUP_TIMEOUT_MS,
-      allowFailure: true,
-      ...(signal === undefined ? {} : { signal }),
-    },
-  );
-  if (code === 0) {
-    note(`the state of the cluster as it was is in ${dir} of ${host.address}`);
-    return;
-  }
-  await host.run(`rm -rf ${shellQuote(dir)}`, { allowFailure: true, timeoutMs: 60_000 }).catch(() => undefined);
-  const said = (stderr || stdout).trim();
+  const elsewhere = await backUpInto(host, dir, signal);
   // State in a database of the user's is the user's to keep.
-  if (/storage|kine|external/i.test(said)) {
-    note(`no backup: ${said.split('\n').at(-1)}`);
-    return;
-  }
-  throw new SlipwayError('E_HOST_COMMAND', `host ${host.address}: k0s backup failed with exit code ${code}:\n${said}`);
+  note(
+    elsewhere === undefined
+      ? `the state of the cluster as it was is in ${dir} of ${host.address}`
+      : `no backup: ${elsewhere}`,
+  );
 }
 
 async function waitUntilUpgraded(

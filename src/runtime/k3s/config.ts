@@ -25,21 +25,24 @@ export type Membership =
   /** It joins through another master. */
   | { readonly server: string; readonly token: string };
 
-/** k3s' `config.yaml` for a host. Pure. */
+/** k3s' `config.yaml` for a host; of a dual-stack cluster with two addresses of it, the first the one that it is known by. Pure. */
 export function k3sConfig(
   role: K3sRole,
   address: string,
   membership: Membership,
   { certSANs, documents }: K3sFacts,
+  nodeIps: readonly string[] = [address],
 ): JsonObject {
   const given = k3sDocuments(documents);
   const own: JsonObject = {
     ...('server' in membership ? { server: membership.server, token: membership.token } : {}),
     ...('begins' in membership && membership.begins === 'etcd' ? { 'cluster-init': true } : {}),
-    'node-ip': address,
+    'node-ip': nodeIps.length === 1 ? address : nodeIps,
     ...(role === 'server' ? { 'tls-san': [...new Set([address, ...certSANs])] } : {}),
   };
-  return mergeSettings(own, given[role]);
+  const merged = mergeSettings(own, given[role]);
+  // Whoever came first with a name must not change the file.
+  return 'tls-san' in merged ? { ...merged, 'tls-san': [...listOf(merged['tls-san'])].sort() } : merged;
 }
 
 /** How the host came to its cluster, by the file that it was started with; undefined when the file does not say. Pure. */
@@ -51,10 +54,17 @@ export function membershipOf(text: string): Membership | undefined {
   return { begins: settings['cluster-init'] === true ? 'etcd' : 'alone' };
 }
 
+const HEADER = '# Made by slipway: what is written here is lost. Settings belong into a K3sConfig document.\n';
+
+/** Whether a `config.yaml` was written by this driver. Pure. */
+export function isOurs(text: string): boolean {
+  return text.startsWith(HEADER);
+}
+
 /** Keys come in an order of their own, so that the same settings are the same text. Pure. */
 export function configText(settings: JsonObject): string {
   const sorted = Object.fromEntries(Object.entries(settings).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return `# Made by slipway: what is written here is lost. Settings belong into a K3sConfig document.\n${stringify(sorted, { lineWidth: 0 })}`;
+  return `${HEADER}${stringify(sorted, { lineWidth: 0 })}`;
 }
 
 /** Where a joining host finds a master. Pure. */

@@ -21,8 +21,23 @@ const OURS: Readonly<Record<string, string>> = {
   'datastore-endpoint': 'clusters have etcd inside, or SQLite with one master',
   'disable-agent': 'masters are nodes',
   docker: 'containerd inside k3s is set up, nothing else',
+  'container-runtime-endpoint': 'containerd inside k3s is set up, nothing else',
   rootless: 'k3s runs as root',
 };
+
+/** One letter is a flag of one letter to k3s, and some are short for settings. Source: k3s, pkg/configfilearg/parser.go, pkg/cli/cmds. */
+const SHORT: Readonly<Record<string, string>> = {
+  d: 'data-dir',
+  i: 'node-ip',
+  o: 'write-kubeconfig',
+  s: 'server',
+  t: 'token',
+};
+
+/** Whether a setting is this driver's to give. */
+export function isOwnKey(key: string): boolean {
+  return Object.hasOwn(OURS, SHORT[key] ?? key);
+}
 
 /** Lists that documents share instead of one hiding the other's. */
 const UNIONS = new Set(['tls-san', 'disable', 'node-label', 'node-taint']);
@@ -66,7 +81,7 @@ export function listOf(value: unknown): string[] {
 
 function checkKeys(role: K3sRole, keys: JsonObject): void {
   for (const [key, value] of Object.entries(keys)) {
-    const reason = OURS[key];
+    const reason = isOwnKey(key) ? OURS[SHORT[key] ?? key] : undefined;
     if (reason !== undefined) throw wrong(`spec.${role}.${key} is not for a document to say: ${reason}`);
     if (!/^[a-z][a-z0-9-]*$/.test(key)) throw wrong(`spec.${role}.${key} is no setting of k3s`);
     const values = Array.isArray(value) ? value : [value];

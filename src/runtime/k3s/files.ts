@@ -2,8 +2,9 @@ import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext } from '../driver.js';
+import { isDualStack, nodeIps } from '../kubernetes/node-ip.js';
 import { onHost } from './commands.js';
-import { configText, k3sConfig, type Membership } from './config.js';
+import { configText, k3sConfig, type Membership, networksOf } from './config.js';
 import { writeContainerdTemplate } from './containerd-template.js';
 import { placeArchives } from './images.js';
 import { type K3sRole, PATHS, unitFile } from './paths.js';
@@ -55,13 +56,15 @@ ${PATHS.binary} --version`,
 }
 
 /** What the settings of a host are; their text is the same when they are. */
-export function wantedConfig(
+export async function wantedConfig(
   host: Host,
   role: K3sRole,
   membership: Membership,
-  { certSANs, configDocuments }: Pick<ClusterContext, 'certSANs' | 'configDocuments'>,
-): string {
-  return configText(k3sConfig(role, host.address, membership, { certSANs, documents: configDocuments }));
+  { certSANs, configDocuments: documents }: Pick<ClusterContext, 'certSANs' | 'configDocuments'>,
+): Promise<string> {
+  // k3s ends where the networks are of both families, and its addresses are not.
+  const addresses = await nodeIps(host, isDualStack(networksOf(documents).podCIDR));
+  return configText(k3sConfig(role, host.address, membership, { certSANs, documents }, addresses));
 }
 
 /** The token is in it: for root alone. */
@@ -71,7 +74,7 @@ export async function writeConfig(
   membership: Membership,
   cluster: Pick<ClusterContext, 'certSANs' | 'configDocuments'>,
 ): Promise<void> {
-  await writeIfOther(host, PATHS.config, wantedConfig(host, role, membership, cluster), 0o600);
+  await writeIfOther(host, PATHS.config, await wantedConfig(host, role, membership, cluster), 0o600);
 }
 
 /** kube-proxy leads services by it, and k3s itself does not start without. */

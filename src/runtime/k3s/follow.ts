@@ -1,6 +1,7 @@
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
 import { nodeOf } from '../kubernetes/nodes.js';
+import { unitProperty } from '../kubernetes/restarts.js';
 import { listNodes } from './cluster.js';
 import { type Membership, membershipOf, serverUrl } from './config.js';
 import { wantedConfig } from './files.js';
@@ -19,10 +20,11 @@ const RESTART_TIMEOUT_MS = 5 * 60_000;
 export function followStep(host: Host, cluster: ClusterContext): DriverStep {
   const role: K3sRole = cluster.masters.some(({ address }) => address === host.address) ? 'server' : 'agent';
   return {
-    title: 'settings of k3s',
+    title: 'keep the settings of k3s as they are wanted',
     async done() {
       const { current, wanted } = await settings(host, role, cluster);
-      return wanted === undefined || (current === wanted && !(await isStale(host, role)));
+      // Before it has joined there are none: what will be to do is seen then.
+      return wanted !== undefined && current === wanted && !(await isStale(host, role));
     },
     async run(note, signal) {
       await inTurn(cluster, async () => {
@@ -65,7 +67,7 @@ async function settings(
   const current = (await host.readFile(PATHS.config))?.toString('utf8');
   const membership = current === undefined ? undefined : membershipOf(current);
   if (membership === undefined) return { current, wanted: undefined };
-  return { current, wanted: wantedConfig(host, role, withLiveServer(membership, host, cluster), cluster) };
+  return { current, wanted: await wantedConfig(host, role, withLiveServer(membership, host, cluster), cluster) };
 }
 
 /** A host that joined through a master that is no longer one names another one: the first that is not itself. Pure. */
@@ -83,7 +85,7 @@ export function withLiveServer(
 /** Whether a file that k3s reads when it starts is newer than what runs; not where nothing runs. */
 async function isStale(host: Host, role: K3sRole): Promise<boolean> {
   const { code } = await host.run(
-    `started=$(systemctl show -P ExecMainStartTimestamp ${UNITS[role]})
+    `started=$(${unitProperty(UNITS[role], 'ExecMainStartTimestamp')})
 [ -n "$started" ] && systemctl is-active -q ${UNITS[role]} || exit 1
 since=$(date -d "$started" +%s) || exit 1
 for f in ${PATHS.config} ${PATHS.registries}; do

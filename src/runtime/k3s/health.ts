@@ -1,11 +1,9 @@
-import { isSlipwayError, SlipwayError } from '../../base/errors.js';
+import { isSlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
+import { failWhenItEndsAgain } from '../kubernetes/restarts.js';
 import { waitFor } from '../wait.js';
 import { kubectl } from './commands.js';
 import { type K3sRole, PATHS, UNITS, unitFile } from './paths.js';
-
-/** A service that ends and is started again so often is not coming up. Some times it may: kubelet gives up where a host is slow. */
-const MOST_RESTARTS = 10;
 
 /** What there is of k3s on a host. */
 export interface K3sRemains {
@@ -93,13 +91,8 @@ export async function waitForK3s(
   await waitFor(
     async () => {
       if (await answered(ask)) return true;
-      const restarts = await restartsOf(host, role);
-      if (restarts < MOST_RESTARTS) return undefined;
-      throw new SlipwayError(
-        'E_HOST_COMMAND',
-        `host ${host.address}: ${UNITS[role]} ended ${restarts} times while waiting for ${what}\n${await k3sLog(host, role)}`,
-        { hint },
-      );
+      await failWhenItEndsAgain(host, UNITS[role], { what, log: () => k3sLog(host, role) });
+      return undefined;
     },
     { what, timeoutMs, intervalMs: 2000, signal, explain: () => k3sLog(host, role), hint },
   );
@@ -133,14 +126,4 @@ systemctl ${verb} --no-block ${UNITS[role]}`,
 /** Notes on a master that it was set up to the end. */
 export async function markComplete(master: Host, cluster: string): Promise<void> {
   await master.writeFile(PATHS.complete, `${cluster}\n`, { mode: 0o644 });
-}
-
-/** systemd counts starts by itself only, and from zero again when somebody starts the service. */
-async function restartsOf(host: Host, role: K3sRole): Promise<number> {
-  const { stdout } = await host.run(`systemctl show -P NRestarts ${UNITS[role]}`, {
-    allowFailure: true,
-    timeoutMs: 30_000,
-    title: 'asking systemd how often k3s was started',
-  });
-  return Number(stdout.trim()) || 0;
 }

@@ -1,5 +1,6 @@
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
+import { isReadyNode } from '../kubernetes/masters.js';
 import { nodeOf } from '../kubernetes/nodes.js';
 import { listNodes } from './cluster.js';
 import { checkSeveralMasters } from './etcd.js';
@@ -16,10 +17,10 @@ const START_TIMEOUT_MS = 10 * 60_000;
  */
 export function initStep(first: Host, cluster: ClusterContext): DriverStep {
   return {
-    title: 'start the first k3s server',
+    title: `start the first k3s server${cluster.masters.length > 1 ? ', with etcd' : ''}`,
     async done() {
       if (!(await findRemains(first)).complete) return false;
-      return (await apiServerReady(first)) && nodeOf(await listNodes(first), first) !== undefined;
+      return isReadyNode(first, { ready: () => apiServerReady(first), nodes: () => listNodes(first) });
     },
     async run(note, signal) {
       const remains = await findRemains(first);
@@ -29,8 +30,9 @@ export function initStep(first: Host, cluster: ClusterContext): DriverStep {
         if (several) checkSeveralMasters(cluster);
         await prepareHost(first, 'server', { begins: several ? 'etcd' : 'alone' }, cluster, note, signal);
       }
-      await startK3s(first, 'server', 'start', signal);
-      await waitForServer(first, START_TIMEOUT_MS, signal);
+      // One that is not whole yet has perhaps been started with other settings.
+      await startK3s(first, 'server', remains.complete ? 'start' : 'restart', signal);
+      await waitForServer(first, cluster.nodeTimeoutMs ?? START_TIMEOUT_MS, signal);
       await markComplete(first, cluster.name);
     },
   };

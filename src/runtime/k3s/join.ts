@@ -13,6 +13,7 @@ import type { K3sRole } from './paths.js';
 import { cleanHost } from './reset.js';
 import { type JoinToken, readToken } from './tokens.js';
 
+/** How long a node may take to come up where nobody says. */
 const JOIN_TIMEOUT_MS = 10 * 60_000;
 
 /** A worker. Done means: the cluster knows the node, and its agent runs. */
@@ -29,7 +30,7 @@ export function joinWorkerStep(host: Host, cluster: ClusterContext): DriverStep 
       await join(host, 'agent', cluster, note, signal);
       await waitForK3s(host, 'agent', async () => nodeOf(await listNodes(entry), host) !== undefined, {
         what: `${host.address} to be registered as a node`,
-        timeoutMs: JOIN_TIMEOUT_MS,
+        timeoutMs: cluster.nodeTimeoutMs ?? JOIN_TIMEOUT_MS,
         signal,
       });
     },
@@ -50,10 +51,10 @@ export function joinMasterStep(host: Host, cluster: ClusterContext): DriverStep 
       const entry = entryMaster(cluster);
       await ensureEtcd(entry, cluster, note, signal);
       await join(host, 'server', cluster, note, signal);
-      await waitForServer(host, JOIN_TIMEOUT_MS, signal);
+      await waitForServer(host, cluster.nodeTimeoutMs ?? JOIN_TIMEOUT_MS, signal);
       await waitForK3s(host, 'server', async () => nodeOf(await listNodes(entry), host)?.controlPlane === true, {
         what: `${host.address} to be a master of the cluster`,
-        timeoutMs: JOIN_TIMEOUT_MS,
+        timeoutMs: cluster.nodeTimeoutMs ?? JOIN_TIMEOUT_MS,
         signal,
       });
       await markComplete(host, cluster.name);
@@ -73,7 +74,8 @@ async function join(
   const token = await readToken(entry, role);
   await makeRoom(host, role, cluster, token, signal);
   await prepareHost(host, role, { server: serverUrl(entry.address), token: token.text }, cluster, note, signal);
-  await startK3s(host, role, 'start', signal);
+  // One that an earlier attempt started goes on with what it has read, another token or another master, for as long as it likes.
+  await startK3s(host, role, 'restart', signal);
 }
 
 /**

@@ -13,6 +13,10 @@ export const PATHS = {
   token: '/var/lib/rancher/k3s/server/token',
   /** Joins agents. */
   nodeToken: '/var/lib/rancher/k3s/server/node-token',
+  /** Certificates of a server; those of etcd are below. */
+  tls: '/var/lib/rancher/k3s/server/tls',
+  /** What every node has, with its certificates. */
+  agent: '/var/lib/rancher/k3s/agent',
   serverCa: '/var/lib/rancher/k3s/server/tls/server-ca.crt',
   agentServerCa: '/var/lib/rancher/k3s/agent/server-ca.crt',
   etcd: '/var/lib/rancher/k3s/server/db/etcd',

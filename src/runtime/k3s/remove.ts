@@ -7,6 +7,7 @@ import { nodeOf } from '../kubernetes/nodes.js';
 import { deleteNode, listNodes } from './cluster.js';
 import { kubectl } from './commands.js';
 import { etcdMembers, forgetMember, quorumOf } from './etcd.js';
+import { UNITS } from './paths.js';
 
 /**
  * Takes a host out of the cluster: drained, as far as disruption budgets let it in time, then its node deleted, with which its member of etcd
@@ -27,12 +28,30 @@ export function removeStep(host: Host, cluster: ClusterContext, { drainTimeoutMs
       if (problem !== undefined) throw new SlipwayError('E_CLUSTER_STATE', `${host.address} stays: ${problem}`);
       if (node?.ready && drainTimeoutMs > 0) await drainNode(entry, cluster, node, drainTimeoutMs, signal, kubectl);
       if (node !== undefined) await deleteNode(entry, node.name, signal);
+      if (node?.ready) await stopK3s(host);
       await forgetMember(entry, host.address, signal);
       if ((await etcdMembers(entry)).some(({ address }) => address === host.address)) {
         throw new SlipwayError('E_CLUSTER_STATE', `etcd on ${entry.address} still has ${host.address} as a member`);
       }
     },
   };
+}
+
+/**
+ * Stops what has left the cluster, and leaves the rest for the reset: a server whose etcd was taken out ends sooner or later, systemd starts it
+ * again, and it would join as a new member. Pods go on until then. A host that does not answer any more cannot join either.
+ * Source: k3s, pkg/daemons/executor/etcd.go ("this node has been removed from the cluster, please restart to rejoin").
+ */
+async function stopK3s(host: Host): Promise<void> {
+  await host
+    .run(`systemctl stop ${UNITS.server} ${UNITS.agent}`, {
+      title: 'stopping k3s, which has left the cluster',
+      timeoutMs: 120_000,
+      allowFailure: true,
+    })
+    .catch((error: unknown) => {
+      if (!(error instanceof SlipwayError)) throw error;
+    });
 }
 
 /** Why these hosts cannot be taken out; undefined when they can. Asks the cluster, changes nothing. */

@@ -1,4 +1,5 @@
 import { dirname } from 'node:path/posix';
+import { KILL_PODS, OURS } from '../kubernetes/pod-processes.js';
 import { PATHS, UNITS, unitFile } from './paths.js';
 
 /** Network interfaces that k3s' networks make and leave. */
@@ -68,19 +69,18 @@ descendants() {
   done
 }
 shims=$(ps -e -o pid= -o args= | awk '$2 ~ "^${PATHS.data}/data/[^/]*/bin/containerd-shim" { print $1 }')
+${OURS}
 for s in $shims; do
+  ours "$s" || continue
   for p in "$s" $(descendants "$s"); do kill -9 "$p" 2>/dev/null; done
 done
-for _ in 1 2 3 4 5; do
-  pids=$(find /sys/fs/cgroup -path '*kubepods*' -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u)
-  [ -n "$pids" ] || break
-  for p in $pids; do kill -9 "$p" 2>/dev/null; done
-  sleep 0.2
-done
-find /sys/fs/cgroup -depth -type d -path '*kubepods*' -exec rmdir {} + 2>/dev/null
+${KILL_PODS}
 
-# mountinfo writes a blank as \\040; the deepest mounts first
-awk '$5 ~ "^(/run/k3s|/var/lib/kubelet|${PATHS.data})(/|$)" || $5 ~ "^/run/netns/cni-" { print $5 }' /proc/self/mountinfo | sort -r | while read -r m; do
+# mountinfo writes a blank as \\040; the deepest mounts first. A disk that is mounted as a directory of k3s itself stays, and is emptied; what a
+# link leads to is mounted under its own name.
+data=$(readlink -m ${PATHS.data}) kubelet=$(readlink -m /var/lib/kubelet)
+awk -v data="$data/" -v kubelet="$kubelet/" '
+  index($5, data) == 1 || index($5, kubelet) == 1 || $5 ~ "^/run/(k3s(/|$)|netns/cni-)" { print $5 }' /proc/self/mountinfo | sort -r | while read -r m; do
   m=$(printf '%b' "$m")
   umount "$m" 2>/dev/null || umount -l "$m"
 done
@@ -97,7 +97,10 @@ for t in iptables ip6tables; do
   fi
 done
 
-rm -rf --one-file-system ${TREES.join(' ')}
+for d in ${TREES.join(' ')}; do
+  # The link is somebody's; what is behind it is k3s'.
+  if [ -L "$d" ]; then rm -rf --one-file-system "\${d:?}"/* "\${d:?}"/.[!.]*; else rm -rf --one-file-system "$d"; fi
+done
 rmdir ${dirname(PATHS.data)} /etc/rancher 2>/dev/null
 for l in ${PATHS.links.join(' ')}; do [ -L "$l" ] && [ "$(readlink "$l")" = k3s ] && rm -f "$l"; done
 rm -rf ${KUBECTL_CACHE} /root/.kube/cache/http

@@ -10,6 +10,7 @@ import { membershipOf } from './config.js';
 import { prepareHost } from './files.js';
 import { apiServerReady, findRemains, startK3s, waitForK3s } from './health.js';
 import { type K3sRole, PATHS } from './paths.js';
+import { snapshotCommand } from './save-etcd.js';
 import { k3sAbilities } from './versions.js';
 
 /**
@@ -77,12 +78,12 @@ async function snapshot(
     );
     return;
   }
-  if (version !== '' && !k3sAbilities(version).snapshots) return;
+  if (version === '' || !k3sAbilities(version).snapshots) return;
   const name = `before-${safe(version)}`;
-  await k3s(host, ['etcd-snapshot', 'save', '--name', name], {
+  await k3s(host, snapshotCommand(version, ['--name', name]), {
     signal,
     timeoutMs: 15 * 60_000,
-    title: 'k3s etcd-snapshot save',
+    title: 'k3s etcd-snapshot',
   });
   note(`etcd as it was is in ${PATHS.data}/server/db/snapshots/${name}-…`);
 }

@@ -51,15 +51,16 @@ export async function leadTo(host: Host, servers: readonly string[], cluster: Cl
   const way = wayTo(servers, cluster);
   if (way === undefined) return;
   if (way.config !== undefined) {
-    await writeIfOther(host, BALANCER.config, way.config, 0o644);
-    const changed = [
-      await writeIfOther(host, BALANCER.script, BALANCER_SCRIPT, 0o755),
-      await writeIfOther(host, BALANCER.unit, BALANCER_UNIT, 0o644),
-    ];
+    const [, ...changed] = await Promise.all([
+      writeIfOther(host, BALANCER.config, way.config, 0o644),
+      writeIfOther(host, BALANCER.script, BALANCER_SCRIPT, 0o755),
+      writeIfOther(host, BALANCER.unit, BALANCER_UNIT, 0o644),
+    ]);
+    // One reload: it takes a second on a small host.
     await host.run(
       `${BALANCER.script} once || exit 1
 ${changed.includes(true) ? 'systemctl daemon-reload\nsystemctl restart' : 'systemctl start'} ${BALANCER.service} || exit 1
-systemctl enable -q ${BALANCER.service}`,
+systemctl is-enabled -q ${BALANCER.service} || systemctl enable -q --no-reload ${BALANCER.service}`,
       { title: 'leading the host to the API servers', timeoutMs: 60_000 },
     );
   }
@@ -69,11 +70,19 @@ systemctl enable -q ${BALANCER.service}`,
 async function isLedTo(host: Host, servers: readonly string[], cluster: ClusterContext): Promise<boolean> {
   const way = wayTo(servers, cluster);
   if (way === undefined) return true;
-  if (!(await hasHostsBlock(host, HOSTS_BLOCK, way.hosts))) return false;
-  if (way.config === undefined) return true;
-  if (!(await isText(host, BALANCER.config, way.config))) return false;
-  if (!(await isText(host, BALANCER.script, BALANCER_SCRIPT))) return false;
-  if (!(await isText(host, BALANCER.unit, BALANCER_UNIT))) return false;
+  const led = hasHostsBlock(host, HOSTS_BLOCK, way.hosts);
+  if (way.config === undefined) return led;
+  const checks = await Promise.all([
+    led,
+    isText(host, BALANCER.config, way.config),
+    isText(host, BALANCER.script, BALANCER_SCRIPT),
+    isText(host, BALANCER.unit, BALANCER_UNIT),
+    isActive(host),
+  ]);
+  return !checks.includes(false);
+}
+
+async function isActive(host: Host): Promise<boolean> {
   const { code } = await host.run(`systemctl is-active -q ${BALANCER.service}`, {
     title: 'looking whether the way to the API servers is looked after',
     allowFailure: true,

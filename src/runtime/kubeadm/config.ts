@@ -1,11 +1,10 @@
+import { API_SERVER_NAME } from '../etc-hosts.js';
 import { isObject, type JsonObject, mergeDocuments } from '../kubernetes/merge.js';
 import { isAtLeast } from '../kubernetes/version.js';
 import { kubeadmApi } from './api-version.js';
 import { collectDocuments, type KubeadmDocuments, mergeAll, NO_DOCUMENTS } from './documents.js';
 import { type KubeadmInput, renderDocuments } from './render.js';
 
-/** The name by which every node reaches the API servers; /etc/hosts maps it. */
-export const API_SERVER_NAME = 'apiserver.cluster.local';
 export const API_SERVER_PORT = 6443;
 /** Where workers of a cluster with several masters will find the API servers; in the certificate from the start. sealer's default. */
 export const API_SERVER_VIP = '10.103.97.2';

@@ -3,9 +3,10 @@ import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterDescription } from '../driver.js';
+import { API_SERVER_NAME } from '../etc-hosts.js';
 import type { JsonObject } from '../kubernetes/merge.js';
 import { parseKubeVersion } from '../kubernetes/version.js';
-import { API_SERVER_NAME, API_SERVER_VIP } from './config.js';
+import { API_SERVER_VIP } from './config.js';
 import { readKubeadmConfig } from './kubeadm-config.js';
 
 const clusterConfigurationSchema = z.looseObject({

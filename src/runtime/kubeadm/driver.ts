@@ -5,10 +5,12 @@ import { mastersBy } from '../kubernetes/masters.js';
 import { addNamesStep } from './alt-names.js';
 import { followStep } from './balancer.js';
 import { listCertificates } from './certificates.js';
+import { ignoredChange, wantedNames } from './changed-documents.js';
 import { listNodes, markStep } from './cluster.js';
 import { kubectl } from './commands.js';
 import { API_SERVER_PORT, networksOf } from './config.js';
 import { describeCluster } from './describe.js';
+import { NO_DOCUMENTS } from './documents.js';
 import { apiServerReady, findRemains } from './health.js';
 import { initStep } from './init.js';
 import { joinMasterStep, joinWorkerStep } from './join.js';
@@ -19,6 +21,7 @@ import { removalProblem, removeStep } from './remove.js';
 import { renewStep } from './renew.js';
 import { resetStep } from './reset.js';
 import { saveEtcd } from './save-etcd.js';
+import { unknownFields } from './unknown-fields.js';
 import { clusterUpgradeProblem, upgradeStep } from './upgrade.js';
 
 /** kubelet, and kube-proxy's health port. */
@@ -30,15 +33,25 @@ const MASTER_PORTS = [API_SERVER_PORT, 2379, 2380, 10257, 10259];
 export const kubeadmDriver: RuntimeDriver = {
   name: 'k8s',
   programs: ['bin/kubeadm', 'bin/kubelet', 'bin/kubectl'],
+  // Without these kubeadm's own preflight fails, half-way (cmd/kubeadm/app/preflight, InPathCheck).
+  hostPrograms: ['conntrack', 'ip', 'iptables', 'mount', 'nsenter'],
   ports: (role) => (role === 'master' ? [...MASTER_PORTS, ...NODE_PORTS] : NODE_PORTS),
   ownContainerRuntime: false,
+  ownNetwork: false,
   nodeUnit: () => 'kubelet.service',
+  documentKinds: Object.keys(NO_DOCUMENTS),
+  namesDocument(names, beside) {
+    const known = beside.map(({ apiVersion }) => apiVersion).find((api) => /^kubeadm\./.test(String(api)));
+    const apiVersion = known ?? 'kubeadm.k8s.io/v1beta2';
+    return { apiVersion, kind: 'ClusterConfiguration', apiServer: { certSANs: names } };
+  },
   networks: networksOf,
   init: initStep,
   joinMaster: joinMasterStep,
   joinWorker: joinWorkerStep,
   mark: markStep,
   follow: followStep,
+  followsAhead: true,
   remove: removeStep,
   removalProblem,
   upgradeProblem: clusterUpgradeProblem,
@@ -59,6 +72,14 @@ export const kubeadmDriver: RuntimeDriver = {
   nodes: (first, { rootfs }) => listNodes(first, rootfs),
   saveEtcd,
   adminKubeconfig: PATHS.admin,
-  certificates: { list: listCertificates, addNames: addNamesStep, renew: renewStep, revive: reviveKubeletStep },
+  certificates: {
+    list: listCertificates,
+    wantedNames,
+    addNames: addNamesStep,
+    renew: renewStep,
+    revive: reviveKubeletStep,
+  },
+  ignoredChange,
+  unknownFields,
   describe: describeCluster,
 };

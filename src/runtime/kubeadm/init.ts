@@ -2,7 +2,7 @@ import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
 import { onHost } from '../kubernetes/ask.js';
-import { nodeOf } from '../kubernetes/nodes.js';
+import { isReadyNode } from '../kubernetes/masters.js';
 import { leadTo } from './balancer.js';
 import { listNodes } from './cluster.js';
 import { initConfig } from './config.js';
@@ -26,8 +26,7 @@ export function initStep(first: Host, cluster: ClusterContext): DriverStep {
     title: 'kubeadm init',
     async done() {
       if (!(await findRemains(first)).complete) return false;
-      if (!(await apiServerReady(first, rootfs))) return false;
-      return nodeOf(await listNodes(first, rootfs), first) !== undefined;
+      return isReadyNode(first, { ready: () => apiServerReady(first, rootfs), nodes: () => listNodes(first, rootfs) });
     },
     async run(note, signal) {
       await leadTo(first, [first.address], cluster);

@@ -86,8 +86,8 @@ async function makeRoom(
 ): Promise<boolean> {
   const { rootfs } = cluster;
   const entry = entryMaster(cluster);
-  const remains = await findRemains(host);
-  const node = nodeOf(await listNodes(entry, rootfs), host);
+  const [remains, nodes] = await Promise.all([findRemains(host), listNodes(entry, rootfs)]);
+  const node = nodeOf(nodes, host);
   // A master is marked as one at the very end of its join; without the mark it broke off on the way.
   if (node !== undefined && remains.kubeletConfigured && (!asMaster || node.controlPlane)) {
     await onHost(host, rootfs, 'systemctl enable -q kubelet.service && systemctl start kubelet.service', {

@@ -1,7 +1,8 @@
 import { dirname } from 'node:path/posix';
+import { API_SERVER_NAME } from '../etc-hosts.js';
+import { KILL_PODS, OURS } from '../kubernetes/pod-processes.js';
 import { HOSTS_BLOCK } from './balancer.js';
 import { BALANCER } from './balancer-script.js';
-import { API_SERVER_NAME } from './config.js';
 import { PATHS } from './paths.js';
 
 /** Network interfaces that pod networks make and leave. */
@@ -50,18 +51,13 @@ systemctl stop kubelet.service 2>/dev/null
 systemctl disable -q kubelet.service 2>/dev/null
 
 # Processes of pods are known by their cgroup. Their shims go first, lest they start or wait for anything.
+${OURS}
 for p in /proc/[0-9]*; do
   case $(tr '\\0' ' ' <"$p/cmdline" 2>/dev/null) in
-    *containerd-shim*'-namespace k8s.io '*) kill -9 "\${p#/proc/}" 2>/dev/null ;;
+    *containerd-shim*'-namespace k8s.io '*) ours "\${p#/proc/}" && kill -9 "\${p#/proc/}" 2>/dev/null ;;
   esac
 done
-for try in 1 2 3 4 5; do
-  pids=$(find /sys/fs/cgroup -path '*kubepods*' -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u)
-  [ -n "$pids" ] || break
-  kill -9 $pids 2>/dev/null
-  sleep 0.2
-done
-find /sys/fs/cgroup -depth -type d -path '*kubepods*' -exec rmdir {} + 2>/dev/null
+${KILL_PODS}
 
 # mountinfo writes a blank as \\040; the deepest mounts first
 awk '$5 ~ "^/var/lib/kubelet(/|$)" { print $5 }' /proc/self/mountinfo | sort -r | while read -r m; do

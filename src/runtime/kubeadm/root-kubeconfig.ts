@@ -1,5 +1,5 @@
 import type { Host } from '../../hosts/host.js';
-import { API_SERVER_NAME } from './config.js';
+import { API_SERVER_NAME } from '../etc-hosts.js';
 import { PATHS } from './paths.js';
 
 /**

@@ -1,32 +1,8 @@
 import * as z from 'zod';
-import { SlipwayError } from '../../base/errors.js';
-import { goQuotedToJson } from '../../base/go-json.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, DriverStep, NodeMarks } from '../driver.js';
 import type { Kubectl } from './ask.js';
-
-/** On each node: what of its labels and taints was set by Slipway, and so is taken away by it. */
-const ANNOTATION = 'slipway.io/marks';
-
-/** One JSON object a line for each node, as in nodes.ts. */
-const TEMPLATE =
-  '{{range .items}}{"name":{{printf "%q" .metadata.name}},' +
-  '"addresses":[{{range $i, $a := .status.addresses}}{{if $i}},{{end}}{{printf "%q" $a.address}}{{end}}],' +
-  '"labels":{ {{range $k, $v := .metadata.labels}}{{printf "%q:%q," $k $v}}{{end}}"":""},' +
-  '"taints":[{{range $i, $t := .spec.taints}}{{if $i}},{{end}}{"key":{{printf "%q" $t.key}},' +
-  '"value":{{printf "%q" (or $t.value "")}},"effect":{{printf "%q" $t.effect}}}{{end}}],' +
-  `"ours":{{printf "%q" (or (index (or .metadata.annotations .metadata.labels) "${ANNOTATION}") "")}}}{{"\\n"}}{{end}}`;
-
-const taintSchema = z.object({ key: z.string(), value: z.string(), effect: z.string() });
-type Taint = z.infer<typeof taintSchema>;
-
-const lineSchema = z.object({
-  name: z.string(),
-  addresses: z.array(z.string()),
-  labels: z.record(z.string(), z.string()),
-  taints: z.array(taintSchema),
-  ours: z.string(),
-});
+import { askNodes, MARKS_ANNOTATION, type NodeLine, type Taint } from './nodes.js';
 
 const oursSchema = z.object({ labels: z.array(z.string()), taints: z.array(z.string()) });
 
@@ -55,21 +31,15 @@ export function markStep(
   ask: Kubectl,
 ): DriverStep {
   const { rootfs } = cluster;
-  const changes = async (): Promise<readonly (readonly [MarkedNode, MarkChanges])[]> => {
-    const { stdout } = await ask(first, rootfs, ['get', 'nodes', '-o', `go-template=${TEMPLATE}`], {
-      title: 'kubectl get nodes',
-    });
-    return parseMarkedNodes(stdout, first.address).flatMap((node) => {
-      const wanted = node.addresses.map((address) => marks.get(address)).find((one) => one !== undefined);
-      const change = wanted === undefined ? undefined : markChanges(node, wanted);
-      return change === undefined ? [] : [[node, change] as const];
-    });
-  };
+  const nodes = async (): Promise<readonly MarkedNode[]> => (await askNodes(first, rootfs, ask)).map(markedNode);
   return {
     title: 'label and taint the nodes',
-    done: async () => (await changes()).length === 0,
+    async done() {
+      const found = await nodes();
+      return changesOf(found, marks).length === 0 && notThere(found, marks).length === 0;
+    },
     async run(note, signal) {
-      for (const [{ name }, { labels, taints, annotations }] of await changes()) {
+      for (const [{ name }, { labels, taints, annotations }] of changesOf(await nodes(), marks)) {
         note(`${name}: ${[...labels, ...taints].join(' ') || 'nothing of its own any more'}`);
         const set = (verb: string, args: readonly string[]) =>
           args.length === 0
@@ -85,6 +55,26 @@ export function markStep(
       }
     },
   };
+}
+
+/** The nodes whose marks are other ones than wanted. Pure. */
+function changesOf(
+  nodes: readonly MarkedNode[],
+  marks: ReadonlyMap<string, NodeMarks>,
+): readonly (readonly [MarkedNode, MarkChanges])[] {
+  return nodes.flatMap((node) => {
+    const wanted = node.addresses.map((address) => marks.get(address)).find((one) => one !== undefined);
+    const change = wanted === undefined ? undefined : markChanges(node, wanted);
+    return change === undefined ? [] : [[node, change] as const];
+  });
+}
+
+/** Hosts that are to have marks and are no nodes yet: they get them when they are. Pure. */
+export function notThere(nodes: readonly MarkedNode[], marks: ReadonlyMap<string, NodeMarks>): readonly string[] {
+  const has = new Set(nodes.flatMap(({ addresses }) => addresses));
+  return [...marks].flatMap(([address, { labels, taints }]) =>
+    has.has(address) || Object.keys(labels).length + taints.length === 0 ? [] : [address],
+  );
 }
 
 /** What makes a node's marks the wanted ones; undefined when they are. Pure. */
@@ -116,30 +106,13 @@ export function markChanges(node: MarkedNode, { labels, taints }: NodeMarks): Ma
       ...setTaints.map(({ key, value, effect }) => `${key}${value === '' ? '' : `=${value}`}:${effect}`),
       ...goneTaints.map((id) => `${id}-`),
     ],
-    annotations: known ? [] : [none ? `${ANNOTATION}-` : `${ANNOTATION}=${JSON.stringify(ours)}`],
+    annotations: known ? [] : [none ? `${MARKS_ANNOTATION}-` : `${MARKS_ANNOTATION}=${JSON.stringify(ours)}`],
   };
 }
 
-/** Reads what the template prints. Pure. @throws SlipwayError E_CLUSTER_STATE */
-export function parseMarkedNodes(text: string, where: string): readonly MarkedNode[] {
-  return text
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map((line) => {
-      try {
-        const { labels, ours, ...node } = lineSchema.parse(JSON.parse(goQuotedToJson(line)));
-        const { '': _, ...named } = labels;
-        return { ...node, labels: named, ours: parseOurs(ours) };
-      } catch (cause) {
-        throw new SlipwayError(
-          'E_CLUSTER_STATE',
-          `${where}: kubectl does not print nodes as expected: ${line.slice(0, 200)}`,
-          {
-            cause,
-          },
-        );
-      }
-    });
+/** What of a node is about its marks. Pure. */
+export function markedNode({ name, addresses, labels, taints, marks }: NodeLine): MarkedNode {
+  return { name, addresses, labels, taints, ours: parseOurs(marks) };
 }
 
 /** Somebody may have changed the annotation: then nothing is known to be ours. */

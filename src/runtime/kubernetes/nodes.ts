@@ -6,6 +6,9 @@ import type { Host } from '../../hosts/host.js';
 import type { ClusterNode } from '../driver.js';
 import type { Kubectl } from './ask.js';
 
+/** On each node: what of its labels and taints was set by Slipway, and so is taken away by it. */
+export const MARKS_ANNOTATION = 'slipway.io/marks';
+
 /**
  * One short JSON object a line for each node. The whole objects would not do: a node lists up to 50 images, and a command's output
  * is bounded. `printf "%q"` quotes as Go does, which for these values is JSON.
@@ -13,20 +16,33 @@ import type { Kubectl } from './ask.js';
 const TEMPLATE =
   '{{range .items}}{"name":{{printf "%q" .metadata.name}},' +
   '"addresses":[{{range $i, $a := .status.addresses}}{{if $i}},{{end}}{{printf "%q" $a.address}}{{end}}],' +
-  '"labels":[{{range $k, $v := .metadata.labels}}{{printf "%q" $k}},{{end}}""],' +
+  '"labels":{ {{range $k, $v := .metadata.labels}}{{printf "%q:%q," $k $v}}{{end}}"":""},' +
+  '"taints":[{{range $i, $t := .spec.taints}}{{if $i}},{{end}}{"key":{{printf "%q" $t.key}},' +
+  '"value":{{printf "%q" (or $t.value "")}},"effect":{{printf "%q" $t.effect}}}{{end}}],' +
+  `"marks":{{printf "%q" (or (index (or .metadata.annotations .metadata.labels) "${MARKS_ANNOTATION}") "")}},` +
   '"conditions":[{{range $i, $c := .status.conditions}}{{if $i}},{{end}}{"type":{{printf "%q" $c.type}},"status":{{printf "%q" $c.status}},' +
   '"reason":{{printf "%q" (or $c.reason "")}},"message":{{printf "%q" (or $c.message "")}}}{{end}}],' +
   '"unschedulable":{{if .spec.unschedulable}}true{{else}}false{{end}},' +
   '"version":{{printf "%q" (or .status.nodeInfo.kubeletVersion "")}}}{{"\\n"}}{{end}}';
 
+const taintSchema = z.object({ key: z.string(), value: z.string(), effect: z.string() });
+
 const lineSchema = z.object({
   name: z.string(),
   addresses: z.array(z.string()),
-  labels: z.array(z.string()),
+  labels: z.record(z.string(), z.string()).transform(({ '': _, ...labels }) => labels),
+  taints: z.array(taintSchema),
+  marks: z.string(),
   conditions: z.array(z.object({ type: z.string(), status: z.string(), reason: z.string(), message: z.string() })),
-  unschedulable: z.boolean().default(false),
+  unschedulable: z.boolean(),
   version: z.string(),
 });
+
+/** A taint of a node. */
+export type Taint = z.infer<typeof taintSchema>;
+
+/** What the API server says of a node, as far as anybody here wants to know it. */
+export type NodeLine = z.infer<typeof lineSchema>;
 
 /** Labels that mark a control-plane node: kubeadm before and since 1.20; k0s has one of its own besides. */
 const CONTROL_PLANE = [
@@ -36,41 +52,50 @@ const CONTROL_PLANE = [
 ];
 
 /**
- * The nodes that the API server of `master` knows.
+ * Everything about the nodes that the API server of `master` knows. Whoever asks while another one does gets the same answer.
  * @throws SlipwayError E_HOST_COMMAND when it does not answer.
  */
-export const listNodes = inFlight(
-  async (master: Host, rootfs: string, ask: Kubectl): Promise<readonly ClusterNode[]> => {
-    const { stdout } = await ask(master, rootfs, ['get', 'nodes', '-o', `go-template=${TEMPLATE}`], {
-      title: 'kubectl get nodes',
-    });
-    return parseNodes(stdout, master.address);
-  },
-);
+export const askNodes = inFlight(async (master: Host, rootfs: string, ask: Kubectl): Promise<readonly NodeLine[]> => {
+  const { stdout } = await ask(master, rootfs, ['get', 'nodes', '-o', `go-template=${TEMPLATE}`], {
+    title: 'kubectl get nodes',
+  });
+  return parseNodeLines(stdout, master.address);
+});
 
-/** Reads what {@link listNodes} asks for. Pure. @throws SlipwayError E_CLUSTER_STATE */
-export function parseNodes(text: string, where: string): readonly ClusterNode[] {
+/** The nodes of a cluster. @throws SlipwayError as {@link askNodes} */
+export async function listNodes(master: Host, rootfs: string, ask: Kubectl): Promise<readonly ClusterNode[]> {
+  return (await askNodes(master, rootfs, ask)).map(clusterNode);
+}
+
+/** Reads what {@link askNodes} asks for. Pure. @throws SlipwayError E_CLUSTER_STATE */
+export function parseNodeLines(text: string, where: string): readonly NodeLine[] {
   return text
     .split('\n')
     .filter((line) => line.trim() !== '')
-    .map((line) => {
-      const { name, addresses, labels, conditions, unschedulable, version } = parseLine(line, where);
-      const ready = conditions.find(({ type }) => type === 'Ready');
-      return {
-        name,
-        addresses,
-        ready: ready?.status === 'True',
-        controlPlane: labels.some((label) => CONTROL_PLANE.includes(label)),
-        version,
-        condition: describe(ready),
-        unschedulable,
-      };
-    });
+    .map((line) => parseLine(line, where));
 }
 
-/** The node of a host: the one that has its address. */
+/** A node without what only some want to know. Pure. */
+export function clusterNode({ name, addresses, labels, conditions, unschedulable, version }: NodeLine): ClusterNode {
+  const ready = conditions.find(({ type }) => type === 'Ready');
+  return {
+    name,
+    addresses,
+    ready: ready?.status === 'True',
+    controlPlane: CONTROL_PLANE.some((label) => Object.hasOwn(labels, label)),
+    version,
+    condition: describe(ready),
+    unschedulable,
+  };
+}
+
+/**
+ * The node of a host: the one that has its address. A host that was installed anew under another name has left a node behind that claims
+ * it too, and is not Ready.
+ */
 export function nodeOf(nodes: readonly ClusterNode[], { address }: Pick<Host, 'address'>): ClusterNode | undefined {
-  return nodes.find(({ addresses }) => addresses.includes(address));
+  const claiming = nodes.filter(({ addresses }) => addresses.includes(address));
+  return claiming.find(({ ready }) => ready) ?? claiming[0];
 }
 
 function describe(
@@ -80,7 +105,7 @@ function describe(
   return ready.status === 'True' ? 'Ready' : `${ready.reason}: ${ready.message}`;
 }
 
-function parseLine(line: string, where: string): z.infer<typeof lineSchema> {
+function parseLine(line: string, where: string): NodeLine {
   let value: unknown;
   try {
     value = JSON.parse(goQuotedToJson(line));

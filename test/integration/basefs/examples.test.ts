@@ -1,9 +1,7 @@
 // The examples do what their texts say: each is built as a person would build it, offline.
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { mustSlipway } from '../../support/slipway.js';
+import { describe, expect, it } from 'vitest';
+import { mustSlipway, slipway } from '../../support/slipway.js';
 import { tempDirectory } from '../../support/temp.js';
 
 const EXAMPLES = join(import.meta.dirname, '../../../examples');
@@ -56,25 +54,20 @@ describe.sequential('examples', () => {
     );
   });
 
-  describe('dashboard', () => {
-    const MANIFEST = 'kind: Namespace\nmetadata: {name: kubernetes-dashboard}\n';
-    let server: Server;
-    beforeAll(async () => {
-      server = createServer((_, response) => response.end(MANIFEST));
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    });
-    afterAll(() => new Promise((resolve) => server.close(resolve)));
-
-    it('RUN wget leaves the manifest in the rootfs of any base, and CMD follows those of the base', async () => {
-      const { port } = server.address() as AddressInfo;
-      const manifest = `MANIFEST=http://127.0.0.1:${port}/recommended.yaml`;
-      await build('dashboard', 'dashboard:v2.2.0', '--build-arg', 'BASE=demo:v1', '--build-arg', manifest);
-      expect(await rootfs('dashboard:v2.2.0')).toContain('recommended.yaml');
-      expect((await inspect('dashboard:v2.2.0')).launch.cmds).toEqual([
-        'kubectl apply -f manifests/site.yaml',
-        'kubectl apply -f recommended.yaml',
-      ]);
-    });
+  it('application: alone, it is for run-app, and only for that', async () => {
+    const flags = ['--type', 'app-installer', '--build-arg', 'BASE=scratch'];
+    await build('application', 'guestbook:alone', ...flags);
+    expect(
+      (await rootfs('guestbook:alone')).filter((path) => path.endsWith('.yaml') || path.endsWith('.tmpl')),
+    ).toEqual(['application/apps/guestbook/1-namespace.yaml', 'application/apps/guestbook/2-settings.yaml.tmpl']);
+    expect((await inspect('guestbook:alone')).launch).toEqual({ cmds: [], apps: ['guestbook'] });
+    expect(await mustSlipway(['inspect', 'guestbook:alone'], { root })).toMatch(
+      /^Type: +app-installer, for "slipway run-app"\nNeeds: +Kubernetes >=1\.20$/m,
+    );
+    const run = await slipway(['run', 'guestbook:alone', '--masters', '127.0.0.1', '--dry-run'], { root });
+    expect([run.code, run.stderr]).toEqual([1, expect.stringContaining('run-app')]);
+    const lint = ['lint', '--strict', ...flags, join(EXAMPLES, 'application')];
+    expect(await mustSlipway(lint, { root })).toContain('0 errors, 0 warnings');
   });
 });
 

@@ -4,24 +4,14 @@ import { arch, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type ReleaseServer, sha256, startReleaseServer, tarGz } from './release-server.js';
+import { type ReleaseServer, startReleaseServer } from './release-server.js';
+import { addK0s, k0sRelease } from './runtime-releases.js';
 
 const run = promisify(execFile);
-const SOURCE = join(import.meta.dirname, '../../../basefs');
+const SOURCE = join(import.meta.dirname, '../../../basefs/k0s');
 const HERE = arch() === 'x64' ? 'amd64' : 'arm64';
 const OTHER = HERE === 'amd64' ? 'arm64' : 'amd64';
 const VERSION = 'v1.31.14+k0s.0';
-
-/** Lists images as k0s does, and the one of the balancer when the configuration turns it on. */
-const K0S = `#!/bin/sh
-[ "$1 $2" = "airgap list-images" ] || exit 1
-config=\${3#--config=}
-grep -q 'name: k0s' "$config" || exit 1
-echo quay.io/k0sproject/coredns:1.11.4
-echo registry.k8s.io/pause:3.9
-echo registry.k8s.io/pause:3.9
-if grep -q 'enabled: true, type: EnvoyProxy' "$config"; then echo quay.io/k0sproject/envoy-distroless:v1.31.10; fi
-`;
 
 let server: ReleaseServer;
 let root: string;
@@ -29,11 +19,11 @@ let context: string;
 
 beforeEach(async () => {
   server = await startReleaseServer();
-  await addK0s(VERSION);
-  await addK0s('v1.28.15+k0s.0');
+  await addK0s(server.files, VERSION);
+  await addK0s(server.files, 'v1.28.15+k0s.0');
   root = await mkdtemp(join(tmpdir(), 'slipway-fetch-k0s-'));
   context = join(root, 'k0s');
-  await cp(SOURCE, root, { recursive: true, filter: (from) => !/\/(?:amd64|arm64|\.cache)(?:\/|$)/.test(from) });
+  await cp(SOURCE, context, { recursive: true, filter: (from) => !/\/(?:amd64|arm64|\.cache)(?:\/|$)/.test(from) });
   await rm(join(context, 'imageList'));
 });
 
@@ -45,7 +35,7 @@ afterEach(async () => {
 describe('basefs/k0s/fetch.sh', () => {
   it('assembles what the Kubefile copies, and the list of images that this k0s names', async () => {
     expect((await fetchSh(['--arch', HERE])).code).toBe(0);
-    expect((await readdir(join(context, HERE))).sort()).toEqual(['Metadata', 'bin', 'etc', 'images', 'scripts']);
+    expect((await readdir(join(context, HERE))).sort()).toEqual(['Metadata', 'bin', 'images']);
     expect((await readdir(join(context, HERE, 'bin'))).sort()).toEqual(['k0s', 'kubectl', 'nerdctl', 'registry']);
     expect((await stat(join(context, HERE, 'bin/k0s'))).mode & 0o777).toBe(0o755);
     expect(JSON.parse(await text(`${HERE}/Metadata`))).toMatchObject({
@@ -95,7 +85,7 @@ describe('basefs/k0s/fetch.sh', () => {
   });
 
   it('refuses a k0s whose checksum is wrong, and shows nothing half-made', async () => {
-    server.files.set(`${release(VERSION)}/k0s-${VERSION}-${HERE}`, Buffer.from('#!/bin/sh\necho evil\n'));
+    server.files.set(`${k0sRelease(VERSION)}/k0s-${VERSION}-${HERE}`, Buffer.from('#!/bin/sh\necho evil\n'));
     const failed = await fetchSh(['--arch', HERE]);
     expect(failed.code).toBe(1);
     expect(failed.stderr).toContain('wrong checksum');
@@ -114,34 +104,6 @@ describe('basefs/k0s/fetch.sh', () => {
     expect(failed.stderr).toContain(message);
   });
 });
-
-function release(version: string): string {
-  return `/k0sproject/k0s/releases/download/${version}`;
-}
-
-async function addK0s(version: string): Promise<void> {
-  const sums: string[] = [];
-  const add = (name: string, content: string): void => {
-    server.files.set(`${release(version)}/${name}`, Buffer.from(content));
-    sums.push(`${sha256(Buffer.from(content))} *${name}`);
-  };
-  const kubernetes = version.replace(/\+.*/, '');
-  for (const one of ['amd64', 'arm64']) {
-    add(`k0s-${version}-${one}`, `${K0S}# ${one}\n`);
-    add(`k0s-airgap-bundle-${version}-${one}`, 'an archive');
-    const kubectl = Buffer.from(`kubectl ${one}`);
-    server.files.set(`/release/${kubernetes}/bin/linux/${one}/kubectl`, kubectl);
-    server.files.set(`/release/${kubernetes}/bin/linux/${one}/kubectl.sha256`, Buffer.from(sha256(kubectl)));
-    const nerdctl = await tarGz({ nerdctl: 'nerdctl', 'containerd-rootless.sh': 'not wanted' });
-    server.files.set(`/containerd/nerdctl/releases/download/v2.0.5/nerdctl-2.0.5-linux-${one}.tar.gz`, nerdctl);
-    const list = `/containerd/nerdctl/releases/download/v2.0.5/SHA256SUMS`;
-    const before = server.files.get(list)?.toString() ?? '';
-    const kept = before.split('\n').filter((line) => line !== '' && !line.endsWith(`-${one}.tar.gz`));
-    const lines = [...kept, `${sha256(nerdctl)}  nerdctl-2.0.5-linux-${one}.tar.gz`];
-    server.files.set(list, Buffer.from(`${lines.join('\n')}\n`));
-  }
-  server.files.set(`${release(version)}/sha256sums.txt`, Buffer.from(`${sums.join('\n')}\n`));
-}
 
 async function fetchSh(args: readonly string[]): Promise<{ code: number; stderr: string }> {
   const env = {

@@ -3,6 +3,7 @@ import { cp, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { arch, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { until } from '../../support/until.js';
 import { type ReleaseServer, sha256, startReleaseServer, VERSIONS } from './release-server.js';
 
 const SOURCE = join(import.meta.dirname, '../../../basefs/kubernetes');
@@ -146,7 +147,7 @@ describe('basefs/kubernetes/fetch.sh', () => {
     await new Promise<void>((reached) => {
       server.hold = { path: KUBELET, reached };
     });
-    await until(async () => (await size(`.cache/downloads${KUBELET}.part`)) > 0);
+    await until(async () => (await size(`.cache/downloads${KUBELET}.part`)) > 0, 20);
     process.kill(-must(killed.child.pid), 'SIGKILL');
     await killed.done;
     expect(await exists(HERE)).toBe(false);
@@ -268,10 +269,6 @@ async function size(path: string): Promise<number> {
 
 async function exists(path: string): Promise<boolean> {
   return (await size(path)) >= 0;
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 function must<T>(value: T | undefined): T {

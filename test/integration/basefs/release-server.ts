@@ -122,6 +122,25 @@ export function sha256(content: Buffer): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
+/** Kubernetes' own programs, of one version. */
+export function addKubernetes(files: Map<string, Buffer>, version: string, arch: string): void {
+  const contents = {
+    kubeadm: Buffer.from(KUBEADM),
+    kubelet: program('kubelet', arch),
+    kubectl: program('kubectl', arch),
+  };
+  for (const [name, content] of Object.entries(contents)) {
+    const path = `/release/${version}/bin/linux/${arch}/${name}`;
+    files.set(path, content);
+    files.set(`${path}.sha256`, Buffer.from(sha256(content)));
+  }
+}
+
+/** Big enough to be broken in the middle. */
+export function program(name: string, arch: string): Buffer {
+  return Buffer.from(`#!/bin/sh\necho ${name} ${arch}\n${'# filler\n'.repeat(20_000)}`);
+}
+
 async function addReleases(files: Map<string, Buffer>, arch: string): Promise<void> {
   const add = (path: string, content: Buffer, checksumSuffix: string, form: 'bare' | 'named'): void => {
     files.set(path, content);
@@ -129,14 +148,8 @@ async function addReleases(files: Map<string, Buffer>, arch: string): Promise<vo
     const sums = form === 'bare' ? sha256(content) : `${sha256(content)}  ${name}\n`;
     files.set(`${path}${checksumSuffix}`, Buffer.from(sums));
   };
-  // big enough to be broken in the middle
-  const program = (name: string): Buffer =>
-    Buffer.from(`#!/bin/sh\necho ${name} ${arch}\n${'# filler\n'.repeat(20_000)}`);
   const { KUBERNETES_VERSION, CONTAINERD_VERSION, RUNC_VERSION } = VERSIONS;
-  const k8s = `/release/${KUBERNETES_VERSION}/bin/linux/${arch}`;
-  add(`${k8s}/kubeadm`, Buffer.from(KUBEADM), '.sha256', 'bare');
-  add(`${k8s}/kubelet`, program('kubelet'), '.sha256', 'bare');
-  add(`${k8s}/kubectl`, program('kubectl'), '.sha256', 'bare');
+  addKubernetes(files, KUBERNETES_VERSION, arch);
   const containerd = CONTAINERD_VERSION.slice(1);
   add(
     `/containerd/containerd/releases/download/v${containerd}/containerd-static-${containerd}-linux-${arch}.tar.gz`,
@@ -150,7 +163,7 @@ async function addReleases(files: Map<string, Buffer>, arch: string): Promise<vo
     'named',
   );
   const runc = `/opencontainers/runc/releases/download/${RUNC_VERSION}`;
-  files.set(`${runc}/runc.${arch}`, program('runc'));
+  files.set(`${runc}/runc.${arch}`, program('runc', arch));
   const other = sha256(Buffer.from('other'));
   const list = ['runc.amd64', 'runc.arm64'].map((name) => {
     const content = files.get(`${runc}/${name}`);

@@ -137,7 +137,7 @@ describe('an application', () => {
     expect(text).toMatch(/^Starts: +the application net\n +the application web\n/m);
     expect(text).toMatch(/^Applications: web kube, env N TEXT: kubectl apply -f ns\.yaml && /m);
     expect(text).toMatch(/^ +net shell, CNI: bash 1\.sh; bash 2\.sh$/m);
-    expect(text).toMatch(/^Kubernetes: +>=1\.24, <1\.30$/m);
+    expect(text).toMatch(/^Needs: +Kubernetes >=1\.24, <1\.30$/m);
   });
 
   it('is taken from the context by its rules, and never from outside', async () => {

@@ -117,6 +117,7 @@ describe('an image of ours', () => {
       'platforms',
       'created',
       'size',
+      'content',
       'metadata',
       'labels',
       'env',

@@ -30,6 +30,22 @@ const run = (...args: string[]) => slipway(args, { root });
 const ok = (...args: string[]) => mustSlipway(args, { root });
 
 describe('every command', () => {
+  it('is listed in help, in its group', async () => {
+    const { stdout, code } = await run('--help');
+    expect(code).toBe(0);
+    for (const [index, { group, names, summary }] of COMMANDS.entries()) {
+      const [first = '', ...words] = summary.split(' ');
+      // Long summaries go on in the next line.
+      const entry = new RegExp(`^ {2}${names.join('\\|')} +${first}\\s+${words[0] ?? ''}`, 'm').exec(stdout);
+      expect(entry, names[0]).not.toBeNull();
+      const heading = stdout.lastIndexOf(`\n${group}\n`, entry?.index);
+      expect(heading, `${names[0]} under ${group}`).toBeGreaterThan(0);
+      // No other heading is between.
+      expect(stdout.slice(heading + 1, entry?.index).match(/^\S.*:$/gm), names[0]).toEqual([group]);
+      if (index > 0) expect(stdout.indexOf(`\n  ${COMMANDS[index - 1]?.names[0]}`)).toBeLessThan(entry?.index ?? 0);
+    }
+  });
+
   it.each(COMMANDS.map(({ names }) => names[0]))('%s has help with an example', async (name) => {
     const { stdout, code } = name === 'registry' ? await run('registry', 'serve', '--help') : await run(name, '--help');
     expect(code).toBe(0);
@@ -61,6 +77,7 @@ describe('every command', () => {
     [['run', 'app:v1', '--masters', '10.0.0.2', '--nodes', '10.0.0.2'], 2, 'given as a master and as a node'],
     [['reset', '--cluster', 'none', '--force'], 1, 'there is no cluster none'],
     [['reset'], 1, 'there is no cluster my-cluster'],
+    [['reset'], 1, 'give that --root'],
     [['reset', '--masters', '10.0.0.2'], 2, 'add --force'],
   ])('%j ends with %d: %s', async (args, code, message) => {
     const ended = await run(...args);

@@ -1,10 +1,11 @@
 // What the commands for clusters that are up say on this machine, before any host is asked.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { putClusterState } from '../../support/cluster-state.js';
-import { LAUNCHER, mustSlipway, slipway } from '../../support/slipway.js';
+import { LAUNCHER, mustSlipway, slipway, startSlipway } from '../../support/slipway.js';
 import { tempDirectory } from '../../support/temp.js';
 import { listTree } from '../../support/tree.js';
 
@@ -64,17 +65,20 @@ describe('several clusters', () => {
     });
   });
 
-  it('are completed by their names', async () => {
+  it('are completed by their names, and their hosts by what they are', async () => {
     const programs = join(home, 'bin');
     mkdirSync(programs);
     symlinkSync(LAUNCHER, join(programs, 'slipway'));
     const script = await mustSlipway(['completion', 'bash'], { root });
     const { stdout } = spawnSync(
       'bash',
-      ['-c', `${script}\nCOMP_WORDS=(slipway exec --cluster e); COMP_CWORD=3; _slipway; echo "\${COMPREPLY[@]}"`],
+      [
+        '-c',
+        `${script}\nfor words in 'exec --cluster e' 'delete --nodes 10' 'delete --masters 10.99' 'help del'; do COMP_WORDS=(slipway $words); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _slipway; echo "\${COMPREPLY[@]}"; done`,
+      ],
       { encoding: 'utf8', env: { ...process.env, PATH: `${programs}:${process.env.PATH}`, SLIPWAY_ROOT: root } },
     );
-    expect(stdout).toBe('edge\n');
+    expect(stdout).toBe('edge\n10.99.0.251\n10.99.0.250\ndelete delete-app\n');
   });
 });
 
@@ -91,6 +95,17 @@ it('the only cluster is the one that is meant; this machine is a host like other
   expect(check).toMatchObject({ code: 1, stdout: expect.stringContaining('nothing of cluster edge is on the host') });
   // looking leaves nothing behind
   expect(await listTree(one)).toEqual(before);
+});
+
+it.each([
+  [['--nodes', '10.99.0.77'], '10.99.0.77: no host of cluster edge'],
+  [['--masters', '10.99.0.250'], 'no master of cluster edge would be left'],
+  [['--nodes', '10.99.0.251', '--drain-timeout', 'long'], '--drain-timeout long is not a number of seconds'],
+  [['--nodes', '10.99.0.251'], '10.99.0.251 leaves cluster edge, and everything of it on this host is removed'],
+])('delete %j says what cannot be before it asks', async (flags, message) => {
+  const { code, stderr } = await run('delete', '--cluster', 'edge', ...flags);
+  expect(code).not.toBe(0);
+  expect(stderr.split('\n', 1)[0]).toContain(`error: ${message}`);
 });
 
 describe('certificates', () => {
@@ -120,7 +135,8 @@ describe('certificates', () => {
       code: 2,
       stderr: expect.stringContaining('"https://api" is neither a host name nor an IP address'),
     });
-    expect(await run('cert')).toMatchObject({ code: 2, stderr: expect.stringContaining('there are several clusters') });
+    for (const name of ['cert', 'reset'])
+      expect(await run(name)).toMatchObject({ code: 2, stderr: expect.stringContaining('there are several clusters') });
   });
 });
 
@@ -163,3 +179,64 @@ it('flags that exclude each other are refused', async () => {
     stderr: expect.stringContaining('SLIPWAY_SUDO_PASSWD'),
   });
 });
+
+describe('a cluster of which hosts are gone', () => {
+  const gone = join(home, 'gone');
+
+  it('stays known when it is reset, until they are given up', async () => {
+    // Nothing listens there. Without a password this machine would be asked without SSH.
+    const state = await putClusterState(gone, 'edge', { '127.0.0.2': 'master' });
+    const port = await closedPort();
+    writeFileSync(
+      join(gone, 'data/edge/cluster.json'),
+      JSON.stringify({ ...state, hosts: state.hosts.map((host) => ({ ...host, ssh: { user: 'root', port } })) }),
+    );
+    const reset = (...flags: string[]) =>
+      slipway(['reset', '--force', ...flags], { root: gone, env: { SLIPWAY_SSH_PASSWD: 'x' } });
+    expect(await reset()).toMatchObject({
+      code: 1,
+      stdout: 'Cluster edge: 0 of 1 hosts are clean.\n',
+      stderr: expect.stringMatching(
+        /cluster edge is still on these hosts:\n {2}127\.0\.0\.2: [\s\S]*--forget when they are gone/,
+      ),
+    });
+    expect(await mustSlipway(['status', '-q'], { root: gone })).toBe('127.0.0.2\n');
+    const { code, stdout } = await reset('--forget', '--json');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({ cluster: 'edge', clean: [], forgotten: ['127.0.0.2'], left: [] });
+    expect(await mustSlipway(['status', '-q'], { root: gone })).toBe('');
+  });
+});
+
+/** A port at which nobody listens. */
+function closedPort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.2', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+it.each([['-e', 'TOKEN=in-the-open-1'], ['--env=TOKEN=in-the-open-1'], ['-p', 'in-the-open-1']])(
+  '%s %s does not stay in the list of processes',
+  async (...flags) => {
+    const registry = createServer((socket) => socket.on('error', () => {}));
+    await new Promise<void>((resolve) => registry.listen(0, '127.0.0.1', resolve));
+    const asked = new Promise((resolve) => registry.once('connection', resolve));
+    const { port } = registry.address() as AddressInfo;
+    const { pid, kill, ended } = startSlipway(
+      ['run', `127.0.0.1:${port}/k8s:v1`, '--masters', '10.99.0.250', ...flags],
+      { root: join(home, 'listed') },
+    );
+    try {
+      await Promise.race([asked, ended]);
+      expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).not.toContain('in-the-open-1');
+      expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).toContain('slipway');
+    } finally {
+      kill('SIGKILL');
+      await ended;
+      registry.close();
+    }
+  },
+);

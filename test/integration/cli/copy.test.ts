@@ -7,6 +7,7 @@ import { pushImage } from '../../../src/registry/push.js';
 import { Store } from '../../../src/store/store.js';
 import { LAUNCHER, mustSlipway, slipway, startSlipway } from '../../support/slipway.js';
 import { tempDirectory } from '../../support/temp.js';
+import { until } from '../../support/until.js';
 import { skopeoReadsAll, skopeoSees } from '../registry/support/copy.js';
 import { type DockerRegistry, startDockerRegistry } from '../registry/support/docker-registry.js';
 import { faultProxy } from '../registry/support/fault-proxy.js';
@@ -137,14 +138,10 @@ describe('a copy that is killed', () => {
     };
   }
 
-  async function until(condition: () => boolean): Promise<void> {
-    while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-
   /** Starts a copy and kills it in its middle; `begun` says that it is there. */
   async function killed(args: readonly string[], begun: () => boolean): Promise<void> {
     const child = startSlipway(['copy', '--progress', 'none', ...args], { root });
-    await until(begun);
+    await until(begun, 5);
     child.kill('SIGKILL');
     expect((await child.ended).signal).toBe('SIGKILL');
   }
@@ -215,7 +212,7 @@ describe('a copy that is killed', () => {
       ['copy', '--progress', 'none', `docker://${slow.address}/app:v1`, `oci-archive:${dir}/x.tar`],
       { root },
     );
-    await until(() => bytesBelow(dir) > 500_000);
+    await until(() => bytesBelow(dir) > 500_000, 5);
     child.kill('SIGINT');
     expect(await child.ended).toMatchObject({ code: 130, stderr: expect.stringContaining('interrupted') });
     expect(readdirSync(dir)).toEqual([]);

@@ -141,6 +141,12 @@ describe('the next step', () => {
     [['pull', '--tls-verify=false', 'localhost:1/x'], 2, '--plain-http'],
     [['push', '--tls-verify', 'false', 'n:1'], 2, '--insecure-skip-verify'],
     [['copy', '--tls-verify=false', 'n:1', 'docker://localhost:1/x'], 2, 'there is no --tls-verify'],
+    [['instal'], 2, '"slipway --help" lists the commands'],
+    [['run', '--runtime', 'k0s', 'n:1'], 2, '"slipway run --help" shows its arguments and flags'],
+    [['--debug', 'inspect'], 2, '"slipway inspect --help"'],
+    [['registry', 'serve', '--addr', '127.0.0.1:0'], 2, '"slipway registry serve --help"'],
+    [['plan', '-f', '/nonexistent'], 1, 'examples/three-masters'],
+    [['plan', '-f', '/proc'], 1, '/proc is a directory, and a Clusterfile is wanted'],
     [['load', '-i', 'a', 'b'], 2, 'two archives'],
     [['load', '/nonexistent.tar'], 1, '/nonexistent.tar'],
     [['pull', '--cert-dir', '/nonexistent', 'registry.example:1/x'], 2, 'there is no such directory'],
@@ -158,6 +164,28 @@ describe('the next step', () => {
     const failed = await run(...args);
     expect([failed.code, failed.stderr]).toEqual([code, expect.stringContaining(said)]);
     expect(failed.stderr).not.toContain('ENOENT');
+  });
+
+  it.each(['--help', '--version'])('is not told with %s', async (flag) => {
+    expect(await run(flag)).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('of a base image that nobody has', async () => {
+    const build = (base: string) =>
+      run('build', writeTree(join(home, 'upon'), { Kubefile: `FROM localhost:1/${base}\n` }));
+    expect((await build('k3s:v1.30.4')).stderr).toContain(
+      'the store has no localhost:1/k3s:v1.30.4, so that registry was asked: build or load it first; else: ',
+    );
+    await ok('tag', 'n:1', 'localhost:1/k3s:v1.30.5');
+    expect((await build('k3s:v1.30.4')).stderr).toContain('did you mean localhost:1/k3s:v1.30.5?');
+    await ok('rmi', 'localhost:1/k3s:v1.30.5');
+  });
+
+  it('of a store without clusters', async () => {
+    expect((await run('status')).stdout).toBe(
+      `No cluster is known in ${root}: "slipway run" launches one; those of another store are seen with --root\n`,
+    );
+    expect((await run('status', '-q')).stdout).toBe('');
   });
 
   it('of a mount that is written wrongly', async () => {

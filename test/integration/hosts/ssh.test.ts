@@ -10,6 +10,7 @@ import { connectBastion, connectHost } from '../../../src/hosts/connect.js';
 import type { Host } from '../../../src/hosts/host.js';
 import { onHosts } from '../../../src/hosts/host-group.js';
 import type { SshSettings } from '../../../src/hosts/ssh-connection.js';
+import { until } from '../../support/until.js';
 import { startProxy } from './proxy.js';
 import { freePort, makeKey, type Sshd, startSshd } from './sshd.js';
 
@@ -42,10 +43,6 @@ async function started(options: Parameters<typeof startSshd>[0]): Promise<Sshd> 
   return server;
 }
 
-async function until(what: () => boolean): Promise<void> {
-  while (!what()) await new Promise((resolve) => setTimeout(resolve, 20));
-}
-
 const ok = { stdout: 'ok\n' };
 
 describe('login', () => {
@@ -67,7 +64,7 @@ describe('login', () => {
     const socket = join(scratch, 'agent');
     const agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: 'ignore' });
     cleanups.push(() => agent.kill());
-    await until(() => existsSync(socket));
+    await until(() => existsSync(socket), 20);
     const env = { ...process.env, SSH_AUTH_SOCK: socket };
     const stranger = makeKey(join(scratch, 'stranger'));
     execFileSync('ssh-add', [stranger, sshd.keyFile], { env, stdio: 'ignore' });
@@ -81,9 +78,11 @@ describe('login', () => {
     await expect(hostOn(sshd, { keyFile: unknown }).run('true')).rejects.toMatchObject({
       code: 'E_HOST_AUTH',
       message: expect.stringMatching(/refused: tried key .*unknown; the host allows publickey/),
+      hint: expect.stringMatching(/-u\b.*-i FILE.*-p\b/),
     });
     await expect(hostOn(sshd, { keyFile: join(scratch, 'none') }).run('true')).rejects.toMatchObject({
       code: 'E_NOT_FOUND',
+      hint: expect.stringContaining('-i FILE'),
     });
     await expect(hostOn(sshd, { keyFile: `${unknown}.pub` }).run('true')).rejects.toMatchObject({
       code: 'E_HOST_AUTH',
@@ -94,7 +93,7 @@ describe('login', () => {
   it('passes over what the login shell prints, and reports a host that offers no shell', async () => {
     const noise = join(scratch, 'noise.sh');
     writeFileSync(noise, 'printf "welcome\\nto this host"\n');
-    const noisy = hostOn(await started({ config: [`SetEnv BASH_ENV=${noise}`] }));
+    const noisy = hostOn(await started({ env: [`BASH_ENV=${noise}`] }));
     expect(await noisy.run('echo ok')).toMatchObject(ok);
     await noisy.writeFile(join(scratch, 'noisy'), 'content');
     expect((await noisy.readFile(join(scratch, 'noisy')))?.toString()).toBe('content');
@@ -181,10 +180,10 @@ describe('connection', () => {
       message: expect.stringMatching(/^host 127\.0\.0\.1: .*while running kubeadm join/),
     });
     const running = (): boolean => execFileSync('ps', ['-eo', 'args']).toString().includes(sleep);
-    await until(running);
+    await until(running, 20);
     proxy.cut();
     await outcome;
-    await until(() => !running());
+    await until(() => !running(), 20);
     expect(await host.run('echo ok')).toMatchObject(ok);
     expect(proxy.count()).toBe(2);
   });

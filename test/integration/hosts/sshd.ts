@@ -19,6 +19,8 @@ export interface SshdOptions {
   readonly hostKeys?: readonly ('ed25519' | 'ecdsa' | 'rsa')[];
   /** More lines of sshd_config. */
   readonly config?: readonly string[];
+  /** `NAME=value`, for every command. */
+  readonly env?: readonly string[];
   readonly port?: number;
 }
 
@@ -28,7 +30,12 @@ export function makeKey(path: string, type = 'ed25519', passphrase = ''): string
   return path;
 }
 
-export async function startSshd({ hostKeys = ['ed25519'], config = [], port }: SshdOptions = {}): Promise<Sshd> {
+export async function startSshd({
+  hostKeys = ['ed25519'],
+  config = [],
+  env = [],
+  port,
+}: SshdOptions = {}): Promise<Sshd> {
   const directory = mkdtempSync(join(tmpdir(), 'slipway-sshd-'));
   const keyFile = makeKey(join(directory, 'key'));
   copyFileSync(`${keyFile}.pub`, join(directory, 'authorized_keys'));
@@ -39,6 +46,8 @@ export async function startSshd({ hostKeys = ['ed25519'], config = [], port }: S
   for (let attempt = 0; ; attempt++) {
     const lines = [
       ...config,
+      // bash takes itself for a shell within a shell then, and does not read root's .bashrc, which may be anything and take a second.
+      `SetEnv SHLVL=1 ${env.join(' ')}`,
       `Port ${listening}`,
       'ListenAddress 127.0.0.1',
       ...hostKeys.map((type) => `HostKey ${join(directory, `host_${type}`)}`),

@@ -117,10 +117,17 @@ describe('the way to the registry', () => {
       expect(await look()).toContain('the registry at 127.0.0.2 instead of 127.0.0.1');
       expect(readFileSync(hosts, 'utf8')).toBe(file('127.0.0.2'));
       expect(await look()).toBe('');
+      // Somebody deleted the end of our block: the hosts behind it are theirs.
+      const theirs = '10.7.7.7 historian\n# mine\n10.7.7.8 plc\n';
+      const block = '# BEGIN slipway registry\n';
+      writeFileSync(hosts, `${block}127.0.0.1 sea.hub\n${theirs}`);
+      await look();
+      expect(readFileSync(hosts, 'utf8')).toBe(`${block}127.0.0.2 sea.hub\n# END slipway registry\n${theirs}`);
     } finally {
       await close(second.server);
     }
     // None answers: it stays where it is; one that is not asked any more does not.
+    writeFileSync(hosts, file('127.0.0.2'));
     await look();
     expect(readFileSync(hosts, 'utf8')).toBe(file('127.0.0.2'));
     writeFileSync(config, `sea.hub ${first.port}\n127.0.0.1\n`);

@@ -13,7 +13,6 @@ VERSION=${2:?usage: assemble.sh RUNTIME VERSION DEST [PROGRAM]}
 DEST=${3:?usage: assemble.sh RUNTIME VERSION DEST [PROGRAM]}
 PROGRAM=${4:-}
 BASE=../../../basefs/$RUNTIME
-SHARED=../../../basefs/kubernetes/rootfs
 [ ! -e "$DEST" ] || die "$DEST exists already"
 [ -f "$BASE/Kubefile" ] || die "there is no $BASE"
 need docker-registry
@@ -21,17 +20,15 @@ need docker-registry
 
 PART=$DEST.part
 rm -rf "$PART"
-mkdir -p "$PART/$ARCH"/{bin,etc,images,scripts}
+mkdir -p "$PART/$ARCH"/{bin,images}
 trap 'rm -rf "$PART"' EXIT
 cp -R "$BASE/Kubefile" "$BASE/rootfs" "$PART/"
 cp "$PROGRAM" "$PART/$ARCH/bin/$RUNTIME"
 cp "$(command -v docker-registry)" "$PART/$ARCH/bin/registry"
 chmod 755 "$PART/$ARCH"/bin/*
-cp -R "$SHARED/scripts/lib" "$PART/$ARCH/scripts/lib"
-for file in modules.conf sysctl.conf registry.service.in; do cp "$SHARED/etc/$file" "$PART/$ARCH/etc/$file"; done
 if [ -n "${LAB_BUNDLE:-}" ]; then cp "$LAB_BUNDLE" "$PART/$ARCH/images/"; fi
 for image in ${LAB_IMAGES:?the container images}; do echo "$image"; done >"$PART/imageList"
-if [ "$RUNTIME" = k3s ]; then cp "$PART/imageList" "$PART/$ARCH/etc/k3s-images"; else kubernetes "$PART/$ARCH/bin" kubectl; fi
+if [ "$RUNTIME" = k3s ]; then install -D -m 644 "$PART/imageList" "$PART/$ARCH/etc/k3s-images"; else kubernetes "$PART/$ARCH/bin" kubectl; fi
 printf '{\n  "version": "%s",\n  "arch": "%s",\n  "variant": "",\n  "kubeVersion": "",\n  "NydusFlag": false,\n  "ClusterRuntime": "%s"\n}\n' \
   "$VERSION" "$ARCH" "$RUNTIME" >"$PART/$ARCH/Metadata"
 check_libraries "$PART/$ARCH"/bin/registry

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { mapLimit } from '../../../src/base/concurrency.js';
 import { SlipwayError } from '../../../src/base/errors.js';
-import { formatBytes, formatDuration } from '../../../src/base/format.js';
+import { counted, formatBytes, formatDuration } from '../../../src/base/format.js';
 import { redact, registerSecret, registerToken } from '../../../src/base/redact.js';
 import { suggest } from '../../../src/base/suggest.js';
 
@@ -88,4 +88,16 @@ it.each([
 
 it('formatDuration is short', () => {
   expect([formatDuration(400), formatDuration(185_000)]).toEqual(['0.4s', '3m05s']);
+});
+
+it.each([
+  [0, '0 entries'],
+  [1, '1 entry'],
+  [2, '2 entries'],
+])('%d is counted as %s', (number, text) => {
+  expect(counted(number, 'entry', 'entries')).toBe(text);
+});
+
+it('many are one with an s where nothing else is said', () => {
+  expect([1, 2].map((number) => counted(number, 'step'))).toEqual(['1 step', '2 steps']);
 });

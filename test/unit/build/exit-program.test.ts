@@ -31,8 +31,11 @@ it('runs on this machine', () => {
   expect(spawnSync(fileOf(thisPlatform().architecture)).status).toBe(0);
 });
 
-it.skipIf(process.arch !== 'x64')('runs the 32-bit one here too', () => {
-  expect(spawnSync(fileOf('386')).status).toBe(0);
+it.skipIf(process.arch !== 'x64')('runs the 32-bit one here too', ({ skip }) => {
+  const { status, stderr } = spawnSync('sh', ['-c', 'exec "$0"', fileOf('386')]);
+  // some kernels run no 32-bit programs; that it is one is seen below
+  skip(stderr.includes('Exec format error'), 'this kernel runs no 32-bit programs');
+  expect(status).toBe(0);
 });
 
 it.skipIf(spawnSync('readelf', ['--version']).error !== undefined)('is a program for every processor', () => {

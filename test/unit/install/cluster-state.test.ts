@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -8,12 +8,17 @@ import { markLeaving } from '../../../src/install/delete-hosts.js';
 import type { InstallImage } from '../../../src/install/files/install-image.js';
 import { hostsToReset } from '../../../src/install/reset-hosts.js';
 import type { ClusterSpec } from '../../../src/install/spec/cluster-spec.js';
-import { specFromFlags } from '../../../src/install/spec/spec-from-flags.js';
+import { type SshFlags, specFromFlags } from '../../../src/install/spec/spec-from-flags.js';
 import { hostPaths, statePaths } from '../../../src/install/state/cluster-paths.js';
 import { type ClusterState, readClusterState, writeClusterState } from '../../../src/install/state/cluster-state.js';
 import { keepableEnv } from '../../../src/install/state/kept-spec.js';
-import { nextState, stillOnTheirWay } from '../../../src/install/state/next-state.js';
-import { addressesToDelete, joinSpec, specFromState } from '../../../src/install/state/spec-from-state.js';
+import { inKnownOrder, nextState, stillOnTheirWay } from '../../../src/install/state/next-state.js';
+import {
+  addressesToDelete,
+  joinSpec,
+  reachedAsBefore,
+  specFromState,
+} from '../../../src/install/state/spec-from-state.js';
 
 let dir: string;
 beforeEach(async () => {
@@ -64,7 +69,19 @@ describe('the state of a cluster', () => {
     await writeFile(paths.state, text.slice(0, 100));
     await expect(readClusterState(paths)).rejects.toThrow(/cluster\.json cannot be read: it is not valid JSON/);
     await writeFile(paths.state, '{"schema":2}');
-    await expect(readClusterState(paths)).rejects.toThrow(/cluster\.json cannot be read: schema/);
+    await expect(readClusterState(paths)).rejects.toThrow(
+      /cluster\.json cannot be read: a newer Slipway has written it/,
+    );
+  });
+
+  it('is not that of a copy of its directory: a reset of the copy would take the hosts of the cluster', async () => {
+    await writeClusterState(statePaths(dir, 'prod'), next(undefined, spec('10.0.0.2', '')));
+    await cp(statePaths(dir, 'prod').dir, statePaths(dir, 'prod-backup').dir, { recursive: true });
+    await expect(readClusterState(statePaths(dir, 'prod-backup'))).rejects.toMatchObject({
+      code: 'E_CLUSTER_STATE',
+      message: expect.stringContaining('is the state of the cluster prod, not of prod-backup'),
+    });
+    expect((await readClusterState(statePaths(dir, 'prod')))?.name).toBe('prod');
   });
 
   it('keeps the cluster’s identity and each host’s number, also when hosts come and go', () => {
@@ -264,6 +281,48 @@ describe('hosts that join', () => {
       /secrets of cluster prod are needed.*the variable DB_PASSWORD/,
     );
   });
+});
+
+it('masters have the order in which they came, however somebody writes them down', () => {
+  const up = running(next(undefined, spec('10.0.0.2,10.0.0.3', '10.0.0.4')));
+  const order = (masters: string, nodes: string): string =>
+    inKnownOrder(spec(masters, nodes), up)
+      .hosts.map(({ address }) => address)
+      .join(' ');
+  expect(order('10.0.0.1-10.0.0.3', '10.0.0.5,10.0.0.4')).toBe('10.0.0.2 10.0.0.3 10.0.0.4 10.0.0.1 10.0.0.5');
+  expect(order('10.0.0.3', '10.0.0.4')).toBe('10.0.0.3 10.0.0.4');
+  // the first one was taken out, and has come back as the last
+  const later = { ...up, hosts: [...up.hosts.slice(1), ...up.hosts.slice(0, 1)] };
+  const again = inKnownOrder(spec('10.0.0.2,10.0.0.3', '10.0.0.4'), later);
+  expect(next(later, again).hosts.map(({ address }) => address)).toEqual(['10.0.0.3', '10.0.0.4', '10.0.0.2']);
+});
+
+it('hosts are reached as they were, where flags say nothing else', () => {
+  const { hosts, ...up } = running(next(undefined, spec('10.0.0.2', '10.0.0.4')));
+  const before = {
+    ...up,
+    hosts: hosts.map((host, index) => ({ ...host, ssh: { user: 'op', port: 22, privateKey: `/k/${index}` } })),
+  };
+  const reached = (flags: SshFlags): string =>
+    reachedAsBefore(spec('10.0.0.2', '10.0.0.4,10.0.0.5'), before, flags)
+      .hosts.map(({ ssh }) => `${ssh.user} ${ssh.privateKey}`)
+      .join(', ');
+  expect(reached({})).toBe('op /k/0, op /k/1, op /k/0');
+  expect(reached({ user: 'root', privateKey: '/mine' })).toBe('root /mine, root /mine, root /mine');
+  expect(reached({ password: 'secret' })).toBe('op undefined, op undefined, op undefined');
+  const fresh = spec('10.0.0.2', '');
+  expect(reachedAsBefore(fresh, undefined, {})).toEqual(fresh);
+});
+
+it('knows a secret in a document also when JSON writes it otherwise', () => {
+  const password = 'say "no"\\to me';
+  registerSecret(password);
+  const kept = next(undefined, {
+    ...spec('10.0.0.2', ''),
+    configDocuments: [{ kind: 'ClusterConfiguration', apiServer: { extraArgs: [{ name: 'x', value: password }] } }],
+  });
+  expect(kept.configDocuments).toEqual([]);
+  expect(kept.notKept).toEqual(['document ClusterConfiguration']);
 });
 
 it('what is kept of a specification gives it again, without its secrets', () => {

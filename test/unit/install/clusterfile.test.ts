@@ -271,6 +271,17 @@ describe('mistakes in a Clusterfile', () => {
       /spec\.hosts\.0\.roles: a host is a master or a node/,
     ],
     [
+      'what others call a role',
+      `${HEAD}${HOSTS.replace('master', 'worker')}`,
+      /roles: a host is a master or a node; other roles only come beside that; did you mean node\?$/,
+    ],
+    ['a role that is written wrong', `${HEAD}${HOSTS.replace('master', 'mastre')}`, /; did you mean master\?$/],
+    [
+      'a name in place of an address',
+      `${HEAD}${HOSTS.replace('10.0.0.2', 'web-1')}`,
+      /^Clusterfile:7:11: spec\.hosts\.0\.ips\.0: "web-1" is not an IP address; hosts are given by their addresses, not by names$/,
+    ],
+    [
       'both roles',
       `${HEAD}${HOSTS.replace('[master]', '[master, node]')}`,
       /^Clusterfile:8:12: spec\.hosts\.0\.roles: a host is a master or a node/,
@@ -333,6 +344,11 @@ describe('mistakes in a Clusterfile', () => {
       /^Clusterfile:6:15: spec\.ssh\.port: a port is a number from 1 to 65535$/,
     ],
     [
+      'a port that is no number',
+      `${HEAD}  ssh: {port: "22a"}\n${HOSTS}`,
+      /^Clusterfile:6:15: spec\.ssh\.port: a port is a number from 1 to 65535$/,
+    ],
+    [
       'a taint that is none',
       `${HEAD}${HOSTS}    taints: [a=b]\n`,
       /^Clusterfile:9:14: spec\.hosts\.0\.taints\.0: write it KEY=VALUE:EFFECT/,
@@ -346,6 +362,11 @@ describe('mistakes in a Clusterfile', () => {
       'an alias without an address',
       `${HEAD}${HOSTS}  hostAliases: [{ip: nas, hostnames: [a]}]\n`,
       /^Clusterfile:9:22: spec\.hostAliases\.0\.ip: "nas" is not an IP address$/,
+    ],
+    [
+      'an alias that is the registry of the cluster',
+      `${HEAD}${HOSTS}  hostAliases: [{ip: 10.0.0.9, hostnames: [a, Sea.hub]}]\n`,
+      /^Clusterfile:9:47: spec\.hostAliases\.0\.hostnames\.1: Sea\.hub is the registry of the cluster/,
     ],
     [
       'a user of the registry without a password',

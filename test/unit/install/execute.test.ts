@@ -136,6 +136,43 @@ describe('carrying out a plan', () => {
     expect(await go([phase('init', [unsure])])).toMatchObject({ ran: 1 });
   });
 
+  it('asks every step at once when all were done, and again whatever follows a step that changes something', async () => {
+    let mended = false;
+    const asked: string[] = [];
+    /** Holds only while the earlier step does not have to run. */
+    const both = (broken: boolean): Phase<undefined>[] => [
+      phase('first', [
+        step('first', MASTER, {
+          proof: 'check',
+          check: async () => ({ holds: !broken || mended }),
+          run: async () => {
+            mended = true;
+            ran.push('first');
+            return undefined;
+          },
+        }),
+      ]),
+      phase('second', [
+        step('second', WORKERS[0], {
+          check: async () => {
+            asked.push(mended ? 'after' : 'before');
+            return { holds: !mended };
+          },
+        }),
+      ]),
+    ];
+    await go(both(false));
+    ran = [];
+    asked.length = 0;
+    expect(await go(both(false))).toMatchObject({ ran: 0, skipped: 2 });
+    expect(asked).toEqual(['before']);
+    asked.length = 0;
+    // what was seen of the second before the first had to run is worth nothing
+    expect(await go(both(true))).toMatchObject({ ran: 2, skipped: 0 });
+    expect(asked).toEqual(['before', 'after']);
+    expect(ran).toEqual(['first', 'second@10.0.0.3']);
+  });
+
   it('leaves a worker behind that fails, and works on with the others', async () => {
     let seen: readonly string[] = [];
     const outcome = await go([
@@ -248,14 +285,17 @@ problem: 10.0.0.3: no route
            is it on?
 warning: 2 masters
 
-claim
-  = 10.0.0.2        claim: done already
-
 Send the rootfs
   + 10.0.0.2        send: 3 entries to send
   + 10.0.0.3        send: because
 
 2 to do, 1 done already; nothing is done before the problems are mended
 `);
+    for (const [runtime, version] of [
+      ['k3s', 'v1.30.4+k3s1'],
+      ['k0s', 'v1.31.14+k0s.0'],
+    ] as const) {
+      expect(formatPlan({ ...document, version }, new Map())).toContain(`k8s:v1 (${runtime} ${version})`);
+    }
   });
 });

@@ -81,7 +81,15 @@ describe('hooks of an installation', () => {
       ...['claim', 'aliases', 'hooks-originally', 'registry-upload', 'distribute', 'app-images', 'hostnames'],
       ...['hooks-upgrade-host', 'hooks-before', 'hooks-before-host', 'setup', 'registry-content', 'registry-trust'],
       ...['registry', 'mirrors', 'registry-end', 'hooks-change', 'remove-dead', 'init', 'preload'],
-      ...['upgrade-masters', 'join-masters', 'join-workers', 'follow', 'upgrade-workers', 'hooks-after-host'],
+      ...[
+        'upgrade-masters',
+        'join-masters',
+        'join-workers',
+        'follow',
+        'upgrade-workers',
+        'alt-names',
+        'hooks-after-host',
+      ],
       ...['hooks-after', 'marks', 'kubeconfig', 'hooks-pre-guest', 'launch', 'ready', 'hooks-last'],
       ...['hooks-pre-clean', 'remove', 'remove-kubernetes', 'remove-setup', 'hooks-post-clean', 'remove-files'],
     ]);

@@ -54,6 +54,11 @@ describe('the clusters of a store', () => {
     ]);
     expect((await chooseCluster(root, 'edge')).name).toBe('edge');
     await expect(chooseCluster(root, 'dock')).rejects.toMatchObject({ code: 'E_CLUSTER_STATE' });
+    // What else lies there is nobody's cluster, or one that cannot be read.
+    writeFileSync(join(root, 'data/edge.tgz'), '');
+    mkdirSync(join(root, 'data/yard/cluster.json'), { recursive: true });
+    expect((await knownClusters(root)).map((one) => one.name)).toEqual(['dock', 'edge', 'yard']);
+    expect((await chooseCluster(root, 'edge')).name).toBe('edge');
     // Images of a cluster that nobody can read must not be pruned.
     await expect(imagesOfClusters(root)).rejects.toMatchObject({ code: 'E_CLUSTER_STATE' });
   });

@@ -356,6 +356,10 @@ describe('plugins of an image', () => {
       message: expect.stringMatching(
         /plugins\/a\.yaml of the image:4:\d+: spec\.action: unknown phase "PreInt"; did you mean PreInit\?[\s\S]*plugins\/b\.yaml of the image:1:1: not a document of the kind Plugin/,
       ),
+      hint: expect.stringMatching(/^docs\/hooks\.md /),
+    });
+    await expect(readImagePlugins({ entries: [file('plugins/a.yaml', 'a: [')] })).rejects.toMatchObject({
+      hint: expect.stringMatching(/^docs\/hooks\.md /),
     });
   });
 });

@@ -11,9 +11,11 @@ import {
 } from '../../../src/install/plan/preflight.js';
 import { podRange, rangeContains } from '../../../src/install/spec/cidr.js';
 import type { HostSpec } from '../../../src/install/spec/cluster-spec.js';
+import { chooseClusterRuntime } from '../../../src/runtime/choose.js';
 
 const RULES: PreflightRules = {
   missingPrograms: [],
+  hostPrograms: ['conntrack'],
   clusterId: 'id-1',
   clusterName: 'prod',
   architecture: 'amd64',
@@ -40,7 +42,7 @@ const facts = (name: string, over: Partial<HostFacts> = {}): HostFacts => ({
   memoryBytes: 4e9,
   diskFreeBytes: 50e9,
   listeningPorts: [22],
-  programs: [...NEEDED_PROGRAMS],
+  programs: [...NEEDED_PROGRAMS, 'conntrack'],
   uid: 0,
   systemd: true,
   swapOn: false,
@@ -68,6 +70,18 @@ const problems = (...findings: HostFinding[]) =>
 describe('preflight', () => {
   it('lets good hosts pass', () => {
     expect(preflight(GOOD, RULES)).toEqual({ problems: [], warnings: [], notes: [] });
+  });
+
+  it('warns once of what Kubernetes needs and hosts lack: the scripts of an image may install it', () => {
+    const bare = { programs: [...NEEDED_PROGRAMS] };
+    const { problems: refused, warnings } = preflight(
+      [found('10.0.0.2', 'master', 'm1', bare), found('10.0.0.3', 'node', 'n1'), found('10.0.0.4', 'node', 'n2', bare)],
+      RULES,
+    );
+    expect(refused).toEqual([]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^10\.0\.0\.2, 10\.0\.0\.4: no conntrack, which Kubernetes needs/),
+    ]);
   });
 
   it.each<[string, Partial<HostFacts>, Partial<ClusterTraces>, RegExp]>([
@@ -114,6 +128,36 @@ describe('preflight', () => {
     expect(problems(found('100.64.9.9', 'master', 'm1'))[0]).toContain('inside the network of pods, 100.64.0.0/10');
   });
 
+  it('refuses the name and the machine-id of a host of the cluster that is down', () => {
+    const absent = [{ address: '10.0.0.9', hostname: 'n9', machineId: 'id-of-n9' }];
+    const report = preflight([found('10.0.0.2', 'master', 'm1'), found('10.0.0.3', 'node', 'n9', { machineId: 'x' })], {
+      ...RULES,
+      absent,
+    });
+    expect(report.problems).toEqual([
+      {
+        host: '10.0.0.3',
+        problem: '10.0.0.3 has the same hostname n9 as 10.0.0.9, which belongs to the cluster and does not answer',
+        hint: expect.stringContaining('slipway delete --cluster prod --nodes 10.0.0.9'),
+      },
+    ]);
+    const clone = preflight([found('10.0.0.3', 'node', 'n3', { machineId: 'id-of-n9' })], { ...RULES, absent });
+    expect(clone.problems).toMatchObject([
+      { problem: expect.stringContaining('the same machine-id id-of-n9 as 10.0.0.9') },
+    ]);
+    // What was never seen has neither.
+    const unseen = [{ address: '10.0.0.9', hostname: '', machineId: '' }];
+    const blank = preflight([found('10.0.0.3', 'node', 'n3', { machineId: '' })], { ...RULES, absent: unseen });
+    expect(blank.problems).toEqual([]);
+  });
+
+  it('refuses a registry on a port of Kubernetes', () => {
+    const report = preflight([found('10.0.0.2', 'master', 'm1')], { ...RULES, ports: () => [6443, 10250, 6443] });
+    expect(report.problems).toMatchObject([
+      { host: '10.0.0.2', problem: 'port 6443 is to be that of the registry, and Kubernetes needs it itself' },
+    ]);
+  });
+
   it('knows the names that hosts get before they become nodes', () => {
     const rules = {
       ...RULES,
@@ -141,6 +185,27 @@ describe('preflight', () => {
   it('lets a host pass that is this cluster’s already, with its ports and files', () => {
     const ours = { owners: [{ cluster: 'prod', id: 'id-1' }], kubernetes: ['/etc/kubernetes/kubelet.conf'] };
     expect(problems(found('10.0.0.2', 'master', 'm1', { listeningPorts: [6443], diskFreeBytes: 1 }, ours))).toEqual([]);
+  });
+
+  it.each([
+    ['kubeadm', '/etc/kubernetes/kubelet.conf'],
+    ['k3s', '/var/lib/rancher/k3s/agent'],
+    ['k0s', '/etc/systemd/system/k0sworker.service'],
+  ])('refuses a host with what is left of %s, whichever runtime is to come', (_runtime, path) => {
+    const left = found('10.0.0.1', 'master', 'm1', {}, { kubernetes: [path] });
+    expect(preflight([left], RULES).problems.map(({ problem }) => problem)).toEqual([
+      `there is Kubernetes on it that Slipway did not install: ${path}`,
+    ]);
+  });
+
+  it.each(['k0s', 'k3s', 'k8s'] as const)('refuses a host where the port of the API is taken, for %s', async (name) => {
+    const { ports } = await chooseClusterRuntime({ ClusterRuntime: name });
+    const rules = { ...RULES, ports: (host: HostSpec) => ports(host.roles.includes('master') ? 'master' : 'worker') };
+    const taken = (role: string) => found('10.0.0.1', role, 'm1', { listeningPorts: [22, 6443] });
+    expect(preflight([taken('master')], rules).problems).toEqual([
+      expect.objectContaining({ host: '10.0.0.1', problem: 'port 6443 already in use' }),
+    ]);
+    expect(preflight([taken('node')], rules).problems.filter(({ host }) => host !== undefined)).toEqual([]);
   });
 
   it('tells everything about every host at once, unreachable ones included', () => {

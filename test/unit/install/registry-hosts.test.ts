@@ -20,6 +20,9 @@ import { type ClusterState, registryServers } from '../../../src/install/state/c
 import { nextState } from '../../../src/install/state/next-state.js';
 import { specFromState } from '../../../src/install/state/spec-from-state.js';
 import { blobFile, layerLink, revisionLink, tagIndexLink, tagLink } from '../../../src/registry/distribution-paths.js';
+import { kubeadmDriver } from '../../../src/runtime/kubeadm/driver.js';
+
+const written = (state: ClusterState): string => clusterfileOf(state, kubeadmDriver);
 
 const spec = (registry: Partial<ClusterSpec['registry']>, masters = '10.0.0.2-10.0.0.4'): ClusterSpec => {
   const flags = specFromFlags({ image: 'k8s:v1', masters, nodes: '10.0.0.9', cluster: 'prod' });
@@ -70,7 +73,7 @@ it.each([
   { insecure: true },
   { external: true, domain: 'r.example', port: 443, ca: '-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n' },
 ])('the registry of a cluster that is adopted is written down: %j', async (registry) => {
-  const text = clusterfileOf(stateOf(spec(registry)));
+  const text = written(stateOf(spec(registry)));
   const sources = { file: '/Clusterfile', environment: { REGISTRY_PASSWORD: 'sesame!' } };
   const read = await specFromClusterfile(readClusterfile(text, 'Clusterfile'), {}, sources);
   expect(read.registry).toMatchObject(registry);

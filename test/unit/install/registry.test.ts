@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -60,6 +60,12 @@ describe('the registry’s certificates', () => {
   it('are made anew when somebody else’s are in their place', async () => {
     await registryCertificates(dir, 'prod', ['sea.hub']);
     await rm(join(dir, 'ca.crt'));
+    await registryCertificates(dir, 'prod', ['sea.hub']);
+    expect(openssl('verify', '-CAfile', 'ca.crt', 'registry.crt')).toContain('OK');
+    // with the same names, signed by another authority than the one that is there now
+    const other = join(dir, 'other');
+    await registryCertificates(other, 'prod', ['sea.hub']);
+    for (const file of ['ca.crt', 'ca.key']) await copyFile(join(other, file), join(dir, file));
     await registryCertificates(dir, 'prod', ['sea.hub']);
     expect(openssl('verify', '-CAfile', 'ca.crt', 'registry.crt')).toContain('OK');
   });

@@ -78,6 +78,7 @@ describe('the rootfs of an image', () => {
         'etc/a.yml': 'default',
         'charts/c/values.yaml.tmpl': '{{ .HostIP }}',
         'scripts/x.tmpl': '{{ .Untouched }}',
+        'etc/d/.tmpl': '{{ .Untouched }}',
         'registry/blob': 'big',
       }),
     ]);
@@ -88,11 +89,20 @@ describe('the rootfs of an image', () => {
       'charts/c/values.yaml.tmpl',
       'etc/a.yml',
       'etc/a.yml.tmpl',
+      'etc/d/.tmpl',
       'scripts/x.tmpl',
     ]);
     expect((await readRootfsFile(entries, 'etc/a.yml'))?.toString()).toBe('me 10.0.0.2');
     expect(paths(hostRootfs(image, rendered, true))).toContain('registry/blob');
     await expect(renderTemplates(image, {})).rejects.toThrow(/tmpl:1: there is no variable HostIP/);
+  });
+
+  it('has no template for what is a directory', async () => {
+    const image = imageRootfs([layer({ 'etc/conf.tmpl': 'a', 'etc/conf/keep': 'b' })]);
+    await expect(renderTemplates(image, {})).rejects.toMatchObject({
+      code: 'E_CLUSTERFILE',
+      message: 'etc/conf.tmpl of the image makes etc/conf, which is a directory there',
+    });
   });
 
   it('has templates in the directories of applications, each with the variables of its own', async () => {

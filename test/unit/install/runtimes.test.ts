@@ -6,11 +6,13 @@ import { parseMetadata } from '../../../src/image/metadata.js';
 import { driverOf } from '../../../src/install/cluster-hosts/ask-cluster.js';
 import { parseTraces } from '../../../src/install/cluster-hosts/host-owner.js';
 import { readClusterfile } from '../../../src/install/clusterfile/read-clusterfile.js';
+import { followSteps } from '../../../src/install/phases/follow.js';
 import { registryAccess } from '../../../src/install/registry/registry-access.js';
 import { mirrorFiles, runtimeMirrorFiles } from '../../../src/install/registry/registry-mirrors.js';
 import { parseClusterSpec } from '../../../src/install/spec/cluster-spec.js';
 import { nextState } from '../../../src/install/state/next-state.js';
 import { chooseClusterRuntime } from '../../../src/runtime/choose.js';
+import { stubHost } from '../../support/stub-host.js';
 
 const HEAD = `apiVersion: slipway/v1
 kind: Cluster
@@ -35,7 +37,11 @@ describe('documents of k3s in a Clusterfile', () => {
 describe('a runtime', () => {
   it('that nobody knows is refused where Metadata is read', () => {
     expect(() => parseMetadata('{"version": "v1.30.0", "ClusterRuntime": "k4s"}', 'Metadata of x')).toThrow(
-      expect.objectContaining({ code: 'E_INVALID_METADATA', hint: expect.stringContaining('k8s, k0s, k3s') }),
+      expect.objectContaining({
+        code: 'E_INVALID_METADATA',
+        message: 'Metadata of x: ClusterRuntime is "k4s", which is unknown',
+        hint: expect.stringContaining('k8s, k0s, k3s'),
+      }),
     );
   });
 
@@ -110,4 +116,52 @@ it('a k3s of somebody else is seen, also when it does not run', () => {
   expect(parseTraces('kubernetes=/etc/systemd/system/k3s.service\n').kubernetes).toEqual([
     '/etc/systemd/system/k3s.service',
   ]);
+});
+
+describe('a version that cannot be installed as it is wanted', () => {
+  const hosts = (count: number) => Array.from({ length: count }, (_, index) => ({ address: `10.0.0.${index + 1}` }));
+  const problemOf = async (ClusterRuntime: 'k0s' | 'k3s' | 'k8s', version: string, masters: number) => {
+    const driver = await chooseClusterRuntime({ ClusterRuntime });
+    const context = { name: 'boat', version, masters: hosts(masters), workers: [], certSANs: [], configDocuments: [] };
+    return driver.installProblem?.(context as never);
+  };
+
+  it.each([
+    ['k0s', 'v1.22.17+k0s.0', 1, /k0s v1\.22\.17\+k0s\.0 is older than v1\.23\.0/, /"k0s config create"/],
+    ['k0s', 'v1.28.9+k0s.0', 2, /k0s v1\.28\.9\+k0s\.0 cannot lead workers to several masters/, /externalAddress/],
+    ['k3s', 'v1.18.20+k3s1', 1, /k3s v1\.18\.20\+k3s1 is older than v1\.19\.1/, /later one/],
+    ['k3s', 'v1.19.4+k3s1', 3, /k3s v1\.19\.4\+k3s1 has no etcd inside/, /v1\.19\.5/],
+    ['k3s', 'latest', 1, /"latest" is not a Kubernetes version/, /Metadata/],
+  ] as const)('%s %s with %i masters says so, and what to do', async (runtime, version, masters, problem, hint) => {
+    const found = await problemOf(runtime, version, masters);
+    expect(found?.problem).toMatch(problem);
+    expect(found?.hint).toMatch(hint);
+  });
+
+  it.each([
+    ['k0s', 'v1.28.9+k0s.0', 1],
+    ['k0s', 'v1.29.0+k0s.0', 3],
+    ['k3s', 'v1.19.4+k3s1', 1],
+    ['k3s', 'v1.30.4+k3s1', 3],
+    ['k8s', 'v1.20.2', 3],
+  ] as const)('is none of %s %s with %i', async (runtime, version, masters) => {
+    expect(await problemOf(runtime, version, masters)).toBeUndefined();
+  });
+});
+
+describe('a plan for hosts that are not there yet', () => {
+  const context = { masters: [{ address: '10.0.0.1' }], workers: [], certSANs: [], configDocuments: [] } as never;
+
+  it('does not say of the settings of k3s that they are as they are wanted', async () => {
+    const host = stubHost('10.0.0.1', () => undefined);
+    const follow = (await chooseClusterRuntime({ ClusterRuntime: 'k3s' })).follow?.(host, context);
+    expect(await follow?.done()).toBe(false);
+    await follow?.run(() => {});
+    expect(host.files.size).toBe(0);
+  });
+
+  it('has nothing for hosts of k0s, which find the API servers by themselves', async () => {
+    const k0s = await chooseClusterRuntime({ ClusterRuntime: 'k0s' });
+    expect(followSteps(k0s, context, [stubHost('10.0.0.1', () => undefined)])).toEqual([]);
+  });
 });

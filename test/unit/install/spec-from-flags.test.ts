@@ -18,6 +18,17 @@ function mistakes(flags: Partial<RunFlags>): string {
   return 'no mistake';
 }
 
+describe('the hint', () => {
+  it.each([
+    [{ masters: '10.0.0' }, 'hosts are given like --masters'],
+    [{ cluster: 'Bad_Name' }, 'docs/commands.md'],
+    [{ port: 0, env: ['A'] }, 'docs/commands.md'],
+    [{ port: 0, nodes: '10.0.0.2' }, 'hosts are given like --masters'],
+  ])('of %j is about what is wrong', (flags, hint) => {
+    expect(mistakes(flags).split('\n').at(-1)).toContain(hint);
+  });
+});
+
 describe('IP lists', () => {
   it('are separated by commas or blanks, with ranges', () => {
     expect(parseIpList('10.0.0.2, 10.0.0.9 10.0.0.254-10.0.1.1')).toEqual({
@@ -40,12 +51,14 @@ describe('IP lists', () => {
   it.each([
     ['10.0.0', '"10.0.0" is not an IP address'],
     ['10.0.0.256', '"10.0.0.256" is not an IP address'],
-    ['node-1', 'is not a range of IP addresses'],
+    ['10.0.0.1-7', 'is not a range of IP addresses'],
+    ['node-1.example', '"node-1.example" is not an IP address; hosts are given by their addresses, not by names'],
     ['10.0.0.5-10.0.0.2', 'the range 10.0.0.5-10.0.0.2 ends before it begins'],
     ['10.0.0.0-10.9.0.0', 'the most is 1000'],
     ['10.0.0.2-fd00::3', 'is not a range of IP addresses'],
     ['10.0.0.2:22', 'the port of SSH is given with --port'],
     ['localhost', '"localhost" is not an IP address'],
+    ['fe80::1%eth0', '"fe80::1%eth0" is not an IP address'],
   ])('%s is a mistake', (text, expected) => {
     expect(parseIpList(text).mistakes.join()).toContain(expected);
   });

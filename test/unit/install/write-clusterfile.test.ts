@@ -5,6 +5,11 @@ import { clusterfileOf } from '../../../src/install/clusterfile/write-clusterfil
 import { CLUSTERFILE_SOURCE } from '../../../src/install/spec/plugin-spec.js';
 import type { ClusterState, HostState } from '../../../src/install/state/cluster-state.js';
 import { specFromState } from '../../../src/install/state/spec-from-state.js';
+import { k0sDriver } from '../../../src/runtime/k0s/driver.js';
+import { k3sDriver } from '../../../src/runtime/k3s/driver.js';
+import { kubeadmDriver } from '../../../src/runtime/kubeadm/driver.js';
+
+const written = (state: ClusterState): string => clusterfileOf(state, kubeadmDriver);
 
 const hostState = (address: string, role: string, over: Partial<HostState> = {}): HostState => ({
   address,
@@ -85,13 +90,13 @@ const read = (text: string, environment: NodeJS.ProcessEnv = {}) =>
 describe('the Clusterfile of a cluster', () => {
   it('describes it: read again it is the same', async () => {
     const spec = { ...specFromState(state, { ssh: {}, env: {} }), image: state.image.name };
-    expect(await read(clusterfileOf(state))).toEqual(spec);
+    expect(await read(written(state))).toEqual(spec);
   });
 
   it('is as short as can be', () => {
     const [first] = state.hosts;
     if (first === undefined) throw new Error('no host');
-    const text = clusterfileOf({
+    const text = written({
       ...state,
       dataRoot: '/var/lib/slipway',
       registry: { domain: 'sea.hub', port: 5000 },
@@ -129,7 +134,7 @@ spec:
   });
 
   it('asks for secrets, which are not known', async () => {
-    const text = clusterfileOf({
+    const text = written({
       ...state,
       env: {},
       envNotKept: ['DB_PASSWORD'],
@@ -141,10 +146,17 @@ spec:
     expect(spec.registry).toMatchObject({ username: 'ship', password: 'another of many' });
   });
 
-  it('has names of the API server where kubeadm wants them, and no image that nobody knows', () => {
-    expect(clusterfileOf({ ...state, certSANs: ['api.example.com'] })).toMatch(
+  it('has names of the API server where the runtime wants them, and no image that nobody knows', () => {
+    expect(written({ ...state, certSANs: ['api.example.com'] })).toMatch(
       /kind: ClusterConfiguration\napiServer:\n {2}certSANs:\n {4}- api\.example\.com\n$/,
     );
-    expect(clusterfileOf({ ...state, foreign: true })).not.toContain('image:');
+    const named = { ...state, certSANs: ['api.example.com'] };
+    expect(clusterfileOf(named, k3sDriver)).toMatch(
+      /kind: K3sConfig\nspec:\n {2}server:\n {4}tls-san:\n {6}- api\.example\.com\n$/,
+    );
+    expect(clusterfileOf(named, k0sDriver)).toMatch(
+      /kind: ClusterConfig\nspec:\n {2}api:\n {4}sans:\n {6}- api\.example\.com\n$/,
+    );
+    expect(written({ ...state, foreign: true })).not.toContain('image:');
   });
 });

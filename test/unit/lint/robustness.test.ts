@@ -145,7 +145,7 @@ describe('large files are linted in time by their length', () => {
       'blanks',
       `FROM scratch\nRUN ${' '.repeat(60_000)}a\n${`# slipway lint ignore=${' '.repeat(50_000)}\n`.repeat(20)}`,
     ],
-  ])('%s', async (_, text) => {
+  ])('%s', { timeout: 120_000 }, async (_, text) => {
     await check(text);
   });
 });

@@ -36,6 +36,16 @@ describe('our block of /etc/hosts', () => {
     expect(mended).toContain('# BEGIN slipway registry');
   });
 
+  it('whose end somebody deleted does not swallow the hosts behind it', () => {
+    const broken = '# BEGIN slipway apiserver\n10.0.0.2 apiserver.cluster.local\n10.7.7.7 historian\n10.7.7.8 plc\n';
+    expect(withHostsBlock(broken, 'apiserver', [])).toBe('10.7.7.7 historian\n10.7.7.8 plc\n');
+    const mended = withHostsBlock(broken, 'apiserver', API);
+    expect(mended).toBe(
+      '# BEGIN slipway apiserver\n10.0.0.2 apiserver.cluster.local\n# END slipway apiserver\n10.7.7.7 historian\n10.7.7.8 plc\n',
+    );
+    expect(withHostsBlock(`${broken}# mine\n`, 'apiserver', [])).toContain('10.7.7.7 historian');
+  });
+
   it('can be set twice and taken away without a trace', () => {
     const line = fc.stringMatching(/^[a-z0-9. #]{0,20}$/);
     fc.assert(

@@ -41,7 +41,7 @@ describe("k3s' config.yaml", () => {
     const facts = { certSANs: ['b'], documents };
     expect(k3sConfig('server', '10.0.0.1', { begins: 'alone' }, facts)).toEqual({
       'node-ip': '10.0.0.1',
-      'tls-san': ['10.0.0.1', 'b', 'a'],
+      'tls-san': ['10.0.0.1', 'a', 'b'],
       disable: ['traefik', 'servicelb'],
       'flannel-backend': 'host-gw',
     });
@@ -53,6 +53,9 @@ describe("k3s' config.yaml", () => {
 
   it.each([
     [{ server: { token: 'x' } }, 'spec.server.token is not for a document to say'],
+    [{ server: { t: 'x' } }, 'spec.server.t is not for a document to say: k3s makes it'],
+    [{ agent: { d: '/data' } }, 'spec.agent.d is not for a document to say: k3s is looked for where'],
+    [{ agent: { 'container-runtime-endpoint': '/run/x' } }, 'container-runtime-endpoint is not for a document to say'],
     [{ server: { 'cluster-init': true } }, 'spec.server.cluster-init is not for a document to say'],
     [{ agent: { server: 'https://x' } }, 'spec.agent.server is not for a document to say'],
     [{ server: { 'datastore-endpoint': 'mysql://' } }, 'spec.server.datastore-endpoint is not for a document to say'],

@@ -16,6 +16,11 @@ it.each([
   ['v1.31.6+k3s1', { containerd: 2 }],
   ['v1.32.1+k3s1', { containerd: 1 }],
   ['v1.33.0+k3s1', { containerd: 2, baseTemplate: true, movesToEtcd: true }],
+  ['v1.21.1+k3s1', { snapshots: true, snapshotSave: false, certificateRotate: false }],
+  ['v1.21.8+k3s1', { snapshotSave: true, certificateRotate: true }],
+  ['v1.20.14+k3s1', { snapshotSave: false, certificateRotate: true }],
+  ['v1.22.4+k3s1', { certificateRotate: false }],
+  ['v1.23.1+k3s1', { snapshotSave: true, certificateRotate: true }],
 ])('k3s %s can %j', (version, abilities) => {
   expect(k3sAbilities(version)).toMatchObject(abilities);
 });

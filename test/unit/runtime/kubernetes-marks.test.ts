@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { NodeMarks } from '../../../src/runtime/driver.js';
-import { type MarkedNode, markChanges, parseMarkedNodes } from '../../../src/runtime/kubernetes/marks.js';
+import { type MarkedNode, markChanges, markedNode, notThere } from '../../../src/runtime/kubernetes/marks.js';
 
 const NODE: MarkedNode = {
   name: 'n',
@@ -13,25 +13,27 @@ const NODE: MarkedNode = {
 const none: NodeMarks = { labels: {}, taints: [] };
 
 describe('labels and taints of a node', () => {
-  it('are read as kubectl prints them', () => {
-    const line =
-      '{"name":"n1","addresses":["10.0.0.3","n1"],"labels":{ "kubernetes.io/os":"linux","zone":"a","":""},' +
-      '"taints":[{"key":"node-role.kubernetes.io/master","value":"","effect":"NoSchedule"}],' +
-      '"ours":"{\\"labels\\":[\\"zone\\"],\\"taints\\":[]}"}\n';
-    expect(parseMarkedNodes(line, 'm1')).toEqual([
-      {
-        name: 'n1',
-        addresses: ['10.0.0.3', 'n1'],
-        labels: { 'kubernetes.io/os': 'linux', zone: 'a' },
-        taints: [{ key: 'node-role.kubernetes.io/master', value: '', effect: 'NoSchedule' }],
-        ours: { labels: ['zone'], taints: [] },
-      },
-    ]);
-    expect(parseMarkedNodes(line.replace(/"ours":.*/, '"ours":"rubbish"}'), 'm1')[0]?.ours).toEqual({
-      labels: [],
-      taints: [],
+  it('are read from what the API server says of a node', () => {
+    const line = {
+      name: 'n1',
+      addresses: ['10.0.0.3', 'n1'],
+      labels: { 'kubernetes.io/os': 'linux', zone: 'a' },
+      taints: [{ key: 'node-role.kubernetes.io/master', value: '', effect: 'NoSchedule' }],
+      marks: '{"labels":["zone"],"taints":[]}',
+      conditions: [],
+      unschedulable: false,
+      version: 'v1.20.2',
+    };
+    expect(markedNode(line)).toEqual({
+      name: 'n1',
+      addresses: ['10.0.0.3', 'n1'],
+      labels: line.labels,
+      taints: line.taints,
+      ours: { labels: ['zone'], taints: [] },
     });
-    expect(() => parseMarkedNodes('error: x', 'm1')).toThrow('m1: kubectl does not print nodes as expected');
+    for (const marks of ['', 'rubbish', '{"labels":1}']) {
+      expect(markedNode({ ...line, marks }).ours, marks).toEqual({ labels: [], taints: [] });
+    }
   });
 
   it('are set, and noted as ours', () => {
@@ -40,6 +42,16 @@ describe('labels and taints of a node', () => {
       taints: ['db=x:NoSchedule', 'gpu:NoExecute'],
       annotations: ['slipway.io/marks={"labels":["zone"],"taints":["db:NoSchedule","gpu:NoExecute"]}'],
     });
+  });
+
+  it('are missing on hosts that are no nodes yet', () => {
+    const marks = new Map<string, NodeMarks>([
+      ['10.0.0.3', { labels: { zone: 'a' }, taints: [] }],
+      ['10.0.0.4', { labels: { zone: 'a' }, taints: [] }],
+      ['10.0.0.5', { labels: {}, taints: ['gpu:NoExecute'] }],
+      ['10.0.0.6', none],
+    ]);
+    expect(notThere([NODE], marks)).toEqual(['10.0.0.4', '10.0.0.5']);
   });
 
   it('that were given by others stay', () => {

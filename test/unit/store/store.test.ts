@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { digestOf, hexOf } from '../../../src/image/digest.js';
@@ -148,6 +149,36 @@ describe('locks', () => {
     await shared?.release();
     await second?.release();
     expect(await withLock(file, 'exclusive', 'x', async () => 'mine', { waitSeconds: 0 })).toBe('mine');
+  });
+
+  it('say who holds them, and nobody who has ended, only waits, or has the file open', async () => {
+    const file = join(root, 'lock-3');
+    await writeFile(file, 'flock (process 1 of somebody)\n');
+    const started = (line: string) => {
+      const child = spawn('sh', ['-c', line, 'sh', file], { stdio: ['ignore', 'pipe', 'ignore'], detached: true });
+      return new Promise<typeof child>((resolve) => child.stdout.once('data', () => resolve(child)));
+    };
+    const message = () =>
+      withLock(file, 'exclusive', 'the thing', async () => 'mine', { waitSeconds: 0 }).catch(
+        (error: Error) => error.message,
+      );
+    const ended = await started('exec 3>>"$1"; flock 3; echo; exec sleep 60');
+    process.kill(-(ended.pid ?? 0), 'SIGKILL');
+    await new Promise((resolve) => ended.once('exit', resolve));
+    const [open, holder] = [
+      await started('exec 3>>"$1"; echo; exec sleep 61'),
+      await started('exec 3>>"$1"; flock 3; echo; exec sleep 62'),
+    ];
+    const waiter = await started('exec 3>>"$1"; echo; exec flock 3');
+    try {
+      expect(await message()).toMatch(
+        new RegExp(
+          `^the thing is in use by sleep \\(process ${holder.pid} of ${userInfo().username}, since \\d{4}-[-0-9: ]{14}\\)$`,
+        ),
+      );
+    } finally {
+      for (const { pid } of [open, holder, waiter]) process.kill(-(pid ?? 0), 'SIGKILL');
+    }
   });
 
   it('end with the process that holds them, kill -9 included', async () => {

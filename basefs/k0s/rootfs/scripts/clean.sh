@@ -5,15 +5,10 @@
 # this refuses. The rootfs itself stays: it is the installer's.
 set -Eeuo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/messages.sh
 . lib/messages.sh
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/record.sh
 . lib/record.sh
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/kernel.sh
 . lib/kernel.sh
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/leftovers.sh
 . lib/leftovers.sh
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/undo.sh
 . lib/undo.sh
 
 need_root

@@ -4,15 +4,10 @@
 set -Eeuo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 RECORD=${SLIPWAY_HOST_STATE:-/var/lib/slipway/host}/registry
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/messages.sh
 . lib/messages.sh
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/record.sh
 . lib/record.sh
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/kernel.sh
 . lib/kernel.sh
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/undo.sh
 . lib/undo.sh
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/registry.sh
 . lib/registry.sh
 
 need_root

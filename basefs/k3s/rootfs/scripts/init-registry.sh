@@ -12,13 +12,9 @@
 set -Eeuo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 RECORD=${SLIPWAY_HOST_STATE:-/var/lib/slipway/host}/registry
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/messages.sh
 . lib/messages.sh
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/record.sh
 . lib/record.sh
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/containerd.sh
 . lib/containerd.sh
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/registry.sh
 . lib/registry.sh
 
 ROOTFS=$(cd .. && pwd)

@@ -7,11 +7,8 @@
 # May be run again at any time: what is there already is left alone. clean.sh undoes it.
 set -Eeuo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/messages.sh
 . lib/messages.sh
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/record.sh
 . lib/record.sh
-# shellcheck source=../../../kubernetes/rootfs/scripts/lib/kernel.sh
 . lib/kernel.sh
 
 ROOTFS=$(cd .. && pwd)

@@ -105,6 +105,11 @@ func (a *Authority) Ensure(certFile, keyFile string, leaf Leaf) error {
 	if a.fits(certFile, keyFile, leaf) {
 		return nil
 	}
+	return a.Renew(certFile, keyFile, leaf)
+}
+
+// Renew issues a certificate into files, whatever is there.
+func (a *Authority) Renew(certFile, keyFile string, leaf Leaf) error {
 	cert, key, err := a.Issue(leaf)
 	if err != nil {
 		return err

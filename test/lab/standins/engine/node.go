@@ -167,6 +167,9 @@ func BridgeNetwork(family *Family, api *API, nodeName, confFile, bridge string) 
 			if err != nil {
 				return err
 			}
+			if Exists(SwitchNoNetwork) {
+				return fmt.Errorf("%s is there", SwitchNoNetwork)
+			}
 			if node.Spec.PodCIDR == "" {
 				return fmt.Errorf("node %s has none", nodeName)
 			}

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
+	"sort"
 	"strings"
 )
 
@@ -122,6 +124,31 @@ func (s *Settings) List(name string) []string {
 func (s *Settings) Flag(name string) bool {
 	s.must(name, Flag)
 	return len(s.values[name]) > 0 && s.values[name][0] == "true"
+}
+
+// Arguments are all settings as a list of words, in JSON, behind that of a command; those that are secret without their values.
+func (s *Settings) Arguments(command string, secret ...string) string {
+	names := make([]string, 0, len(s.values))
+	for name := range s.values {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	words := []string{command}
+	for _, name := range names {
+		for _, value := range s.values[name] {
+			for _, one := range secret {
+				if one == name {
+					value = "********"
+				}
+			}
+			words = append(words, "--"+name, value)
+		}
+	}
+	text, err := json.Marshal(words)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
 }
 
 func (s *Settings) must(name string, kind Kind) {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -236,7 +237,7 @@ func (c *controllerState) certificates() (err error) {
 		{c.proxyCA, "front-proxy-client", engine.Leaf{CN: "system:auth-proxy", Client: true}},
 	} {
 		base := filepath.Join(pkiDir, one.file)
-		if err := one.authority.Ensure(base+".crt", base+".key", one.leaf); err != nil {
+		if err := one.authority.Renew(base+".crt", base+".key", one.leaf); err != nil {
 			return err
 		}
 	}
@@ -268,12 +269,12 @@ func (c *controllerState) startEtcd(join *joinClient) error {
 	}
 	hosts := engine.Leaf{CN: c.name, DNS: []string{"localhost", c.name}, IPs: []string{"127.0.0.1", c.config.peerAddress}, Server: true, Client: true}
 	for _, base := range []string{dir + "/server", dir + "/peer"} {
-		if err := c.etcdCA.Ensure(base+".crt", base+".key", hosts); err != nil {
+		if err := c.etcdCA.Renew(base+".crt", base+".key", hosts); err != nil {
 			return err
 		}
 	}
 	client := pkiDir + "/apiserver-etcd-client"
-	if err := c.etcdCA.Ensure(client+".crt", client+".key", engine.Leaf{CN: "apiserver-etcd-client", Client: true}); err != nil {
+	if err := c.etcdCA.Renew(client+".crt", client+".key", engine.Leaf{CN: "apiserver-etcd-client", Client: true}); err != nil {
 		return err
 	}
 	if c.etcd.Begun() || join == nil {
@@ -526,7 +527,18 @@ func backup(settings *engine.Settings, _ []string) error {
 	if err != nil {
 		return err
 	}
-	// The real one is an archive with more in it.
+	// With less in it than the real one, under the same names.
+	work, err := os.MkdirTemp("", "k0s-backup")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	if err := etcd.Save(context.Background(), etcd.LocalURL(), work+"/etcd-snapshot-backup.db"); err != nil {
+		return err
+	}
 	file := filepath.Join(dir, "k0s_backup_"+time.Now().UTC().Format("2006-01-02T15_04_05_000Z")+".tar.gz")
-	return etcd.Save(context.Background(), etcd.LocalURL(), file)
+	if text, err := exec.Command("tar", "-czf", file, "-C", work, "etcd-snapshot-backup.db", "-C", "/etc/k0s", "k0s.yaml", "-C", dataDir, "pki").CombinedOutput(); err != nil {
+		return fmt.Errorf("failed to create archive: %w: %s", err, text)
+	}
+	return nil
 }

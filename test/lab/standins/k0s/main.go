@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -61,7 +60,7 @@ func commands() map[string]command {
 		install["force"] = engine.Flag
 		install["env"] = engine.List
 	}
-	return map[string]command{
+	all := map[string]command{
 		"version":            {merged(map[string]engine.Kind{"all": engine.Flag, "json": engine.Flag}), 0, printVersion},
 		"config create":      {merged(persistent, map[string]engine.Kind{"include-images": engine.Flag}), 0, configCreate},
 		"config validate":    {merged(persistent, fileInput), 0, configValidate},
@@ -83,6 +82,12 @@ func commands() map[string]command {
 		"backup":             {merged(persistent, map[string]engine.Kind{"save-path": engine.Text}), 0, backup},
 		"reset":              {merged(persistent, fileInput, map[string]engine.Kind{"cri-socket": engine.Text, "kubelet-root-dir": engine.Text}), 0, reset},
 	}
+	if !atLeast(1, 23, 0) {
+		// They were "default-config" and "validate config" before.
+		delete(all, "config create")
+		delete(all, "config validate")
+	}
+	return all
 }
 
 func main() {
@@ -138,17 +143,7 @@ func merged(sets ...map[string]engine.Kind) map[string]engine.Kind {
 
 // atLeast says whether this pretends to be of this release or a later one.
 func atLeast(major, minor, patch int) bool {
-	var numbers [3]int
-	text, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), "+")
-	for index, part := range strings.SplitN(text, ".", 3) {
-		numbers[index], _ = strconv.Atoi(part)
-	}
-	for index, wanted := range []int{major, minor, patch} {
-		if numbers[index] != wanted {
-			return numbers[index] > wanted
-		}
-	}
-	return true
+	return engine.AtLeast(version, major, minor, patch)
 }
 
 // given is the flags of this call as `--name=value`.

@@ -49,6 +49,9 @@ func tokenCreate(settings *engine.Settings, _ []string) error {
 	if err != nil {
 		return err
 	}
+	if engine.SwitchedOnce(engine.SwitchExpiredToken) {
+		expiry = -time.Minute
+	}
 	secret, err := newSecret(context.Background(), role, expiry)
 	if err != nil {
 		return err

@@ -39,6 +39,8 @@ func main() {
 		fail(tool(args[0], args[1:]))
 	case "etcd-snapshot":
 		fail(etcdSnapshot(args[1:]))
+	case "certificate":
+		fail(certificate(args[1:]))
 	case "check-config":
 	default:
 		usage(args[0])
@@ -46,7 +48,7 @@ func main() {
 }
 
 func usage(command string) {
-	fmt.Fprintf(os.Stderr, "No help topic for '%s' (%s)\nCOMMANDS: server agent kubectl crictl ctr check-config etcd-snapshot\n", command, standIn)
+	fmt.Fprintf(os.Stderr, "No help topic for '%s' (%s)\nCOMMANDS: server agent kubectl crictl ctr check-config etcd-snapshot certificate\n", command, standIn)
 	os.Exit(3)
 }
 
@@ -100,6 +102,9 @@ func unpack(dir string) (string, error) {
 	}
 	return bin, nil
 }
+
+// atLeast says whether this pretends to be of this release or a later one.
+func atLeast(major, minor, patch int) bool { return engine.AtLeast(version, major, minor, patch) }
 
 func modprobe() {
 	for _, name := range []string{"overlay", "nf_conntrack", "br_netfilter"} {

@@ -17,6 +17,8 @@ const (
 	finalizer      = "wrangler.cattle.io/managed-etcd-controller"
 	etcdLabel      = "node-role.kubernetes.io/etcd"
 	passwordSuffix = ".node-password.k3s"
+	// Source: k3s, pkg/nodeconfig/nodeconfig.go. Of agents the stand-in has none.
+	argsAnnotation = "k3s.io/node-args"
 )
 
 // labelNode gives this server's node its roles, and says which member of etcd it is.
@@ -26,7 +28,7 @@ func (s *serverState) labelNode(ctx context.Context) error {
 		return err
 	}
 	labels := map[string]string{"node-role.kubernetes.io/control-plane": "true", "node-role.kubernetes.io/master": "true"}
-	annotations := map[string]string{}
+	annotations := map[string]string{argsAnnotation: s.settings.Arguments("server", "token", "agent-token")}
 	metadata := map[string]any{"labels": labels, "annotations": annotations}
 	if s.embedded {
 		labels[etcdLabel] = "true"
@@ -34,7 +36,8 @@ func (s *serverState) labelNode(ctx context.Context) error {
 		metadata["finalizers"] = []string{finalizer}
 	}
 	for name, value := range labels {
-		if node.Metadata.Labels[name] != value || node.Metadata.Annotations[memberName] != annotations[memberName] {
+		if node.Metadata.Labels[name] != value || node.Metadata.Annotations[memberName] != annotations[memberName] ||
+			node.Metadata.Annotations[argsAnnotation] != annotations[argsAnnotation] {
 			if node.Metadata.DeletionTimestamp != nil {
 				return nil
 			}

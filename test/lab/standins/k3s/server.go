@@ -549,15 +549,28 @@ func arguments(values []string) []string {
 }
 
 func etcdSnapshot(args []string) error {
-	if len(args) == 0 || (args[0] != "save" && args[0] != "ls" && args[0] != "list") {
-		return fmt.Errorf("No help topic for etcd-snapshot %s", strings.Join(args, " "))
+	verb := "save"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		if !atLeast(1, 21, 2) {
+			return fmt.Errorf("this command does not take any arguments")
+		}
+		verb, args = args[0], args[1:]
 	}
-	settings := engine.NewSettings(map[string]engine.Kind{"name": engine.Text, "etcd-snapshot-dir": engine.Text, "data-dir": engine.Text})
-	if rest, err := settings.ParseFlags(args[1:]); err != nil || len(rest) > 0 {
+	if verb != "save" && verb != "ls" && verb != "list" {
+		return fmt.Errorf("No help topic for etcd-snapshot %s", verb)
+	}
+	settings := engine.NewSettings(map[string]engine.Kind{
+		"name": engine.Text, "dir": engine.Text, "etcd-snapshot-dir": engine.Text, "data-dir": engine.Text,
+		"snapshot-compress": engine.Flag, "etcd-snapshot-compress": engine.Flag,
+	})
+	if rest, err := settings.ParseFlags(args); err != nil || len(rest) > 0 {
 		return fmt.Errorf("Incorrect Usage: %v %v", err, rest)
 	}
-	dir := settings.Text("etcd-snapshot-dir", serverDir+"/db/snapshots")
-	if args[0] != "save" {
+	if settings.Flag("snapshot-compress") || settings.Flag("etcd-snapshot-compress") {
+		return fmt.Errorf("the stand-in does not compress")
+	}
+	dir := settings.Text("etcd-snapshot-dir", settings.Text("dir", serverDir+"/db/snapshots"))
+	if verb != "save" {
 		files, _ := filepath.Glob(dir + "/*")
 		for _, file := range files {
 			fmt.Println(filepath.Base(file), "file://"+file)

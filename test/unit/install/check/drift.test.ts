@@ -57,6 +57,16 @@ describe('the files of a host', () => {
     expect(drift({ 'bin/mine': { type: 'file' } }, new Set(['bin/run']))).toEqual([]);
   });
 
+  it('come back with a command that is named', () => {
+    const [finding] = driftFindings('h', {
+      given: undefined,
+      listing: new Map(),
+      verified: undefined,
+      halfSent: false,
+    });
+    expect(finding?.fix).toBe('slipway apply -f Clusterfile, or the same run again: only what differs is sent');
+  });
+
   it.each<[Record<string, Partial<ListedEntry> | undefined>, string]>([
     [{ 'bin/run': undefined }, 'bin/run: missing'],
     [{ 'bin/run': { size: 4 } }, 'bin/run: 4 bytes, not 3'],
