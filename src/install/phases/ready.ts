@@ -35,7 +35,6 @@ export const readyPhase: Phase<InstallWork> = {
           await waitFor(async () => ((await notReady(awaited)).length === 0 ? true : undefined), {
             what: `the nodes of ${cluster.name} to be Ready`,
             timeoutMs: readyTimeoutMs,
-            intervalMs: 2000,
             signal: AbortSignal.any([signal, interrupt]),
             explain: async () => {
               const waiting = await notReady(awaited);

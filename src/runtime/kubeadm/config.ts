@@ -3,6 +3,7 @@ import { isObject, type JsonObject, mergeDocuments } from '../kubernetes/merge.j
 import { isAtLeast } from '../kubernetes/version.js';
 import { kubeadmApi } from './api-version.js';
 import { collectDocuments, type KubeadmDocuments, mergeAll, NO_DOCUMENTS } from './documents.js';
+import { PATHS } from './paths.js';
 import { type KubeadmInput, renderDocuments } from './render.js';
 
 export const API_SERVER_PORT = 6443;
@@ -36,15 +37,6 @@ export interface HostAbilities {
   readonly cgroupDriver: string | undefined;
   /** Whether kube-proxy can set the size of the connection table. */
   readonly conntrackWritable: boolean;
-}
-
-/** What joins a node: everything here is secret or as good as. */
-export interface JoinFacts {
-  readonly token: string;
-  /** `sha256:HEX` of the cluster CA's public key. */
-  readonly caCertHash: string;
-  /** Makes the node a further control plane. */
-  readonly certificateKey?: string;
 }
 
 /** The address of the API servers that all nodes use. */
@@ -87,30 +79,29 @@ export function certificatesConfig(facts: KubeadmFacts, address: string): Kubead
   );
 }
 
-/** The configuration for `kubeadm join` on `address`. Pure. */
-export function joinConfig(facts: KubeadmFacts, address: string, join: JoinFacts): KubeadmInput {
+/**
+ * The configuration for `kubeadm join` on `address`, which finds the cluster and its credentials in {@link PATHS.discovery}. Pure.
+ * With a token instead (`discovery.bootstrapToken`) it would first wait until the controller manager has signed `cluster-info`, which after
+ * `kubeadm init` takes ten to twenty seconds in which a kubelet can start; the whole CA stands in the file, where a token pins a hash of its key.
+ * @param certificateKey makes the node a further control plane
+ */
+export function joinConfig(facts: KubeadmFacts, address: string, certificateKey?: string): KubeadmInput {
   const { JoinConfiguration: given } = collectDocuments(facts.documents);
   const { controlPlane, discovery, ...rest } = given;
-  const endpoint = controlPlaneEndpoint(facts);
   const generated: JsonObject = {
     discovery: {
       ...(isObject(discovery) && discovery.timeout !== undefined ? { timeout: discovery.timeout } : {}),
-      bootstrapToken: {
-        apiServerEndpoint: `${endpoint.name}:${endpoint.port}`,
-        token: join.token,
-        caCertHashes: [join.caCertHash],
-      },
-      tlsBootstrapToken: join.token,
+      file: { kubeConfigPath: PATHS.discovery },
     },
-    nodeRegistration: nodeRegistration(facts, address, join.certificateKey !== undefined),
+    nodeRegistration: nodeRegistration(facts, address, certificateKey !== undefined),
   };
   const plane =
-    join.certificateKey === undefined
+    certificateKey === undefined
       ? {}
       : {
           controlPlane: mergeDocuments(isObject(controlPlane) ? controlPlane : {}, {
             localAPIEndpoint: { advertiseAddress: address, bindPort: API_SERVER_PORT },
-            certificateKey: join.certificateKey,
+            certificateKey,
           }),
         };
   const merged = mergeDocuments({ ...generated, ...plane }, rest);

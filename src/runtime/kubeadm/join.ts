@@ -9,14 +9,14 @@ import { waitFor } from '../wait.js';
 import { leadTo, preferredServers } from './balancer.js';
 import { listNodes } from './cluster.js';
 import { kubectl } from './commands.js';
-import { joinConfig, uploadCertsConfig } from './config.js';
+import { controlPlaneEndpoint, joinConfig, uploadCertsConfig } from './config.js';
 import { hasOwnEtcd, removeMember } from './etcd.js';
 import { kubeadmFacts } from './facts.js';
 import { apiServerReady, findRemains, kubeletLog, markComplete, reviveApiServer } from './health.js';
 import { PATHS } from './paths.js';
 import { kubeadmReset } from './reset.js';
 import { writeRootKubeconfig } from './root-kubeconfig.js';
-import { newCertificateKey, readCaCertHash, withJoinToken } from './tokens.js';
+import { bootstrapKubeconfig, newCertificateKey, readCa, withJoinToken } from './tokens.js';
 
 const JOIN_TIMEOUT_MS = 10 * 60_000;
 const REGISTER_TIMEOUT_MS = 2 * 60_000;
@@ -130,14 +130,13 @@ async function join(
 ): Promise<void> {
   const { rootfs } = cluster;
   const entry = entryMaster(cluster);
-  const caHash = await readCaCertHash(entry);
+  const ca = await readCa(entry);
+  const facts = kubeadmFacts(cluster);
+  const { file, flags } = joinConfig(facts, host.address, certificateKey);
+  const { name, port } = controlPlaneEndpoint(facts);
   await withJoinToken(entry, rootfs, { signal }, async (token) => {
-    const { file, flags } = joinConfig(kubeadmFacts(cluster), host.address, {
-      token,
-      caCertHash: caHash,
-      ...(certificateKey === undefined ? {} : { certificateKey }),
-    });
-    await withSecretFile(host, PATHS.joinConfig, file, () =>
+    const discovery = bootstrapKubeconfig(`https://${name}:${port}`, ca, token);
+    await withSecretFiles(host, { [PATHS.joinConfig]: file, [PATHS.discovery]: discovery }, () =>
       onHost(host, rootfs, ['kubeadm', 'join', `--config=${PATHS.joinConfig}`, ...flags].map(shellQuote).join(' '), {
         signal,
         timeoutMs: JOIN_TIMEOUT_MS,
@@ -152,7 +151,7 @@ async function join(
 async function uploadCertificates(first: Host, cluster: ClusterContext, signal?: AbortSignal): Promise<string> {
   const key = newCertificateKey();
   const { file } = uploadCertsConfig(kubeadmFacts(cluster), first.address, key);
-  await withSecretFile(first, PATHS.uploadCertsConfig, file, () =>
+  await withSecretFiles(first, { [PATHS.uploadCertsConfig]: file }, () =>
     onHost(
       first,
       cluster.rootfs,
@@ -174,13 +173,20 @@ async function waitUntilRegistered(host: Host, cluster: ClusterContext, signal?:
   });
 }
 
-async function withSecretFile<T>(host: Host, path: string, content: string, work: () => Promise<T>): Promise<T> {
-  await host.writeFile(path, content, { mode: 0o600 });
+/** Does some work with files by their paths that are there only meanwhile; a directory that is empty afterwards goes with them. */
+async function withSecretFiles<T>(
+  host: Host,
+  files: Readonly<Record<string, string>>,
+  work: () => Promise<T>,
+): Promise<T> {
+  const paths = Object.keys(files);
+  const directories = [...new Set(paths.map((path) => path.slice(0, path.lastIndexOf('/'))))];
   try {
+    await Promise.all(Object.entries(files).map(([path, content]) => host.writeFile(path, content, { mode: 0o600 })));
     return await work();
   } finally {
     await host
-      .run(`rm -f ${path}\nrmdir ${path.slice(0, path.lastIndexOf('/'))} 2>/dev/null\ntrue`, {
+      .run(`rm -f ${paths.join(' ')}\nrmdir ${directories.join(' ')} 2>/dev/null\ntrue`, {
         allowFailure: true,
         timeoutMs: 30_000,
       })

@@ -1,5 +1,4 @@
 import { X509Certificate } from 'node:crypto';
-import { stringify } from 'yaml';
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
@@ -11,7 +10,7 @@ import { certificatesConfig } from './config.js';
 import { kubeadmFacts } from './facts.js';
 import { kubeletLog } from './health.js';
 import { PATHS } from './paths.js';
-import { withJoinToken } from './tokens.js';
+import { bootstrapKubeconfig, withJoinToken } from './tokens.js';
 
 const TIMEOUT_MS = 180_000;
 /** Where kubelet keeps its certificates, and which of them it uses. */
@@ -111,19 +110,6 @@ async function askForIdentity(host: Host, cluster: ClusterContext, signal?: Abor
         .run(`rm -f ${PATHS.bootstrapKubelet}`, { allowFailure: true, timeoutMs: 30_000 })
         .catch(() => undefined);
     }
-  });
-}
-
-/** A kubeconfig that lets a kubelet ask for a certificate. Pure. */
-export function bootstrapKubeconfig(server: string, ca: Uint8Array, token: string): string {
-  const data = Buffer.from(ca).toString('base64');
-  return stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [{ name: 'kubernetes', cluster: { server, 'certificate-authority-data': data } }],
-    users: [{ name: 'kubelet-bootstrap', user: { token } }],
-    contexts: [{ name: 'bootstrap', context: { cluster: 'kubernetes', user: 'kubelet-bootstrap' } }],
-    'current-context': 'bootstrap',
   });
 }
 

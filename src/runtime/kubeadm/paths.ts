@@ -11,8 +11,9 @@ export const PATHS = {
   initConfig: '/etc/kubernetes/kubeadm.yaml',
   /** Says that this is a whole master: what is found beside it is a cluster, not the remains of a broken start. */
   complete: '/etc/kubernetes/slipway-complete',
-  /** Holds a join token; in memory (tmpfs), and removed as soon as kubeadm has ended. */
+  /** With secrets in them; in memory (tmpfs), and removed as soon as kubeadm has ended. */
   joinConfig: '/run/slipway/kubeadm-join.yaml',
+  discovery: '/run/slipway/kubeadm-discovery.conf',
   uploadCertsConfig: '/run/slipway/kubeadm-upload-certs.yaml',
   /** One word: the cgroup driver that `init.sh` set the container runtime up with. */
   cgroupDriver: '/etc/slipway/cgroup-driver',

@@ -85,7 +85,7 @@ done
 
 rm -rf --one-file-system /etc/kubernetes /var/lib/etcd /var/lib/kubelet /var/lib/cni /var/run/kubernetes /run/flannel
 for f in ${NETWORK_FILES.join(' ')}; do rm -f "/etc/cni/net.d/$f"; done
-rm -f ${PATHS.joinConfig} ${PATHS.uploadCertsConfig}
+rm -f ${PATHS.joinConfig} ${PATHS.discovery} ${PATHS.uploadCertsConfig}
 rmdir /run/slipway 2>/dev/null
 if [ -e ${BALANCER.unit} ]; then
   systemctl disable -q --now ${BALANCER.service} 2>/dev/null

@@ -1,4 +1,5 @@
-import { createHash, randomBytes, X509Certificate } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { stringify } from 'yaml';
 import { SlipwayError } from '../../base/errors.js';
 import { registerSecret } from '../../base/redact.js';
 import type { Host } from '../../hosts/host.js';
@@ -42,7 +43,6 @@ export function tokenManifest(token: string, now: number): string {
       'token-secret': secret,
       expiration: new Date(now + TOKEN_LIFE_MS).toISOString().replace(/\.\d+Z$/, 'Z'),
       'usage-bootstrap-authentication': 'true',
-      'usage-bootstrap-signing': 'true',
       'auth-extra-groups': 'system:bootstrappers:kubeadm:default-node-token',
     },
   });
@@ -74,21 +74,26 @@ export async function withJoinToken<T>(
   }
 }
 
-/** The pin of the cluster's CA for discovery: sha256 of its public key (SubjectPublicKeyInfo, DER). */
-export function caCertHash(pem: string | Uint8Array): string {
-  const key = new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' });
-  return `sha256:${createHash('sha256').update(key).digest('hex')}`;
+/** A kubeconfig that lets a kubelet, or `kubeadm join`, find a cluster and ask it for a certificate. Pure. */
+export function bootstrapKubeconfig(server: string, ca: Uint8Array, token: string): string {
+  const data = Buffer.from(ca).toString('base64');
+  return stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'kubernetes', cluster: { server, 'certificate-authority-data': data } }],
+    users: [{ name: 'kubelet-bootstrap', user: { token } }],
+    contexts: [{ name: 'bootstrap', context: { cluster: 'kubernetes', user: 'kubelet-bootstrap' } }],
+    'current-context': 'bootstrap',
+  });
 }
 
-/** {@link caCertHash} of a master's CA. @throws SlipwayError E_CLUSTER_STATE when it has none. */
-export async function readCaCertHash(master: Host): Promise<string> {
+/** The CA of the cluster, PEM. @throws SlipwayError E_CLUSTER_STATE when the master has none. */
+export async function readCa(master: Host): Promise<Buffer> {
   const pem = await master.readFile(PATHS.caCertificate);
-  if (pem === undefined) {
-    throw new SlipwayError('E_CLUSTER_STATE', `${master.address}: ${PATHS.caCertificate} is missing`, {
-      hint: 'the first master is not initialised; run the same command again',
-    });
-  }
-  return caCertHash(pem);
+  if (pem !== undefined) return pem;
+  throw new SlipwayError('E_CLUSTER_STATE', `${master.address}: ${PATHS.caCertificate} is missing`, {
+    hint: 'the first master is not initialised; run the same command again',
+  });
 }
 
 function secretName(id: string): string {

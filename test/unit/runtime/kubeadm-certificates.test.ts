@@ -8,7 +8,6 @@ import { parseCertificates } from '../../../src/runtime/kubeadm/certificates.js'
 import { certificatesConfig } from '../../../src/runtime/kubeadm/config.js';
 import { describe as describeConfiguration } from '../../../src/runtime/kubeadm/describe.js';
 import { certSANsOf, withCertSANs } from '../../../src/runtime/kubeadm/kubeadm-config.js';
-import { bootstrapKubeconfig } from '../../../src/runtime/kubeadm/kubelet-identity.js';
 
 const END = new Date('2027-06-01T12:00:00Z');
 let pem: string;
@@ -171,13 +170,5 @@ describe('a cluster describes itself', () => {
     'apiVersion: kubeadm.k8s.io/v1beta2\nkind: ClusterConfiguration\nkubernetesVersion: ../../x\n',
   ])('not by %j', (text) => {
     expect(() => describeConfiguration(text, 'm1')).toThrow(expect.toSatisfy((error) => isSlipwayError(error)));
-  });
-});
-
-it('a kubelet asks for a certificate with a token, and trusts only its cluster', () => {
-  expect(parse(bootstrapKubeconfig('https://api:6443', Buffer.from('CA'), 'abcdef.0123456789abcdef'))).toMatchObject({
-    clusters: [{ cluster: { server: 'https://api:6443', 'certificate-authority-data': 'Q0E=' } }],
-    users: [{ user: { token: 'abcdef.0123456789abcdef' } }],
-    'current-context': 'bootstrap',
   });
 });

@@ -44,8 +44,6 @@ const USER_DOCUMENTS = [
   { kind: 'ClusterConfig', spec: { somebody: 'else' } },
 ];
 
-const JOIN = { token: 'abcdef.0123456789abcdef', caCertHash: 'sha256:1234' };
-
 describe('the API version', () => {
   it.each([
     ['v1.15.0', 'v1beta2'],
@@ -320,16 +318,12 @@ describe('kubeadm init', () => {
 
 describe('kubeadm join', () => {
   it('of a worker (v1beta2)', () => {
-    expect(joinConfig(facts(), '10.99.0.3', JOIN).file).toMatchInlineSnapshot(`
+    expect(joinConfig(facts(), '10.99.0.3').file).toMatchInlineSnapshot(`
       "apiVersion: kubeadm.k8s.io/v1beta2
       kind: JoinConfiguration
       discovery:
-        bootstrapToken:
-          apiServerEndpoint: apiserver.cluster.local:6443
-          token: abcdef.0123456789abcdef
-          caCertHashes:
-            - sha256:1234
-        tlsBootstrapToken: abcdef.0123456789abcdef
+        file:
+          kubeConfigPath: /run/slipway/kubeadm-discovery.conf
       nodeRegistration:
         criSocket: /run/containerd/containerd.sock
         kubeletExtraArgs:
@@ -346,19 +340,16 @@ describe('kubeadm join', () => {
         nodeRegistration: { kubeletExtraArgs: { 'max-pods': 200 } },
       },
     ];
-    const join = { ...JOIN, certificateKey: 'ab'.repeat(32) };
-    expect(joinConfig(facts({ version: 'v1.31.0', documents }), '10.99.0.4', join).file).toMatchInlineSnapshot(`
+    expect(
+      joinConfig(facts({ version: 'v1.31.0', documents }), '10.99.0.4', 'ab'.repeat(32)).file,
+    ).toMatchInlineSnapshot(`
       "apiVersion: kubeadm.k8s.io/v1beta4
       kind: JoinConfiguration
       timeouts:
         discovery: 9m0s
       discovery:
-        bootstrapToken:
-          apiServerEndpoint: apiserver.cluster.local:6443
-          token: abcdef.0123456789abcdef
-          caCertHashes:
-            - sha256:1234
-        tlsBootstrapToken: abcdef.0123456789abcdef
+        file:
+          kubeConfigPath: /run/slipway/kubeadm-discovery.conf
       nodeRegistration:
         criSocket: unix:///run/containerd/containerd.sock
         kubeletExtraArgs:
@@ -377,7 +368,7 @@ describe('kubeadm join', () => {
 
   it('never makes a worker a control plane, whatever a document says', () => {
     const documents = [{ kind: 'JoinConfiguration', controlPlane: { localAPIEndpoint: { bindPort: 7443 } } }];
-    const { file } = joinConfig(facts({ documents }), '10.99.0.3', JOIN);
+    const { file } = joinConfig(facts({ documents }), '10.99.0.3');
     expect(file).not.toContain('controlPlane');
   });
 });
