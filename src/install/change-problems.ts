@@ -127,7 +127,7 @@ export function documentWarnings(
   { driver, spec, cluster }: InstallWork,
   before: ClusterState | undefined,
 ): readonly string[] {
-  const unknown = driver.unknownFields?.(cluster.configDocuments) ?? [];
+  const unknown = driver.unknownFields?.(cluster) ?? [];
   // What was left out because of a secret in it cannot be compared.
   if (before?.phase !== 'running' || before.notKept.some((one) => one.startsWith('document '))) return unknown;
   const ignored = driver.ignoredChange?.(before.configDocuments, keepableDocuments(spec.configDocuments));

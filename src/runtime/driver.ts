@@ -214,8 +214,8 @@ export interface RuntimeDriver {
   readonly etcdFileType?: string;
   /** Where the admin kubeconfig is on a master. */
   readonly adminKubeconfig: string;
-  /** What documents of {@link documentKinds} say in vain, for people: fields that nobody reads. */
-  unknownFields?(documents: ClusterContext['configDocuments']): readonly string[];
+  /** What documents of {@link documentKinds} say in vain, for people: fields that nobody reads, or not in this version. */
+  unknownFields?(cluster: ClusterContext): readonly string[];
   /**
    * What documents say now and said before, but a cluster that is up does not take over, for people; undefined: nothing.
    */

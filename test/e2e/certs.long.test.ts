@@ -107,10 +107,29 @@ describe.skipIf(!lab.ok).sequential('a cluster', () => {
     for (const host of [m1, n1]) before.set(host.name, await host.run(HOST_SNAPSHOT));
     mkdirSync(root, { recursive: true });
     await buildBaseImage(root, 'yard:v1');
-    await mustSlipway(
-      command('run', 'yard:v1', '--cluster', 'yard', '--masters', m1.ip, '--nodes', n1.ip, '-e', 'SHIFT=night'),
-      { root },
+    writeFileSync(
+      join(home, 'Clusterfile'),
+      `apiVersion: sealer.io/v2
+kind: Cluster
+metadata:
+  name: yard
+spec:
+  image: yard:v1
+  env: [SHIFT=night]
+  hosts:
+    - { ips: [${m1.ip}], roles: [master] }
+    - { ips: [${n1.ip}], roles: [node] }
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+caCertificateValidityPeriod: 876000h
+certificateValidityPeriod: 8760h
+`,
     );
+    // kubeadm 1.20 knows neither
+    const { stderr } = await slipway(command('apply', '-f', join(home, 'Clusterfile')), { root });
+    expect(stderr).toContain('certificateValidityPeriod is passed over by kubeadm v1.20.2');
+    expect(stderr).not.toContain('caCertificateValidityPeriod');
   });
 
   afterAll(stopLabHosts);
@@ -122,7 +141,7 @@ describe.skipIf(!lab.ok).sequential('a cluster', () => {
       const days = Object.fromEntries(hosts[0]?.certificates.map(({ name, daysLeft }) => [name, daysLeft]) ?? []);
       for (const name of ['apiserver', 'etcd-server', 'front-proxy-client', 'admin.conf', 'kubelet'])
         expect(days[name], name).toBe(364);
-      for (const name of ['ca', 'etcd-ca', 'front-proxy-ca']) expect(days[name], name).toBeGreaterThan(3600);
+      for (const name of ['ca', 'etcd-ca', 'front-proxy-ca']) expect(days[name], name).toBe(36_499);
       expect(hosts[1]?.certificates.map(({ name }) => name)).toEqual(['ca', 'kubelet']);
       expect(await mustSlipway(command('cert'), { root })).toMatch(
         new RegExp(`${m1.ip} +apiserver +\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d UTC +364 +slipway cert --renew`),

@@ -3,9 +3,9 @@ import { readFile, rm } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { errnoOf, fileSystemError } from '../../base/errors.js';
+import type { KeyPair } from '../../base/make-certificates.js';
 import { makeDirectory } from '../../base/make-directory.js';
 import { replaceFile } from '../../store/durable.js';
-import type { KeyPair } from './make-certificates.js';
 
 /** The keys and certificates of a cluster's registry, PEM. */
 export interface RegistryCertificates {
@@ -36,7 +36,7 @@ export async function registryCertificates(
       if (isGood(kept.certificate, names, known)) return { ca: known.toString(), ...kept };
     }
     // Heavy, and seldom needed.
-    const { makeAuthority, makeServerCertificate } = await import('./make-certificates.js');
+    const { makeAuthority, makeServerCertificate } = await import('../../base/make-certificates.js');
     let authority = await readPair(dir, 'ca');
     if (authority === undefined) {
       authority = await makeAuthority(`slipway registry CA of ${clusterName}`);

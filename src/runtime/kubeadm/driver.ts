@@ -3,6 +3,7 @@ import type { RuntimeDriver } from '../driver.js';
 import { withServer } from '../kubernetes/kubeconfig.js';
 import { mastersBy } from '../kubernetes/masters.js';
 import { addNamesStep } from './alt-names.js';
+import { installProblem, laterFields } from './authorities.js';
 import { followStep } from './balancer.js';
 import { listCertificates } from './certificates.js';
 import { ignoredChange, wantedNames } from './changed-documents.js';
@@ -46,6 +47,7 @@ export const kubeadmDriver: RuntimeDriver = {
     return { apiVersion, kind: 'ClusterConfiguration', apiServer: { certSANs: names } };
   },
   networks: networksOf,
+  installProblem,
   init: initStep,
   joinMaster: joinMasterStep,
   joinWorker: joinWorkerStep,
@@ -80,6 +82,9 @@ export const kubeadmDriver: RuntimeDriver = {
     revive: reviveKubeletStep,
   },
   ignoredChange,
-  unknownFields,
+  unknownFields: ({ version, configDocuments }) => [
+    ...unknownFields(configDocuments),
+    ...laterFields(version, configDocuments),
+  ],
   describe: describeCluster,
 };

@@ -3,6 +3,7 @@ import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
 import { onHost } from '../kubernetes/ask.js';
 import { isReadyNode } from '../kubernetes/masters.js';
+import { authorityLife, layAuthorities } from './authorities.js';
 import { leadTo } from './balancer.js';
 import { listNodes } from './cluster.js';
 import { initConfig } from './config.js';
@@ -36,6 +37,8 @@ export function initStep(first: Host, cluster: ClusterContext): DriverStep {
         return;
       }
       if (remains.leftovers) await kubeadmReset(first, rootfs, signal);
+      const life = authorityLife(cluster.version, cluster.configDocuments);
+      if (life !== undefined) await layAuthorities(first, life, cluster.configDocuments);
       const facts = { ...kubeadmFacts(cluster), abilities: await hostAbilities(first) };
       const { file, flags } = initConfig(facts, first.address);
       await first.writeFile(PATHS.initConfig, file, { mode: 0o600 });

@@ -14,6 +14,7 @@ export interface KubeadmInput {
  * What differs between the versions is all here:
  * - v1beta2 has no `skipPhases` (it is `--skip-phases`);
  * - v1beta3 dropped `dns.type` and `useHyperKubeImage`;
+ * - the lives of certificates are said from v1beta4 on;
  * - v1beta4 writes extra arguments as lists, and keeps time-outs in `timeouts` of Init- and JoinConfiguration.
  * Source: kubeadm's `apis/kubeadm/v1beta{2,3,4}/types.go`.
  */
@@ -45,7 +46,9 @@ function convert(documents: KubeadmDocuments, api: KubeadmApi): KubeadmDocuments
     cluster = without(cluster, 'useHyperKubeImage');
     cluster = changeAt(cluster, ['dns'], (dns) => (isObject(dns) ? without(dns, 'type') : dns));
   }
-  if (api === 'v1beta4') {
+  if (api !== 'v1beta4') {
+    cluster = without(without(cluster, 'certificateValidityPeriod'), 'caCertificateValidityPeriod');
+  } else {
     const health = at(cluster, 'apiServer', 'timeoutForControlPlane');
     if (health !== undefined) {
       init = mergeDocuments({ timeouts: { controlPlaneComponentHealthCheck: health } }, init);

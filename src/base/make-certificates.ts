@@ -9,6 +9,12 @@ export interface KeyPair {
 }
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const RSA = {
+  name: 'RSASSA-PKCS1-v1_5',
+  modulusLength: 2048,
+  publicExponent: new Uint8Array([1, 0, 1]),
+  hash: 'SHA-256',
+} as const;
 const YEAR_MS = 365.25 * 24 * 60 * 60 * 1000;
 /** Places without internet are visited seldom; nobody but the hosts of this cluster trusts this CA. */
 const LIFE_MS = 100 * YEAR_MS;
@@ -27,6 +33,29 @@ export async function makeAuthority(commonName: string): Promise<KeyPair> {
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  return pairOf(certificate, keys);
+}
+
+/**
+ * A new CA as kubeadm makes its own (RSA of 2048 bits; `NewSelfSignedCACert` of client-go/util/cert), but of another life.
+ * @param lifeMs how long it is good from now on, in milliseconds
+ */
+export async function makeKubernetesAuthority(commonName: string, lifeMs: number): Promise<KeyPair> {
+  const keys = await webcrypto.subtle.generateKey(RSA, true, ['sign', 'verify']);
+  const { digitalSignature, keyEncipherment, keyCertSign } = x509.KeyUsageFlags;
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: serialNumber(),
+    name: distinguishedName(commonName),
+    ...lifetime(lifeMs),
+    keys,
+    signingAlgorithm: RSA,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      new x509.KeyUsagesExtension(digitalSignature | keyEncipherment | keyCertSign, true),
+      new x509.SubjectAlternativeNameExtension([generalName(commonName)]),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
@@ -69,9 +98,9 @@ function distinguishedName(commonName: string): x509.Name {
   return new x509.Name([{ CN: [commonName.slice(0, 64)] }]);
 }
 
-function lifetime(): { readonly notBefore: Date; readonly notAfter: Date } {
+function lifetime(lifeMs = LIFE_MS): { readonly notBefore: Date; readonly notAfter: Date } {
   const now = Date.now();
-  return { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(now + LIFE_MS) };
+  return { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(now + lifeMs) };
 }
 
 /** Positive, and random enough never to come twice (RFC 5280, 4.1.2.2). */
