@@ -22,7 +22,8 @@ interface Asked extends FileToWrite {
 
 /**
  * Writes files of a host. What is asked for in one turn of the event loop travels as one script, in which each file is treated as
- * {@link writeFile} does; when that cannot be done each is written alone, and says what is wrong with it.
+ * {@link writeFile} does; when that cannot be done each is written alone, and says what is wrong with it. Which of two contents that are asked
+ * for in one turn for one path comes last is not said.
  */
 export class Writes {
   readonly #host: Pick<Host, 'address' | 'run'>;

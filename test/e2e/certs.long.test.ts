@@ -108,7 +108,7 @@ describe.skipIf(!lab.ok).sequential('a cluster', () => {
     mkdirSync(root, { recursive: true });
     await buildBaseImage(root, 'yard:v1');
     writeFileSync(
-      join(home, 'Clusterfile'),
+      join(home, 'launch.yaml'),
       `apiVersion: sealer.io/v2
 kind: Cluster
 metadata:
@@ -127,7 +127,7 @@ certificateValidityPeriod: 8760h
 `,
     );
     // kubeadm 1.20 knows neither
-    const { stderr } = await slipway(command('apply', '-f', join(home, 'Clusterfile')), { root });
+    const { stderr } = await slipway(command('apply', '-f', join(home, 'launch.yaml')), { root });
     expect(stderr).toContain('certificateValidityPeriod is passed over by kubeadm v1.20.2');
     expect(stderr).not.toContain('caCertificateValidityPeriod');
   });

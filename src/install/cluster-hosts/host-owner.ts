@@ -23,6 +23,10 @@ const KUBERNETES_TRACES = [
   '/etc/kubernetes/admin.conf',
   '/etc/kubernetes/kubelet.conf',
   '/etc/kubernetes/manifests/kube-apiserver.yaml',
+  // Authorities that somebody has laid there for kubeadm would go with the first start that breaks.
+  '/etc/kubernetes/pki/ca.*',
+  '/etc/kubernetes/pki/front-proxy-ca.*',
+  '/etc/kubernetes/pki/etcd/ca.key',
   '/var/lib/etcd/member',
   '/etc/rancher/k3s/k3s.yaml',
   '/etc/systemd/system/k3s.service',

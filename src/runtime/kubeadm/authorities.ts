@@ -1,48 +1,19 @@
 import { durationMs } from '../../base/duration.js';
 import type { KeyPair } from '../../base/make-certificates.js';
 import type { Host } from '../../hosts/host.js';
-import type { ClusterContext, InstallProblem } from '../driver.js';
 import { isObject, type JsonObject } from '../kubernetes/merge.js';
 import { isAtLeast } from '../kubernetes/version.js';
 import { collectDocuments } from './documents.js';
 import { PATHS } from './paths.js';
-
-/** The field of a ClusterConfiguration that says how long CAs are good. */
-const FIELD = 'caCertificateValidityPeriod';
-/** kubeadm obeys it, and `certificateValidityPeriod`, from this release on. */
-const SINCE = '1.31';
-/** What Go's durations can say, in milliseconds: 292 years. */
-const LONGEST_MS = 2 ** 63 / 1e6;
 
 /**
  * How long CAs are to be good that must be made for kubeadm, which before 1.31 makes them for ten years only, in milliseconds.
  * Undefined: kubeadm makes them. Pure.
  */
 export function authorityLife(version: string, documents: readonly JsonObject[]): number | undefined {
-  if (isAtLeast(version, SINCE)) return undefined;
-  const wanted = collectDocuments(documents).ClusterConfiguration[FIELD];
+  if (isAtLeast(version, '1.31')) return undefined;
+  const wanted = collectDocuments(documents).ClusterConfiguration.caCertificateValidityPeriod;
   return typeof wanted === 'string' ? durationMs(wanted) : undefined;
-}
-
-/** A life of CAs that is none. Pure. */
-export function installProblem({ configDocuments }: ClusterContext): InstallProblem | undefined {
-  const wanted = collectDocuments(configDocuments).ClusterConfiguration[FIELD];
-  if (wanted === undefined || wanted === null) return undefined;
-  const life = typeof wanted === 'string' ? durationMs(wanted) : undefined;
-  if (life !== undefined && life <= LONGEST_MS) return undefined;
-  return {
-    problem: `ClusterConfiguration: ${FIELD} is ${JSON.stringify(wanted)}, which is no duration of up to 292 years`,
-    hint: 'hours, minutes and seconds can be said: 876000h0m0s are a hundred years',
-  };
-}
-
-/** What this version of kubeadm passes over in silence, and nobody does for it. Pure. */
-export function laterFields(version: string, documents: readonly JsonObject[]): readonly string[] {
-  if (isAtLeast(version, SINCE) || collectDocuments(documents).ClusterConfiguration.certificateValidityPeriod == null)
-    return [];
-  return [
-    `ClusterConfiguration: certificateValidityPeriod is passed over by kubeadm ${version} (it needs v${SINCE}): certificates are good for a year, and "slipway cert --renew" makes them anew`,
-  ];
 }
 
 /**

@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { API_SERVER_NAME } from '../etc-hosts.js';
 import { isObject, type JsonObject, mergeDocuments } from '../kubernetes/merge.js';
 import { isAtLeast } from '../kubernetes/version.js';
@@ -41,6 +42,7 @@ export interface HostAbilities {
 
 /** The address of the API servers that all nodes use. */
 export interface ControlPlaneEndpoint {
+  /** A name or an IP address, without brackets. */
   readonly name: string;
   readonly port: number;
   /** /etc/hosts maps it. False when a document names another endpoint, which then is the author's to provide. */
@@ -86,7 +88,7 @@ export function certificatesConfig(facts: KubeadmFacts, address: string): Kubead
  * @param certificateKey makes the node a further control plane
  */
 export function joinConfig(facts: KubeadmFacts, address: string, certificateKey?: string): KubeadmInput {
-  const { JoinConfiguration: given } = collectDocuments(facts.documents);
+  const { JoinConfiguration: given, ClusterConfiguration } = collectDocuments(facts.documents);
   const { controlPlane, discovery, ...rest } = given;
   const generated: JsonObject = {
     discovery: {
@@ -106,7 +108,8 @@ export function joinConfig(facts: KubeadmFacts, address: string, certificateKey?
         };
   const merged = mergeDocuments({ ...generated, ...plane }, rest);
   return renderDocuments(
-    { ...NO_DOCUMENTS, JoinConfiguration: merged },
+    // Of the cluster's something is said by whoever joins from v1beta4 on.
+    { ...NO_DOCUMENTS, ClusterConfiguration, JoinConfiguration: merged },
     ['JoinConfiguration'],
     kubeadmApi(facts.version),
   );
@@ -118,7 +121,9 @@ export function controlPlaneEndpoint(facts: KubeadmFacts): ControlPlaneEndpoint 
   if (typeof given !== 'string' || given === '') {
     return { name: API_SERVER_NAME, port: API_SERVER_PORT, managed: true };
   }
-  const [, host = given, port] = /^(.*?)(?::(\d+))?$/.exec(given) ?? [];
+  // As kubeadm's ParseHostPort: an IPv6 address with a port is in brackets, one without is not.
+  const [, bracketed, name, port] = (isIPv6(given) ? undefined : /^(?:\[(.+)\]|(.*?))(?::(\d+))?$/.exec(given)) ?? [];
+  const host = bracketed ?? name ?? given;
   return { name: host, port: port === undefined ? API_SERVER_PORT : Number(port), managed: host === API_SERVER_NAME };
 }
 

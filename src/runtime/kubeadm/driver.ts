@@ -3,7 +3,6 @@ import type { RuntimeDriver } from '../driver.js';
 import { withServer } from '../kubernetes/kubeconfig.js';
 import { mastersBy } from '../kubernetes/masters.js';
 import { addNamesStep } from './alt-names.js';
-import { installProblem, laterFields } from './authorities.js';
 import { followStep } from './balancer.js';
 import { listCertificates } from './certificates.js';
 import { ignoredChange, wantedNames } from './changed-documents.js';
@@ -14,6 +13,7 @@ import { describeCluster } from './describe.js';
 import { NO_DOCUMENTS } from './documents.js';
 import { apiServerReady, findRemains } from './health.js';
 import { initStep } from './init.js';
+import { installProblem } from './install-problem.js';
 import { joinMasterStep, joinWorkerStep } from './join.js';
 import { reviveKubeletStep } from './kubelet-identity.js';
 import { PATHS } from './paths.js';
@@ -22,7 +22,7 @@ import { removalProblem, removeStep } from './remove.js';
 import { renewStep } from './renew.js';
 import { resetStep } from './reset.js';
 import { saveEtcd } from './save-etcd.js';
-import { unknownFields } from './unknown-fields.js';
+import { unheededFields, unknownFields } from './unknown-fields.js';
 import { clusterUpgradeProblem, upgradeStep } from './upgrade.js';
 
 /** kubelet, and kube-proxy's health port. */
@@ -84,7 +84,7 @@ export const kubeadmDriver: RuntimeDriver = {
   ignoredChange,
   unknownFields: ({ version, configDocuments }) => [
     ...unknownFields(configDocuments),
-    ...laterFields(version, configDocuments),
+    ...unheededFields(version, configDocuments),
   ],
   describe: describeCluster,
 };

@@ -56,7 +56,14 @@ export interface HostRemains {
   readonly kubeletActive: boolean;
   /** Anything that makes kubeadm's own checks refuse to begin. */
   readonly leftovers: boolean;
+  /** What is left is a CA, and nothing of a start of ours beside it. */
+  readonly strangersCa: boolean;
+  /** Files with secrets of a join that was killed. */
+  readonly joinSecrets: boolean;
 }
+
+/** What a join has while it lasts, and a killed one leaves. */
+export const JOIN_SECRETS = [PATHS.joinConfig, PATHS.discovery, PATHS.bootstrapKubelet];
 
 /** Looks, in one round trip. */
 export async function findRemains(host: Host): Promise<HostRemains> {
@@ -64,8 +71,14 @@ export async function findRemains(host: Host): Promise<HostRemains> {
     `[ -e ${PATHS.complete} ] && echo complete
 [ -s ${PATHS.kubelet} ] && echo kubelet-configured
 systemctl is-active -q kubelet.service && echo kubelet-active
-for f in /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /etc/kubernetes/pki/ca.crt /var/lib/etcd/member; do
-  [ -e "$f" ] && echo leftovers && break
+for f in /etc/kubernetes/*.conf /etc/kubernetes/manifests/*.yaml /var/lib/etcd/member ${PATHS.initConfig}; do
+  [ -e "$f" ] && begun=1 && break
+done
+[ -e ${PATHS.caCertificate} ] && ca=1
+[ -z "$begun$ca" ] || echo leftovers
+[ -n "$ca" ] && [ -z "$begun" ] && echo strangers-ca
+for f in ${JOIN_SECRETS.join(' ')}; do
+  [ -e "$f" ] && echo join-secrets && break
 done
 true`,
     { title: 'looking for Kubernetes on the host', timeoutMs: 60_000 },
@@ -76,6 +89,8 @@ true`,
     kubeletConfigured: words.has('kubelet-configured'),
     kubeletActive: words.has('kubelet-active'),
     leftovers: words.has('leftovers'),
+    strangersCa: words.has('strangers-ca'),
+    joinSecrets: words.has('join-secrets'),
   };
 }
 

@@ -1,3 +1,4 @@
+import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
@@ -36,12 +37,13 @@ export function initStep(first: Host, cluster: ClusterContext): DriverStep {
         await reviveApiServer(first, rootfs, signal);
         return;
       }
+      if (remains.strangersCa) throw strangersCa(first);
       if (remains.leftovers) await kubeadmReset(first, rootfs, signal);
-      const life = authorityLife(cluster.version, cluster.configDocuments);
-      if (life !== undefined) await layAuthorities(first, life, cluster.configDocuments);
       const facts = { ...kubeadmFacts(cluster), abilities: await hostAbilities(first) };
       const { file, flags } = initConfig(facts, first.address);
       await first.writeFile(PATHS.initConfig, file, { mode: 0o600 });
+      const life = authorityLife(cluster.version, cluster.configDocuments);
+      if (life !== undefined) await layAuthorities(first, life, cluster.configDocuments);
       const command = ['kubeadm', 'init', `--config=${PATHS.initConfig}`, '--skip-token-print', ...flags];
       await onHost(first, rootfs, command.map(shellQuote).join(' '), {
         signal,
@@ -53,4 +55,13 @@ export function initStep(first: Host, cluster: ClusterContext): DriverStep {
       await markComplete(first, cluster.name);
     },
   };
+}
+
+/** A start that breaks is cleaned with `kubeadm reset`, which takes every CA that it finds: the key of somebody's would be lost. */
+function strangersCa({ address }: Host): SlipwayError {
+  return new SlipwayError(
+    'E_CLUSTER_STATE',
+    `${address}: ${PATHS.caCertificate} is there, and not from a start of this cluster; nothing was changed`,
+    { hint: 'a CA of your own cannot be used: put it in a safe place, empty /etc/kubernetes/pki, and run again' },
+  );
 }

@@ -1,4 +1,5 @@
-import { SlipwayError } from '../../base/errors.js';
+import { isIPv6 } from 'node:net';
+import { isSlipwayError, SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
@@ -12,7 +13,7 @@ import { kubectl } from './commands.js';
 import { controlPlaneEndpoint, joinConfig, uploadCertsConfig } from './config.js';
 import { hasOwnEtcd, removeMember } from './etcd.js';
 import { kubeadmFacts } from './facts.js';
-import { apiServerReady, findRemains, kubeletLog, markComplete, reviveApiServer } from './health.js';
+import { apiServerReady, findRemains, JOIN_SECRETS, kubeletLog, markComplete, reviveApiServer } from './health.js';
 import { PATHS } from './paths.js';
 import { kubeadmReset } from './reset.js';
 import { writeRootKubeconfig } from './root-kubeconfig.js';
@@ -20,6 +21,7 @@ import { bootstrapKubeconfig, newCertificateKey, readCa, withJoinToken } from '.
 
 const JOIN_TIMEOUT_MS = 10 * 60_000;
 const REGISTER_TIMEOUT_MS = 2 * 60_000;
+const CONTROLLERS_TIMEOUT_MS = 2 * 60_000;
 
 /** `kubeadm join` of a worker. Done means: the cluster knows the node, and kubelet has its identity and runs. */
 export function joinWorkerStep(host: Host, cluster: ClusterContext): DriverStep {
@@ -68,7 +70,7 @@ export function joinMasterStep(host: Host, cluster: ClusterContext): DriverStep 
 async function hasJoined(host: Host, cluster: ClusterContext, asMaster = false): Promise<boolean> {
   const entry = entryMaster(cluster);
   const remains = await findRemains(host);
-  if (!remains.kubeletConfigured || !remains.kubeletActive) return false;
+  if (!remains.kubeletConfigured || !remains.kubeletActive || remains.joinSecrets) return false;
   if (!(await entry.exists(PATHS.admin))) return false;
   const node = nodeOf(await listNodes(entry, cluster.rootfs), host);
   return node !== undefined && (!asMaster || node.controlPlane);
@@ -90,9 +92,13 @@ async function makeRoom(
   const node = nodeOf(nodes, host);
   // A master is marked as one at the very end of its join; without the mark it broke off on the way.
   if (node !== undefined && remains.kubeletConfigured && (!asMaster || node.controlPlane)) {
-    await onHost(host, rootfs, 'systemctl enable -q kubelet.service && systemctl start kubelet.service', {
-      signal,
-    });
+    // A join that was killed has left its secrets.
+    await onHost(
+      host,
+      rootfs,
+      `systemctl enable -q kubelet.service && systemctl start kubelet.service && rm -f ${JOIN_SECRETS.join(' ')}`,
+      { signal },
+    );
     return true;
   }
   // What is on a whole master is a cluster, perhaps the only copy of it, whatever the one that is asked knows.
@@ -130,12 +136,12 @@ async function join(
 ): Promise<void> {
   const { rootfs } = cluster;
   const entry = entryMaster(cluster);
-  const ca = await readCa(entry);
+  const [ca] = await Promise.all([readCa(entry), waitForControllers(entry, rootfs, signal)]);
   const facts = kubeadmFacts(cluster);
   const { file, flags } = joinConfig(facts, host.address, certificateKey);
   const { name, port } = controlPlaneEndpoint(facts);
   await withJoinToken(entry, rootfs, { signal }, async (token) => {
-    const discovery = bootstrapKubeconfig(`https://${name}:${port}`, ca, token);
+    const discovery = bootstrapKubeconfig(`https://${isIPv6(name) ? `[${name}]` : name}:${port}`, ca, token);
     await withSecretFiles(host, { [PATHS.joinConfig]: file, [PATHS.discovery]: discovery }, () =>
       onHost(host, rootfs, ['kubeadm', 'join', `--config=${PATHS.joinConfig}`, ...flags].map(shellQuote).join(' '), {
         signal,
@@ -145,6 +151,29 @@ async function join(
     );
   });
   await onHost(host, rootfs, 'systemctl enable -q kubelet.service', { timeoutMs: 60_000 });
+}
+
+/**
+ * Waits until a controller manager leads: it signs what kubelet asks for, and kubeadm gives kubelet two minutes for all of it, of which a
+ * slow start of the cluster would leave too little. Without an answer (it need not be elected) the join itself will tell.
+ */
+async function waitForControllers(entry: Host, rootfs: string, signal?: AbortSignal): Promise<void> {
+  const ask = ['-n', 'kube-system', 'get', 'lease', 'kube-controller-manager', '-o', 'jsonpath={.spec.holderIdentity}'];
+  try {
+    await waitFor(
+      async () => {
+        const { code, stdout } = await kubectl(entry, rootfs, ask, {
+          allowFailure: true,
+          signal,
+          title: 'asking who leads the controllers',
+        });
+        return code === 0 && stdout.trim() !== '' ? true : undefined;
+      },
+      { what: 'a controller manager', timeoutMs: CONTROLLERS_TIMEOUT_MS, signal },
+    );
+  } catch (error) {
+    if (!isSlipwayError(error, 'E_TIMEOUT')) throw error;
+  }
 }
 
 /** Puts the control plane's certificates, encrypted, into the cluster (they expire there after two hours) and gives the key. */
@@ -182,7 +211,10 @@ async function withSecretFiles<T>(
   const paths = Object.keys(files);
   const directories = [...new Set(paths.map((path) => path.slice(0, path.lastIndexOf('/'))))];
   try {
-    await Promise.all(Object.entries(files).map(([path, content]) => host.writeFile(path, content, { mode: 0o600 })));
+    const written = await Promise.allSettled(
+      Object.entries(files).map(([path, content]) => host.writeFile(path, content, { mode: 0o600 })),
+    );
+    for (const one of written) if (one.status === 'rejected') throw one.reason;
     return await work();
   } finally {
     await host

@@ -7,7 +7,7 @@ export const PATHS = {
   caCertificate: '/etc/kubernetes/pki/ca.crt',
   /** With a token in it; there only while a kubelet asks for a certificate. */
   bootstrapKubelet: '/etc/kubernetes/bootstrap-kubelet.conf',
-  /** What `kubeadm init` was given. No secret is in it; kept so that a person can see it. */
+  /** What `kubeadm init` was given. No secret of ours is in it; kept so that a person can see it. */
   initConfig: '/etc/kubernetes/kubeadm.yaml',
   /** Says that this is a whole master: what is found beside it is a cluster, not the remains of a broken start. */
   complete: '/etc/kubernetes/slipway-complete',

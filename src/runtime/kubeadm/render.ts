@@ -48,6 +48,11 @@ function convert(documents: KubeadmDocuments, api: KubeadmApi): KubeadmDocuments
   }
   if (api !== 'v1beta4') {
     cluster = without(without(cluster, 'certificateValidityPeriod'), 'caCertificateValidityPeriod');
+    const health = at(init, 'timeouts', 'controlPlaneComponentHealthCheck');
+    if (health !== undefined) cluster = mergeDocuments({ apiServer: { timeoutForControlPlane: health } }, cluster);
+    const discovery = at(join, 'timeouts', 'discovery');
+    if (discovery !== undefined) join = mergeDocuments({ discovery: { timeout: discovery } }, join);
+    [init, join] = [without(init, 'timeouts'), without(join, 'timeouts')];
   } else {
     const health = at(cluster, 'apiServer', 'timeoutForControlPlane');
     if (health !== undefined) {

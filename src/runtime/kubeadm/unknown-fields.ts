@@ -1,6 +1,7 @@
 import { suggest } from '../../base/suggest.js';
 import { isObject, type JsonObject } from '../kubernetes/merge.js';
-import type { KubeadmKind } from './documents.js';
+import { isAtLeast } from '../kubernetes/version.js';
+import { collectDocuments, type KubeadmKind } from './documents.js';
 
 /** Fields of an object: of those with fields below, these; `true`: whatever is below is not looked at. */
 interface Fields {
@@ -39,6 +40,45 @@ const KNOWN: Readonly<Partial<Record<KubeadmKind, Fields>>> = {
     ...fields('certificateValidityPeriod', 'caCertificateValidityPeriod'),
   },
 };
+
+/**
+ * Fields that came later than v1beta2, with the release whose kubeadm reads them first. What can be said in another way before is not
+ * here ({@link renderDocuments}), nor is what is done without kubeadm (caCertificateValidityPeriod).
+ */
+const SINCE: readonly (readonly [release: string, kind: KubeadmKind, path: string])[] = [
+  ...(['InitConfiguration', 'JoinConfiguration'] as const).flatMap((kind) => [
+    ['1.22', kind, 'patches'] as const,
+    ['1.22', kind, 'nodeRegistration.imagePullPolicy'] as const,
+    ['1.31', kind, 'nodeRegistration.imagePullSerial'] as const,
+    ['1.31', kind, 'dryRun'] as const,
+    ...['etcdAPICall', 'kubeletHealthCheck', 'kubernetesAPICall', 'tlsBootstrap', 'upgradeManifests'].map(
+      (name) => ['1.31', kind, `timeouts.${name}`] as const,
+    ),
+  ]),
+  ...['apiServer', 'controllerManager', 'scheduler', 'etcd.local'].map(
+    (component) => ['1.31', 'ClusterConfiguration', `${component}.extraEnvs`] as const,
+  ),
+  ['1.31', 'ClusterConfiguration', 'dns.disabled'],
+  ['1.31', 'ClusterConfiguration', 'proxy.disabled'],
+  ['1.31', 'ClusterConfiguration', 'encryptionAlgorithm'],
+  ['1.31', 'ClusterConfiguration', 'certificateValidityPeriod'],
+];
+
+/** Fields that kubeadm of this version passes over, because they came later, or because Slipway says something else there. Pure. */
+export function unheededFields(version: string, documents: readonly JsonObject[]): readonly string[] {
+  const collected = collectDocuments(documents);
+  const said = (kind: KubeadmKind, path: string): boolean =>
+    path.split('.').reduce<unknown>((found, key) => (isObject(found) ? found[key] : undefined), collected[kind]) !=
+    null;
+  return [
+    ...SINCE.filter(([release, kind, path]) => said(kind, path) && !isAtLeast(version, release)).map(
+      ([release, kind, path]) => `${kind}: ${path} is passed over by kubeadm ${version}, and read from v${release} on`,
+    ),
+    ...['bootstrapToken', 'file', 'tlsBootstrapToken']
+      .filter((name) => said('JoinConfiguration', `discovery.${name}`))
+      .map((name) => `JoinConfiguration: discovery.${name} is passed over: each join gets a token of its own`),
+  ];
+}
 
 /**
  * Fields that kubeadm does not know: it logs that it passes them over, on a host, and installs the cluster without what somebody wanted.

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseAllDocuments } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { isSlipwayError } from '../../../src/base/errors.js';
 import { kubeadmApi } from '../../../src/runtime/kubeadm/api-version.js';
 import {
@@ -401,4 +401,44 @@ it('throws errors of Slipway', () => {
   } catch (error) {
     expect(isSlipwayError(error, 'E_UNSUPPORTED')).toBe(true);
   }
+});
+
+describe('documents for another version of the API', () => {
+  it('say time-outs and lives of certificates as this one has them', () => {
+    const documents = [
+      { kind: 'ClusterConfiguration', certificateValidityPeriod: '87600h', caCertificateValidityPeriod: '876000h' },
+      { kind: 'InitConfiguration', timeouts: { controlPlaneComponentHealthCheck: '20m0s' } },
+      { kind: 'JoinConfiguration', timeouts: { discovery: '9m0s' } },
+    ];
+    const [init, cluster] = parseAllDocuments(initConfig(facts({ documents }), '10.99.0.2').file).map((one) =>
+      one.toJS(),
+    );
+    expect(init.timeouts).toBeUndefined();
+    expect(cluster.apiServer.timeoutForControlPlane).toBe('20m0s');
+    expect(JSON.stringify(cluster)).not.toContain('ValidityPeriod');
+    const join = parse(joinConfig(facts({ documents }), '10.99.0.3').file);
+    expect(join.discovery.timeout).toBe('9m0s');
+    expect(join.timeouts).toBeUndefined();
+    const later = initConfig(facts({ documents, version: 'v1.31.0' }), '10.99.0.2').file;
+    expect(later).toContain('\ncaCertificateValidityPeriod: 876000h\n');
+  });
+
+  it('give the time for a control plane to masters that join, too', () => {
+    const documents = [{ kind: 'ClusterConfiguration', apiServer: { timeoutForControlPlane: '20m0s' } }];
+    const { file } = joinConfig(facts({ documents, version: 'v1.31.0' }), '10.99.0.4', 'ab'.repeat(32));
+    expect(parse(file).timeouts).toEqual({ controlPlaneComponentHealthCheck: '20m0s' });
+  });
+});
+
+it.each([
+  ['api.example.com:8443', 'api.example.com', 8443],
+  ['api.example.com', 'api.example.com', 6443],
+  ['[fd00::1]:8443', 'fd00::1', 8443],
+  ['fd00::1', 'fd00::1', 6443],
+  ['10.0.0.9:443', '10.0.0.9', 443],
+])('the endpoint %s is %s at port %i', (controlPlaneEndpoint_, name, port) => {
+  const documents = [{ kind: 'ClusterConfiguration', controlPlaneEndpoint: controlPlaneEndpoint_ }];
+  expect(controlPlaneEndpoint(facts({ documents }))).toEqual({ name, port, managed: false });
+  const [, cluster] = parseAllDocuments(initConfig(facts({ documents }), '10.99.0.2').file).map((one) => one.toJS());
+  expect(cluster.apiServer.certSANs).toContain(name);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { unknownFields } from '../../../src/runtime/kubeadm/unknown-fields.js';
+import { unheededFields, unknownFields } from '../../../src/runtime/kubeadm/unknown-fields.js';
 
 const document = (kind: string, said: Record<string, unknown>) => ({
   apiVersion: 'kubeadm.k8s.io/v1beta3',
@@ -52,5 +52,39 @@ describe('fields that kubeadm does not know', () => {
         { anything: 1 },
       ]),
     ).toEqual([]);
+  });
+});
+
+describe('fields that kubeadm of this version does not heed', () => {
+  const later = [
+    document('ClusterConfiguration', {
+      encryptionAlgorithm: 'ECDSA-P256',
+      certificateValidityPeriod: '87600h',
+      caCertificateValidityPeriod: '876000h',
+      scheduler: { extraEnvs: [] },
+    }),
+    document('InitConfiguration', {
+      nodeRegistration: { imagePullPolicy: 'Never', imagePullSerial: false },
+      timeouts: { controlPlaneComponentHealthCheck: '20m0s', tlsBootstrap: '9m0s' },
+    }),
+    document('JoinConfiguration', { discovery: { timeout: '9m0s', bootstrapToken: { token: 'from.theuser' } } }),
+  ];
+  const token = 'JoinConfiguration: discovery.bootstrapToken is passed over: each join gets a token of its own';
+
+  it('are told', () => {
+    expect(unheededFields('v1.20.2', later)).toEqual([
+      'InitConfiguration: nodeRegistration.imagePullPolicy is passed over by kubeadm v1.20.2, and read from v1.22 on',
+      'InitConfiguration: nodeRegistration.imagePullSerial is passed over by kubeadm v1.20.2, and read from v1.31 on',
+      'InitConfiguration: timeouts.tlsBootstrap is passed over by kubeadm v1.20.2, and read from v1.31 on',
+      'ClusterConfiguration: scheduler.extraEnvs is passed over by kubeadm v1.20.2, and read from v1.31 on',
+      'ClusterConfiguration: encryptionAlgorithm is passed over by kubeadm v1.20.2, and read from v1.31 on',
+      'ClusterConfiguration: certificateValidityPeriod is passed over by kubeadm v1.20.2, and read from v1.31 on',
+      token,
+    ]);
+  });
+
+  it('are none where it does', () => {
+    expect(unheededFields('v1.31.0', later)).toEqual([token]);
+    expect(unheededFields('v1.20.2', [])).toEqual([]);
   });
 });
