@@ -183,7 +183,17 @@ CMD kubectl create configmap launched --from-literal=site=$SITE --from-literal=r
     expect(await worker.run(`cat ${ROOTFS}/etc/site.conf; ls ${ROOTFS}/bin/crictl ${ROOTFS}/etc/mine`)).toContain(
       'harbour',
     );
+    // what init.sh installed is left alone, until the host is to be set up anew
+    await worker.run('rm /usr/bin/crictl; echo "# mine" >>/etc/crictl.yaml');
     expect(await mustSlipway(run([worker]), { root })).toContain(': 0 steps done');
+    await worker.run(`rm ${ROOTFS}/../.setup.json`);
+    expect(await mustSlipway(run([worker]), { root })).toContain(': 1 step done');
+    expect(
+      await worker.run(
+        'ls /usr/bin/crictl; grep -c mine /etc/crictl.yaml /var/lib/slipway/host/edited/etc/crictl.yaml.*',
+      ),
+    ).toMatch(/^\/usr\/bin\/crictl\n\/etc\/crictl\.yaml:0\n\/var\S+:1\n$/);
+    await worker.run('rm -r /var/lib/slipway/host/edited');
   });
 
   it('can be described in a Clusterfile: what is added there is done, and what is taken out goes', async () => {

@@ -151,6 +151,27 @@ describe.skipIf(!lab.ok).sequential('a cluster that is up', () => {
     await worker.run(`cp -a /root/kept ${file}; mv /root/crictl ${ROOTFS}/bin/crictl`);
   });
 
+  it('has installed files that are missing or were changed, and a service that will not start again', async () => {
+    await worker.run(
+      'mv /usr/bin/crictl /root/crictl; echo "# mine" >>/etc/crictl.yaml; systemctl disable -q containerd',
+    );
+    const { findings } = await check();
+    const told = findings.filter(({ check: by }) => by === 'installed' || by === 'services');
+    expect(told.map(({ severity, host, what, why }) => `${severity} ${host}: ${what}: ${why}`).sort()).toEqual([
+      `problem ${worker.ip}: 1 installed file is missing: /usr/bin/crictl`,
+      `warning ${worker.ip}: 1 installed file was changed: /etc/crictl.yaml`,
+      `warning ${worker.ip}: containerd.service does not start with the host: it runs, and is disabled`,
+    ]);
+    await worker.run(
+      `mv /root/crictl /usr/bin/crictl; sed -i '/# mine/d' /etc/crictl.yaml; systemctl enable -q containerd`,
+    );
+    await worker.run('printf "\\0" | dd of=/usr/bin/kubectl bs=1 seek=2000000 conv=notrunc status=none');
+    expect(problems(await check())).toEqual([]);
+    const deep = (await check('--deep')).findings.filter(({ check: by }) => by === 'installed');
+    expect(deep.map(({ why }) => why)).toEqual(['/usr/bin/kubectl']);
+    await worker.run(`cp ${ROOTFS}/bin/kubectl /usr/bin/kubectl`);
+  });
+
   it('has a registry that does not answer', async () => {
     await master.run('systemctl stop slipway-registry');
     const found = problems(await check()).filter((line) => line.includes('registry'));

@@ -25,6 +25,7 @@ export type CheckName =
   | 'disk'
   | 'services'
   | 'drift'
+  | 'installed'
   | 'registry'
   | 'certificates'
   | 'api-server'

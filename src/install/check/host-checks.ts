@@ -1,6 +1,8 @@
 import { isSlipwayError, messageOf } from '../../base/errors.js';
 import { formatBytes } from '../../base/format.js';
+import type { InstalledFiles } from '../cluster-hosts/host-record.js';
 import { MAX_SKEW_MS } from '../plan/preflight.js';
+import { hostPaths } from '../state/cluster-paths.js';
 import { type ClusterState, type HostState, registryServers } from '../state/cluster-state.js';
 import { certificateFindings } from './certificates.js';
 import { driftFindings } from './drift.js';
@@ -9,6 +11,7 @@ import type { Disk, GatheredHost, UnitState } from './host-facts.js';
 
 const LEAST_FREE_BYTES = 1024 ** 3;
 const LEAST_FREE_SHARE = 0.1;
+const MOST_NAMED = 3;
 
 /** A host that was asked. */
 export interface CheckedHost {
@@ -40,6 +43,7 @@ export function hostFindings({ known, answer }: CheckedHost, state: ClusterState
     ...diskFindings(address, answer.disks),
     ...unitFindings(address, answer.units),
     ...driftFindings(address, answer),
+    ...installedFindings(address, answer.installed, hostPaths(state.dataRoot, state.name).setup),
     ...registryFindings(address, answer.registry, state.registry),
     ...certificateFindings(address, answer.certificates, nowMs),
   ];
@@ -135,7 +139,7 @@ export function diskFindings(address: string, disks: readonly Disk[]): Finding[]
 
 /** Pure. */
 export function unitFindings(address: string, units: readonly UnitState[]): Finding[] {
-  return units
+  const stopped = units
     .filter(({ active }) => active !== 'active')
     .filter(({ unit, load }) => !OWN_UNITS.includes(unit) || load !== 'not-found')
     .map(({ unit, load, active, sub }) =>
@@ -149,6 +153,52 @@ export function unitFindings(address: string, units: readonly UnitState[]): Find
           : `${AGAIN}: what is missing is done`,
       ),
     );
+  const waiting = units
+    .filter(({ active, file }) => active === 'active' && (file === 'disabled' || file === 'masked'))
+    .map(({ unit, file }) =>
+      warning(
+        address,
+        'services',
+        `${unit} does not start with the host`,
+        `it runs, and is ${file}`,
+        `${file === 'masked' ? `"systemctl unmask ${unit}", then ` : ''}"systemctl enable ${unit}"`,
+      ),
+    );
+  return [...stopped, ...waiting];
+}
+
+/**
+ * What scripts of the image have put elsewhere on the host. Nothing brings it back by itself: what is missing or another one may be so on
+ * purpose (the network of an add-on instead of the image's). Pure.
+ * @param setup the note of the host that it was set up
+ */
+export function installedFindings(address: string, { missing, changed }: InstalledFiles, setup: string): Finding[] {
+  const fix = `if nobody meant it: "rm ${setup}" on the host, then ${AGAIN}: it is set up anew, and what was changed is kept`;
+  const told = (report: typeof problem, paths: readonly string[], one: string, several: string): Finding[] =>
+    paths.length === 0
+      ? []
+      : [
+          {
+            ...report(
+              address,
+              'installed',
+              paths.length === 1 ? `1 installed file ${one}` : `${paths.length} installed files ${several}`,
+              briefly(paths),
+              fix,
+            ),
+            items: paths,
+          },
+        ];
+  return [
+    ...told(problem, missing, 'is missing', 'are missing'),
+    ...told(warning, changed, 'was changed', 'were changed'),
+  ];
+}
+
+function briefly(paths: readonly string[]): string {
+  return paths.length <= MOST_NAMED
+    ? paths.join(', ')
+    : `${paths.slice(0, MOST_NAMED).join(', ')} and ${paths.length - MOST_NAMED} more`;
 }
 
 /** Pure. */

@@ -3,6 +3,7 @@ import type { Host } from '../../hosts/host.js';
 import { shellQuote } from '../../hosts/shell-script.js';
 import { isDigest } from '../../image/digest.js';
 import { type HostOwner, parseOwner } from '../cluster-hosts/host-owner.js';
+import { compareInstalled, type InstalledFiles } from '../cluster-hosts/host-record.js';
 import { listRootfs, verifyFiles } from '../files/distribute.js';
 import type { HostListing } from '../files/host-listing.js';
 import { decodeHostTocRows, type HostTocRow } from '../files/host-toc.js';
@@ -24,6 +25,8 @@ export interface UnitState {
   readonly load: string;
   readonly active: string;
   readonly sub: string;
+  /** Whether it starts with the host: `enabled`, `disabled`, `masked`, `static` … */
+  readonly file: string;
 }
 
 /** What was gathered from a host that answers. */
@@ -43,6 +46,7 @@ export interface GatheredHost {
   readonly listing: HostListing;
   /** Files whose content is what was given; undefined when nobody looked into them. */
   readonly verified: ReadonlySet<string> | undefined;
+  readonly installed: InstalledFiles;
 }
 
 /** Where certificates of control planes are, of kubeadm, k0s and k3s; and those of the registry, in the rootfs. */
@@ -66,11 +70,12 @@ export async function gatherHost(
   { units, deep, signal }: { readonly units: readonly string[]; readonly deep: boolean; readonly signal: AbortSignal },
 ): Promise<GatheredHost> {
   const { clockSkewMs } = await host.facts({ diskPath: state.dataRoot });
-  const [gathered, toc, next, listing] = await Promise.all([
+  const [gathered, toc, next, listing, installed] = await Promise.all([
     host.run(gatherScript(state, paths, units), { title: 'looking how the host is', timeoutMs: 120_000, signal }),
     host.readFile(paths.toc),
     host.exists(`${paths.toc}.next`),
     listRootfs(host, paths, signal),
+    compareInstalled(host, deep, signal),
   ]);
   const given = toc === undefined ? undefined : decodeHostTocRows(toc);
   return {
@@ -79,6 +84,7 @@ export async function gatherHost(
     given,
     halfSent: next,
     listing,
+    installed,
     verified: deep && given !== undefined ? await verifyFiles(host, paths, filesOf(given, listing), signal) : undefined,
   };
 }
@@ -103,7 +109,7 @@ for path in / ${shellQuote(dataRoot)} /var/lib /var/lib/containerd /var/lib/etcd
   [ ! -d "$path" ] || df -Pk "$path" | awk 'NR == 2 { print "disk=" $2, $4, $6 }'
 done
 for unit in ${units.map(shellQuote).join(' ')}; do
-  echo "unit=$unit $(systemctl show --property=LoadState --property=ActiveState --property=SubState "$unit" | tr '\\n' ' ')"
+  echo "unit=$unit $(systemctl show --property=LoadState --property=ActiveState --property=SubState --property=UnitFileState "$unit" | tr '\\n' ' ')"
 done
 ca=${shellQuote(`${CONTAINERD_CERTS}/${own}/ca.crt`)}
 if [ -f "$ca" ]; then
@@ -172,10 +178,16 @@ function disksOf(values: readonly string[]): readonly Disk[] {
   return [...disks.values()];
 }
 
-/** `NAME LoadState=loaded ActiveState=active SubState=running` */
+/** `NAME LoadState=loaded ActiveState=active SubState=running UnitFileState=enabled` */
 function unitOf(value: string): UnitState {
   const [unit = '', ...properties] = value.trim().split(' ');
   const property = (name: string): string =>
     properties.find((one) => one.startsWith(`${name}=`))?.slice(name.length + 1) ?? 'unknown';
-  return { unit, load: property('LoadState'), active: property('ActiveState'), sub: property('SubState') };
+  return {
+    unit,
+    load: property('LoadState'),
+    active: property('ActiveState'),
+    sub: property('SubState'),
+    file: property('UnitFileState'),
+  };
 }

@@ -21,13 +21,14 @@ const good: GatheredHost = {
   clockSkewMs: -200,
   owner: { cluster: 'edge', id: 'id-of-edge' },
   disks: [{ mount: '/', totalBytes: 100 * GIB, freeBytes: 50 * GIB }],
-  units: [{ unit: 'kubelet.service', load: 'loaded', active: 'active', sub: 'running' }],
+  units: [{ unit: 'kubelet.service', load: 'loaded', active: 'active', sub: 'running', file: 'enabled' }],
   registry: '',
   certificates: [],
   given: [],
   halfSent: false,
   listing: new Map(),
   verified: undefined,
+  installed: { missing: [], changed: [] },
 };
 const found = (answer: GatheredHost | { failure: unknown }, leaving = false): string[] => {
   const [known] = state.hosts;
@@ -83,19 +84,31 @@ describe('a host', () => {
       'warning 10.0.0.2 disk: the file system of /var/log is nearly full: 966MB of 2.15GB are free',
     ]);
     const units = [
-      { unit: 'containerd.service', load: 'not-found', active: 'inactive', sub: 'dead' },
-      { unit: 'kubelet.service', load: 'loaded', active: 'activating', sub: 'auto-restart' },
+      { unit: 'containerd.service', load: 'not-found', active: 'inactive', sub: 'dead', file: 'unknown' },
+      { unit: 'kubelet.service', load: 'loaded', active: 'activating', sub: 'auto-restart', file: 'enabled' },
       // only on some hosts
-      { unit: 'slipway-registry.service', load: 'not-found', active: 'inactive', sub: 'dead' },
-      { unit: 'slipway-apiserver.service', load: 'loaded', active: 'failed', sub: 'failed' },
+      { unit: 'slipway-registry.service', load: 'not-found', active: 'inactive', sub: 'dead', file: 'unknown' },
+      { unit: 'slipway-apiserver.service', load: 'loaded', active: 'failed', sub: 'failed', file: 'enabled' },
+      { unit: 'k3s.service', load: 'loaded', active: 'active', sub: 'running', file: 'disabled' },
+      { unit: 'k3s-agent.service', load: 'loaded', active: 'active', sub: 'running', file: 'static' },
     ];
     expect(found({ ...good, units })).toEqual([
       'problem 10.0.0.2 services: containerd.service is not active: systemd says of it: not-found',
       'problem 10.0.0.2 services: kubelet.service is not active: it is activating (auto-restart)',
       'problem 10.0.0.2 services: slipway-apiserver.service is not active: it is failed (failed)',
+      'warning 10.0.0.2 services: k3s.service does not start with the host: it runs, and is disabled',
     ]);
     expect(found({ ...good, registry: 'connection refused' })).toEqual([
       'problem 10.0.0.2 registry: the registry sea.hub:5000 does not answer this host: connection refused',
+    ]);
+  });
+
+  it('has files that scripts of the image installed', () => {
+    const missing = ['/usr/bin/kubelet'];
+    const changed = ['/etc/a', '/etc/b', '/etc/c', '/etc/d'];
+    expect(found({ ...good, installed: { missing, changed } })).toEqual([
+      'problem 10.0.0.2 installed: 1 installed file is missing: /usr/bin/kubelet',
+      'warning 10.0.0.2 installed: 4 installed files were changed: /etc/a, /etc/b, /etc/c and 1 more',
     ]);
   });
 
@@ -111,7 +124,7 @@ describe('what a host says of itself', () => {
 disk=1000 500 /
 disk=1000 500 /
 disk=2000 100 /var/lib
-unit=kubelet.service LoadState=loaded ActiveState=failed SubState=failed 
+unit=kubelet.service LoadState=loaded ActiveState=failed SubState=failed UnitFileState=enabled 
 registry=Unable to connect to the server: x509: certificate signed by unknown authority 
 certificate=/etc/kubernetes/pki/ca.crt -----BEGIN CERTIFICATE-----|AAAA|-----END CERTIFICATE-----|
 end=1
@@ -123,7 +136,7 @@ end=1
         { mount: '/', totalBytes: 1000 * 1024, freeBytes: 500 * 1024 },
         { mount: '/var/lib', totalBytes: 2000 * 1024, freeBytes: 100 * 1024 },
       ],
-      units: [{ unit: 'kubelet.service', load: 'loaded', active: 'failed', sub: 'failed' }],
+      units: [{ unit: 'kubelet.service', load: 'loaded', active: 'failed', sub: 'failed', file: 'enabled' }],
       registry: 'Unable to connect to the server: x509: certificate signed by unknown authority',
       certificates: [
         {
