@@ -178,7 +178,7 @@ function nodeRegistration(facts: KubeadmFacts, address: string, master: boolean)
 }
 
 /** kubeadm wants a URL from 1.24 on, and only a path before. */
-function containerdSocket(version: string): string {
+export function containerdSocket(version: string): string {
   const path = '/run/containerd/containerd.sock';
   return isAtLeast(version, '1.24') ? `unix://${path}` : path;
 }

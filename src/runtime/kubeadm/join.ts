@@ -10,7 +10,7 @@ import { waitFor } from '../wait.js';
 import { leadTo, preferredServers } from './balancer.js';
 import { listNodes } from './cluster.js';
 import { kubectl } from './commands.js';
-import { controlPlaneEndpoint, joinConfig, uploadCertsConfig } from './config.js';
+import { containerdSocket, controlPlaneEndpoint, joinConfig, uploadCertsConfig } from './config.js';
 import { hasOwnEtcd, removeMember } from './etcd.js';
 import { kubeadmFacts } from './facts.js';
 import { apiServerReady, findRemains, JOIN_SECRETS, kubeletLog, markComplete, reviveApiServer } from './health.js';
@@ -99,6 +99,13 @@ async function makeRoom(
       `systemctl enable -q kubelet.service && systemctl start kubelet.service && rm -f ${JOIN_SECRETS.join(' ')}`,
       { signal },
     );
+    // The last thing that kubeadm does, and upgrades ask for it. What is said already stays.
+    const socket = `kubeadm.alpha.kubernetes.io/cri-socket=${containerdSocket(cluster.version)}`;
+    await kubectl(entry, rootfs, ['annotate', 'node', node.name, socket], {
+      allowFailure: true,
+      signal,
+      title: 'noting the socket of the container runtime',
+    });
     return true;
   }
   // What is on a whole master is a cluster, perhaps the only copy of it, whatever the one that is asked knows.

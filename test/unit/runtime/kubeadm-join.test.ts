@@ -54,6 +54,8 @@ describe('kubeadm join', () => {
         file,
       ).toBe(true);
     expect(worker.asked.filter((title) => title.startsWith('kubeadm'))).toEqual([]);
+    // killed before kubeadm said it: an upgrade would not go on without
+    expect(entry.asked).toContain('noting the socket of the container runtime');
   });
 });
 
