@@ -123,6 +123,12 @@ export interface RemoveOptions {
   readonly drainTimeoutMs: number;
 }
 
+/** How one host is taken out. */
+export interface HostRemoval extends RemoveOptions {
+  /** It answers, and says that it is of this cluster: what runs there may be stopped. */
+  readonly ours: boolean;
+}
+
 /** How a node is taken to another version. */
 export interface UpgradeOptions {
   /** The version that it has; empty when that is not known. */
@@ -176,7 +182,7 @@ export interface RuntimeDriver {
   /** A worker can be led there before the cluster begins. */
   readonly followsAhead?: boolean;
   /** Takes the host out of the cluster (drain, delete) through the master that is asked; the host itself may be down. */
-  remove(host: Host, cluster: ClusterContext, options: RemoveOptions): DriverStep;
+  remove(host: Host, cluster: ClusterContext, options: HostRemoval): DriverStep;
   /** Why the cluster cannot be taken to the version in the context; undefined when it can. Asks it, changes nothing. */
   upgradeProblem(cluster: ClusterContext): Promise<string | undefined>;
   /** Lets a node fetch the images of the version in the context. */

@@ -22,10 +22,11 @@ export const removeNodesPhase: Phase<Removal> = {
 
 /** One by one: pods must find room, and etcd must agree on every master. */
 function removeSteps(
-  { leaving, driver, context, options }: Removal,
+  { leaving, driver, context, options, hosts }: Removal,
   which: (one: LeavingHost) => boolean,
 ): readonly Step[] {
-  return leaving
-    .filter(which)
-    .map((one) => driverStep('remove', one, 'not wanted any more', driver.remove(one.host, context, options)));
+  return leaving.filter(which).map((one) => {
+    const ours = hosts.some(({ address }) => address === one.address);
+    return driverStep('remove', one, 'not wanted any more', driver.remove(one.host, context, { ...options, ours }));
+  });
 }

@@ -120,17 +120,27 @@ export function parseMembers(text: string, where: string): readonly K3sMember[] 
 /**
  * Takes a member out that has no node: a join that broke off left it. k3s takes members out with their nodes alone, so it is given one, which is
  * deleted. One that never came has no name, and k3s takes it for its own when the host joins again.
+ * Source: k3s, pkg/etcd/member_controller.go, `RemovePeer` of pkg/etcd/etcd.go (the name in the annotation may be empty, not missing).
  */
-export async function forgetMember(entry: Host, address: string, signal?: AbortSignal): Promise<void> {
+export async function forgetMember(
+  entry: Host,
+  address: string,
+  which: 'that came' | 'also one that never came',
+  signal?: AbortSignal,
+): Promise<void> {
   for (const { name } of (await etcdMembers(entry)).filter((member) => member.address === address)) {
-    if (name === '') continue;
+    if (name === '' && which === 'that came') continue;
     await kubectl(entry, '', ['apply', '-f', '-'], {
       stdin: memberNode(name, address),
       signal,
-      title: `naming the member ${name}`,
+      title: `naming the member ${name || `at ${address}`}`,
     });
-    await deleteNode(entry, name.toLowerCase(), signal);
+    await deleteNode(entry, nodeName(name, address), signal);
   }
+}
+
+function nodeName(member: string, address: string): string {
+  return member === '' ? `member-${address.replaceAll(/[.:]+/g, '-')}` : member.toLowerCase();
 }
 
 /** A node that stands for a member: with the label, the annotations and the finalizer by which k3s finds it. Pure. */
@@ -139,7 +149,7 @@ export function memberNode(name: string, address: string): string {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: {
-      name: name.toLowerCase(),
+      name: nodeName(name, address),
       labels: { 'node-role.kubernetes.io/etcd': 'true' },
       annotations: { 'etcd.k3s.cattle.io/node-name': name, 'etcd.k3s.cattle.io/node-address': address },
       finalizers: ['wrangler.cattle.io/managed-etcd-controller'],

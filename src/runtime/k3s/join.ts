@@ -5,7 +5,7 @@ import { entryMaster } from '../kubernetes/masters.js';
 import { nodeOf } from '../kubernetes/nodes.js';
 import { deleteNode, listNodes } from './cluster.js';
 import { serverUrl } from './config.js';
-import { ensureEtcd, forgetMember } from './etcd.js';
+import { ensureEtcd, etcdMembers, forgetMember } from './etcd.js';
 import { prepareHost } from './files.js';
 import { apiServerReady, findRemains, markComplete, startK3s, waitForK3s } from './health.js';
 import { waitForServer } from './init.js';
@@ -90,7 +90,7 @@ async function makeRoom(
   signal?: AbortSignal,
 ): Promise<void> {
   const entry = entryMaster(cluster);
-  const { complete, installed, serverData, caHash: own } = await findRemains(host);
+  const { complete, installed, serverData, etcd, caHash: own } = await findRemains(host);
   const node = nodeOf(await listNodes(entry), host);
   const other = installed.some((one) => one !== role) || (role === 'agent' && serverData);
   const stranger = own !== undefined && own !== caHash;
@@ -104,8 +104,14 @@ async function makeRoom(
       },
     );
   }
-  if (other || stranger) await cleanHost(host, signal);
-  if (!other && !stranger && own !== undefined) return;
+  const useless = other || stranger || (role === 'server' && etcd && !complete && !(await isMember(entry, host)));
+  if (useless) await cleanHost(host, signal);
+  if (!useless && own !== undefined) return;
   if (node !== undefined) await deleteNode(entry, node.name, signal);
-  if (role === 'server') await forgetMember(entry, host.address, signal);
+  if (role === 'server') await forgetMember(entry, host.address, 'that came', signal);
+}
+
+/** An etcd whose member was taken out meanwhile waits for the others for ever. */
+async function isMember(entry: Host, { address }: Host): Promise<boolean> {
+  return (await etcdMembers(entry)).some((member) => member.address === address);
 }

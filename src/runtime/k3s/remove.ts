@@ -1,25 +1,27 @@
-import { SlipwayError } from '../../base/errors.js';
+import { isSlipwayError, SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
-import type { ClusterContext, DriverStep, RemoveOptions } from '../driver.js';
+import type { ClusterContext, DriverStep, HostRemoval } from '../driver.js';
 import { drainNode } from '../kubernetes/drain.js';
 import { entryMaster } from '../kubernetes/masters.js';
 import { nodeOf } from '../kubernetes/nodes.js';
 import { deleteNode, listNodes } from './cluster.js';
 import { kubectl } from './commands.js';
 import { etcdMembers, forgetMember, quorumOf } from './etcd.js';
+import { findRemains } from './health.js';
 import { UNITS } from './paths.js';
 
 /**
  * Takes a host out of the cluster: drained, as far as disruption budgets let it in time, then its node deleted, with which its member of etcd
  * goes. Goes through the master that is asked, which must be another one; the host itself may be down (then there is nothing to drain).
  */
-export function removeStep(host: Host, cluster: ClusterContext, { drainTimeoutMs }: RemoveOptions): DriverStep {
+export function removeStep(host: Host, cluster: ClusterContext, { drainTimeoutMs, ours }: HostRemoval): DriverStep {
   const entry = entryMaster(cluster);
   return {
     title: 'take it out of the cluster',
     async done() {
       if (nodeOf(await listNodes(entry), host) !== undefined) return false;
-      return (await etcdMembers(entry)).every(({ address }) => address !== host.address);
+      if ((await etcdMembers(entry)).some(({ address }) => address === host.address)) return false;
+      return !ours || !(await runs(host));
     },
     async run(_note, signal) {
       const node = nodeOf(await listNodes(entry), host);
@@ -28,13 +30,23 @@ export function removeStep(host: Host, cluster: ClusterContext, { drainTimeoutMs
       if (problem !== undefined) throw new SlipwayError('E_CLUSTER_STATE', `${host.address} stays: ${problem}`);
       if (node?.ready && drainTimeoutMs > 0) await drainNode(entry, cluster, node, drainTimeoutMs, signal, kubectl);
       if (node !== undefined) await deleteNode(entry, node.name, signal);
-      if (node?.ready) await stopK3s(host);
-      await forgetMember(entry, host.address, signal);
+      if (ours) await stopK3s(host);
+      await forgetMember(entry, host.address, 'also one that never came', signal);
       if ((await etcdMembers(entry)).some(({ address }) => address === host.address)) {
         throw new SlipwayError('E_CLUSTER_STATE', `etcd on ${entry.address} still has ${host.address} as a member`);
       }
     },
   };
+}
+
+/** Whether k3s runs on a host that has left: it would join again. One that does not answer any more cannot. */
+async function runs(host: Host): Promise<boolean> {
+  try {
+    return (await findRemains(host)).active.length > 0;
+  } catch (error) {
+    if (isSlipwayError(error, 'E_HOST_UNREACHABLE')) return false;
+    throw error;
+  }
 }
 
 /**

@@ -37,20 +37,13 @@ export function renewStep(master: Host, { version }: ClusterContext): DriverStep
       const files = (await listCertificates(master)).flatMap(({ file, renewed }) =>
         renewed === 'command' ? [file] : [],
       );
-      if (files.length === 0) {
+      // A rotation that was cut off has taken them away: the start makes them anew.
+      const rotated = files.length === 0 && (await master.exists(PATHS.serverCa));
+      if (files.length === 0 && !rotated) {
         throw new SlipwayError('E_CLUSTER_STATE', `${master.address}: there are no certificates in ${PATHS.tls}`);
       }
       const before = await fileDigests(master, files);
-      // Started again whatever becomes of it: a master that stays down is worse than an old certificate.
-      await onHost(
-        master,
-        `systemctl stop ${UNITS.server} || exit 1
-${PATHS.binary} certificate rotate
-code=$?
-[ $code = 0 ] || systemctl start --no-block ${UNITS.server}
-exit $code`,
-        { signal, timeoutMs: 5 * 60_000, title: 'k3s certificate rotate' },
-      );
+      if (!rotated) await rotate(master, signal);
       await startK3s(master, 'server', 'start', signal);
       await waitUntilBack(master, signal);
       const old = unchanged(before, await fileDigests(master, files));
@@ -63,6 +56,18 @@ exit $code`,
       if (old.length > 0) note(`not renewed by k3s: ${old.join(', ')}`);
     },
   };
+}
+
+/** Leaves k3s started, or about to start, whatever becomes of it: a master that stays down is worse than an old certificate. */
+async function rotate(master: Host, signal: AbortSignal | undefined): Promise<void> {
+  await onHost(
+    master,
+    `trap 'systemctl start --no-block ${UNITS.server}' EXIT
+trap 'exit 143' TERM HUP INT
+systemctl stop ${UNITS.server} || exit 1
+${PATHS.binary} certificate rotate`,
+    { signal, timeoutMs: 5 * 60_000, title: 'k3s certificate rotate' },
+  );
 }
 
 /**

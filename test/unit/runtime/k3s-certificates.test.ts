@@ -105,6 +105,28 @@ it('says where it is told nonsense about how k3s was started', () => {
 });
 
 describe('a renewal', () => {
+  it('that was killed after k3s had taken the old certificates away goes on with the start', async () => {
+    const host = stubHost('10.0.0.2', (title) =>
+      title === 'kubectl get nodes'
+        ? {
+            stdout: JSON.stringify({
+              ...{ name: 'm1', addresses: ['10.0.0.2'], labels: {}, taints: [], marks: '', unschedulable: false },
+              ...{ conditions: [{ type: 'Ready', status: 'True', reason: '', message: '' }], version: 'v1.30.4+k3s1' },
+            }),
+          }
+        : title.startsWith('asking the API server')
+          ? { stdout: 'ok' }
+          : undefined,
+    );
+    const step = renewStep(host, { version: 'v1.30.4+k3s1' } as never);
+    await expect(step.run(() => {})).rejects.toThrow('there are no certificates in /var/lib/rancher/k3s/server/tls');
+    host.files.set('/var/lib/rancher/k3s/server/tls/server-ca.crt', 'CA');
+    host.asked.length = 0;
+    await step.run(() => {});
+    expect(host.asked).toContain('systemctl start k3s.service');
+    expect(host.asked).not.toContain('k3s certificate rotate');
+  });
+
   it('is refused before anything is stopped where k3s has no command for it', async () => {
     const host = stubHost('10.0.0.2', () => undefined);
     const step = renewStep(host, { version: 'v1.20.13+k3s1' } as never);
