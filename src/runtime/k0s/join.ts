@@ -14,7 +14,7 @@ import { type K0sRole, UNITS } from './paths.js';
 import { checkMasters, prepareHost } from './prepare.js';
 import { k0sReset } from './reset.js';
 import { installService, startService, stopService, waitUntilRunning } from './service.js';
-import { withJoinToken } from './tokens.js';
+import { hasLeftToken, takeLeftTokenBack, withJoinToken } from './tokens.js';
 
 /**
  * What the log of a k0s says whose token the cluster does not take (any more). Others of its programs say "Unauthorized" too, while they
@@ -51,9 +51,10 @@ export function joinMasterStep(host: Host, cluster: ClusterContext): DriverStep 
   };
 }
 
+/** A host whose join was killed may have joined by itself; with a token left on it, there is something to do. */
 async function hasJoined(host: Host, role: K0sRole, cluster: ClusterContext): Promise<boolean> {
-  const remains = await findRemains(host);
-  if (role === 'controller' && !remains.complete) return false;
+  const [remains, left] = await Promise.all([findRemains(host), hasLeftToken(host)]);
+  if (left || (role === 'controller' && !remains.complete)) return false;
   if (!remains.kubeletConfigured || !remains.active.includes(role)) return false;
   return nodeOf(await listNodes(entryMaster(cluster)), host) !== undefined;
 }
@@ -78,7 +79,7 @@ async function joinAs(
 }
 
 /**
- * Makes a host ready to join: what a broken attempt left is removed, and a node object of an earlier life is deleted.
+ * Makes a host ready to join: what a broken attempt left is removed, its token too, and a node object of an earlier life is deleted.
  * True when the host is a registered node whose k0s runs or had only stopped: there is nothing to join.
  */
 async function makeRoom(host: Host, role: K0sRole, cluster: ClusterContext, signal?: AbortSignal): Promise<boolean> {
@@ -98,6 +99,8 @@ async function makeRoom(host: Host, role: K0sRole, cluster: ClusterContext, sign
       },
     );
   }
+  // Here, and not when it is made anew: a reset takes away the file that says which one it was.
+  await takeLeftTokenBack(entry, host, signal);
   if (joined) return true;
   // A member of etcd that never comes: with two of them the next one would lose the quorum. While its etcd is alive, for the same reason.
   if (role === 'controller') await leaveEtcd(entry, host.address, signal);
