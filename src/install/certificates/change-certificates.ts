@@ -29,6 +29,7 @@ import { Journal, lastEvents, readJournal } from '../state/journal.js';
 import { keepOnMasters, outdatedProblem } from '../state/kept-on-masters.js';
 import { hostFromState } from '../state/spec-from-state.js';
 import { DEFAULT_CONCURRENCY, type InstallDeps } from '../survey.js';
+import { findAnswering } from './find-answering.js';
 import { certificateWork } from './list-certificates.js';
 import { renewalOf } from './renewal.js';
 
@@ -147,14 +148,19 @@ async function withCertificateSurvey<T>(
     const answering = all.filter(({ address }) => isMasterAt(address));
     const workers = all.filter((host) => !answering.includes(host));
     const driver = await driverOf(state);
-    const live = await (state.foreign ? answeringMaster : driver.liveMaster)(answering, found.rootfs, driver);
     const done = lastEvents(await readJournal(paths.journal));
     const addresses = answering.map(({ address }) => address);
     const names = 'addNames' in change ? change.addNames : [];
-    const entry = live ?? answering[0];
     const ended = [...results.values()].some(({ certificates }) =>
       certificates.some((one) => one.renewed === 'command' && hasEnded(one)),
     );
+    const liveMaster = () => (state.foreign ? answeringMaster : driver.liveMaster)(answering, found.rootfs, driver);
+    // With certificates that have ended none comes up, and a renewal needs none.
+    const { live, starts } =
+      names.length > 0 && !ended
+        ? await findAnswering({ masters: answering, driver, liveMaster, done, signal })
+        : { live: await liveMaster(), starts: false };
+    const entry = live ?? answering[0];
     const strangers = all.filter(({ address }) => {
       const owner = results.get(address)?.owner;
       return owner === undefined ? state.foreign !== true : owner.id !== state.id;
@@ -172,7 +178,7 @@ async function withCertificateSurvey<T>(
         problem: `it does not say that it is of cluster ${state.name}`,
         hint: `"slipway check --cluster ${state.name}" says more`,
       })),
-      ...(live === undefined && names.length > 0 ? [refusingProblem(state, ended)] : []),
+      ...(live === undefined && !starts && names.length > 0 ? [refusingProblem(state, ended)] : []),
       ...(entry === undefined ? [] : caProblems(results.get(entry.address)?.certificates ?? [], entry)),
     ];
     const plan =

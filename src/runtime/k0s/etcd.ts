@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
@@ -8,6 +9,9 @@ import { waitFor } from '../wait.js';
 import { k0s } from './commands.js';
 
 const PEER_PORT = 2380;
+/** A member that has just come makes etcd unhealthy for some seconds. */
+const LEAVE_TIMEOUT_MS = 60_000;
+const LEAVE_INTERVAL_MS = 3000;
 const listSchema = z.object({ members: z.record(z.string(), z.string()) });
 
 /**
@@ -86,21 +90,24 @@ export async function leavingProblem(
   return quorumProblem(members, await reachableMembers(master, members, signal), leaving);
 }
 
-/** `k0s etcd leave` for a member, on a master that stays, and sees that it is out. */
+/** `k0s etcd leave` for a member, on a master that stays, and sees that it is out. What a passing trouble keeps from it is asked again. */
 export async function leaveEtcd(master: Host, address: string, signal?: AbortSignal): Promise<void> {
   const isMember = async (): Promise<boolean> =>
     (await etcdMembers(master, signal))?.some((member) => member.address === address) === true;
   if (!(await isMember())) return;
-  // Whether it failed, or was done and not answered, is seen below.
-  const { stdout, stderr } = await k0s(master, ['etcd', 'leave', `--peer-address=${address}`], {
-    allowFailure: true,
-    timeoutMs: 120_000,
-    signal,
-  });
-  if (await isMember()) {
-    throw new SlipwayError(
-      'E_CLUSTER_STATE',
-      `etcd on ${master.address} still has ${address} as a member\n${(stderr || stdout).trim()}`,
-    );
+  const end = Date.now() + LEAVE_TIMEOUT_MS;
+  for (;;) {
+    const { code, stdout, stderr } = await k0s(master, ['etcd', 'leave', `--peer-address=${address}`], {
+      allowFailure: true,
+      timeoutMs: 120_000,
+      signal,
+    });
+    // Whether it failed, or was done and not answered.
+    if (!(await isMember())) return;
+    const words = (stderr || stdout).trim();
+    if (code === 0 || !PASSING.test(words) || Date.now() >= end) {
+      throw new SlipwayError('E_CLUSTER_STATE', `etcd on ${master.address} still has ${address} as a member\n${words}`);
+    }
+    await sleep(LEAVE_INTERVAL_MS, undefined, signal === undefined ? {} : { signal }).catch(() => {});
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SlipwayError } from '../../base/errors.js';
 import type { Host } from '../../hosts/host.js';
 import type { ClusterContext, DriverStep } from '../driver.js';
@@ -6,14 +7,14 @@ import { waitFor } from '../wait.js';
 import { entryMaster, listNodes, nodeOf, sharedOptions } from './cluster.js';
 import { kubectl } from './commands.js';
 import { leaveEtcd } from './etcd.js';
-import { apiServerReady, findRemains, k0sLog, k0sStatus, markComplete } from './health.js';
+import { apiServerReady, findRemains, type K0sRemains, k0sLog, k0sStatus, markComplete } from './health.js';
 import { startTimeout, waitForApiServer, waitForNode } from './init.js';
 import { writeRootKubeconfig } from './kubeconfig.js';
 import { type K0sRole, UNITS } from './paths.js';
 import { checkMasters, prepareHost } from './prepare.js';
 import { k0sReset } from './reset.js';
 import { installService, startService, stopService, waitUntilRunning } from './service.js';
-import { withJoinToken } from './tokens.js';
+import { hasLeftToken, takeLeftTokenBack, withJoinToken } from './tokens.js';
 
 /**
  * What the log of a k0s says whose token the cluster does not take (any more). Others of its programs say "Unauthorized" too, while they
@@ -22,6 +23,9 @@ import { withJoinToken } from './tokens.js';
 const REFUSED =
   /(?:failed to (?:join|bootstrap)|certificate signing request).*(?:unauthorized|client to provide credentials|go away|token (?:is |has )?expired|invalid (?:bearer )?token)/i;
 const LOG_LINES = 40;
+/** How long a controller that an earlier attempt has started may take to come up by itself. */
+const COMES_UP_TIMEOUT_MS = 90_000;
+const COMES_UP_INTERVAL_MS = 2000;
 
 /** A further worker. Done means: the cluster knows the node, and k0s has its identity and runs. */
 export function joinWorkerStep(host: Host, cluster: ClusterContext): DriverStep {
@@ -36,10 +40,7 @@ export function joinWorkerStep(host: Host, cluster: ClusterContext): DriverStep 
 export function joinMasterStep(host: Host, cluster: ClusterContext): DriverStep {
   return {
     title: 'k0s install controller with a token',
-    async done() {
-      if (!(await findRemains(host)).complete) return false;
-      return (await hasJoined(host, 'controller', cluster)) && (await apiServerReady(host));
-    },
+    done: async () => (await hasJoined(host, 'controller', cluster)) && (await apiServerReady(host)),
     async run(note, signal) {
       checkMasters(cluster);
       await joinAs(host, 'controller', cluster, note, signal);
@@ -50,8 +51,10 @@ export function joinMasterStep(host: Host, cluster: ClusterContext): DriverStep 
   };
 }
 
+/** A host whose join was killed may have joined by itself; with a token left on it, there is something to do. */
 async function hasJoined(host: Host, role: K0sRole, cluster: ClusterContext): Promise<boolean> {
-  const remains = await findRemains(host);
+  const [remains, left] = await Promise.all([findRemains(host), hasLeftToken(host)]);
+  if (left || (role === 'controller' && !remains.complete)) return false;
   if (!remains.kubeletConfigured || !remains.active.includes(role)) return false;
   return nodeOf(await listNodes(entryMaster(cluster)), host) !== undefined;
 }
@@ -76,18 +79,18 @@ async function joinAs(
 }
 
 /**
- * Makes a host ready to join: what a broken attempt left is removed, and a node object of an earlier life is deleted.
- * True when the host is a registered node whose k0s had only stopped: there is nothing to join.
+ * Makes a host ready to join: what a broken attempt left is removed, its token too, and a node object of an earlier life is deleted.
+ * True when the host is a registered node whose k0s runs or had only stopped: there is nothing to join.
  */
 async function makeRoom(host: Host, role: K0sRole, cluster: ClusterContext, signal?: AbortSignal): Promise<boolean> {
   const entry = entryMaster(cluster);
-  const remains = await findRemains(host);
+  const remains = await remainsAtRest(host, role, entry, signal);
   const node = nodeOf(await listNodes(entry), host);
   // A master is marked as one at the very end of its join; without the mark it may have broken off on the way, and still come up.
   const whole = remains.kubeletConfigured && remains.installed.includes(role);
-  if (node !== undefined && whole && (role === 'worker' || remains.complete || (await comesUp(host)))) return true;
+  const joined = node !== undefined && whole && (role === 'worker' || remains.complete || (await comesUp(host)));
   // What is on a whole master is a cluster, perhaps the only copy of it, whatever the one that is asked knows.
-  if (remains.complete) {
+  if (!joined && remains.complete) {
     throw new SlipwayError(
       'E_CLUSTER_STATE',
       `${host.address} is a master that was set up to its end, and ${entry.address} does not know it as one; nothing was changed on it`,
@@ -96,6 +99,9 @@ async function makeRoom(host: Host, role: K0sRole, cluster: ClusterContext, sign
       },
     );
   }
+  // Here, and not when it is made anew: a reset takes away the file that says which one it was.
+  await takeLeftTokenBack(entry, host, signal);
+  if (joined) return true;
   // A member of etcd that never comes: with two of them the next one would lose the quorum. While its etcd is alive, for the same reason.
   if (role === 'controller') await leaveEtcd(entry, host.address, signal);
   if (remains.leftovers) await k0sReset(host, signal);
@@ -103,6 +109,24 @@ async function makeRoom(host: Host, role: K0sRole, cluster: ClusterContext, sign
     await kubectl(entry, '', ['delete', 'node', node.name, '--ignore-not-found'], { signal });
   }
   return false;
+}
+
+/**
+ * What there is on a host, once a controller that is starting there has come up, has ended, or had its time. Whoever was killed right after
+ * `k0s start` left one that goes on by itself, with its token, and makes itself a member of etcd at any moment: taking it out meanwhile is
+ * refused by etcd, and stopping it then could cost the quorum.
+ */
+async function remainsAtRest(host: Host, role: K0sRole, entry: Host, signal?: AbortSignal): Promise<K0sRemains> {
+  const end = Date.now() + COMES_UP_TIMEOUT_MS;
+  for (;;) {
+    const remains = await findRemains(host);
+    const comes = role === 'controller' && !remains.complete && remains.active.includes(role);
+    if (!comes || Date.now() >= end || signal?.aborted === true) return remains;
+    // The cluster is asked last: while the new member is on its way, its etcd may have no quorum.
+    const up = remains.kubeletConfigured && (await comesUp(host));
+    if (up && nodeOf(await listNodes(entry), host) !== undefined) return remains;
+    await sleep(COMES_UP_INTERVAL_MS, undefined, signal === undefined ? {} : { signal }).catch(() => {});
+  }
 }
 
 async function comesUp(host: Host): Promise<boolean> {

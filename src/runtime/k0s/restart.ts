@@ -4,7 +4,7 @@ import { listNodes, nodeOf } from './cluster.js';
 import { findRemains, k0sLog, kubeletRuns } from './health.js';
 import { waitForApiServer } from './init.js';
 import { UNITS } from './paths.js';
-import { startService, stopService } from './service.js';
+import { restartService } from './service.js';
 
 const BACK_TIMEOUT_MS = 10 * 60_000;
 
@@ -13,8 +13,7 @@ const BACK_TIMEOUT_MS = 10 * 60_000;
  * meanwhile.
  */
 export async function restartController(master: Host, signal?: AbortSignal): Promise<void> {
-  await stopService(master, 'controller', signal);
-  await startService(master, 'controller', signal);
+  await restartService(master, 'controller', signal);
   await waitForApiServer(master, { timeoutMs: BACK_TIMEOUT_MS, signal });
   await waitFor(
     async () => {

@@ -82,6 +82,18 @@ esac
 }
 
 /**
+ * Starts it again, in one job of systemd: what ends this script, this program or the connection meanwhile does not end the job, so that the
+ * host is never left stopped. `k0s stop` and `k0s start` are the two halves of it, and whoever is killed after the first leaves the second.
+ */
+export async function restartService(host: Host, role: K0sRole, signal?: AbortSignal): Promise<void> {
+  await host.run(`systemctl reset-failed ${UNITS[role]} 2>/dev/null\nsystemctl restart ${UNITS[role]}`, {
+    title: `systemctl restart ${UNITS[role]}`,
+    timeoutMs: STOP_TIMEOUT_MS,
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+/**
  * Waits until the k0s on a host answers with its role and this version.
  * @throws SlipwayError E_TIMEOUT, E_CLUSTER_STATE when it gave up, both with its last words
  */

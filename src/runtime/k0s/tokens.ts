@@ -3,9 +3,9 @@ import { parse, stringify } from 'yaml';
 import * as z from 'zod';
 import { SlipwayError } from '../../base/errors.js';
 import { registerSecret } from '../../base/redact.js';
-import type { Host } from '../../hosts/host.js';
-import type { CommandOptions } from '../kubernetes/ask.js';
-import { onHost } from '../kubernetes/ask.js';
+import type { CommandResult, Host } from '../../hosts/host.js';
+import { type CommandOptions, onHost, PASSING } from '../kubernetes/ask.js';
+import { waitFor } from '../wait.js';
 import { k0s } from './commands.js';
 import { type K0sRole, PATHS } from './paths.js';
 
@@ -61,6 +61,67 @@ export const SPENT_TOKEN = gzipSync(
 ).toString('base64');
 
 /**
+ * The token that a join has left on a host, because it was killed: the cluster may take it still. Undefined when there is none: no file, the
+ * one that is good for nothing (by what it says, for another compressor packs the same in other bytes), or no token at all. Pure.
+ */
+export function leftToken(file: Buffer | undefined): JoinToken | undefined {
+  if (file === undefined) return undefined;
+  try {
+    const token = parseJoinToken(file.toString('utf8'));
+    return token.id === parseJoinToken(SPENT_TOKEN).id ? undefined : token;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a join has left a token on a host. */
+export async function hasLeftToken(host: Host): Promise<boolean> {
+  return leftToken(await host.readFile(PATHS.token)) !== undefined;
+}
+
+/**
+ * Has the cluster take the token no more that a killed join has left on a host, and takes it away there, in this order: what fails on the
+ * way is seen, and done, by the next attempt.
+ */
+export async function takeLeftTokenBack(master: Host, host: Host, signal?: AbortSignal): Promise<void> {
+  const file = await host.readFile(PATHS.token);
+  const token = leftToken(file);
+  if (file === undefined || token === undefined) return;
+  registerSecret(file.toString('utf8').trim());
+  registerSecret(token.secret);
+  await waitFor(
+    async () => {
+      const { code, stderr } = await invalidate(master, token.id, signal);
+      // Gone by itself, or of another cluster: as good.
+      if (code === 0 || /"bootstrap-token-[^"]*" not found/.test(stderr)) return true;
+      if (PASSING.test(stderr)) return undefined;
+      throw new SlipwayError(
+        'E_CLUSTER_STATE',
+        `${master.address}: the join token ${token.id} that ${host.address} has of an earlier attempt cannot be taken back\n${stderr.trim()}`,
+        {
+          hint: `"k0s token invalidate ${token.id}" on ${master.address} takes it back; it expires by itself after ${TOKEN_LIFE}`,
+        },
+      );
+    },
+    {
+      what: `${master.address} to take the join token ${token.id} back`,
+      timeoutMs: 60_000,
+      intervalMs: 2000,
+      signal,
+    },
+  );
+  await spend(host);
+}
+
+function invalidate(master: Host, id: string, signal?: AbortSignal): Promise<CommandResult> {
+  return k0s(master, ['token', 'invalidate', id], { allowFailure: true, title: 'taking the join token back', signal });
+}
+
+function spend(host: Host): Promise<void> {
+  return host.writeFile(PATHS.token, `${SPENT_TOKEN}\n`, { mode: 0o600 });
+}
+
+/**
  * Runs `work` when the host has a token that the cluster accepts for one join as `role`. Afterwards, whatever became of it, the cluster
  * accepts it no more and the host has none.
  */
@@ -77,10 +138,8 @@ export async function withJoinToken<T>(
     return await work();
   } finally {
     // One that cannot be taken back expires by itself.
-    await k0s(master, ['token', 'invalidate', id], { allowFailure: true, title: 'taking the join token back' }).catch(
-      () => undefined,
-    );
-    await host.writeFile(PATHS.token, `${SPENT_TOKEN}\n`, { mode: 0o600 }).catch(() => undefined);
+    await invalidate(master, id).catch(() => undefined);
+    await spend(host).catch(() => undefined);
   }
 }
 

@@ -33,10 +33,11 @@ export type Kubectl = (
 
 /**
  * What an API server says while another one takes over: etcd elects a leader, its own etcd catches up, a balancer finds another one.
+ * And what etcd says to who changes its members, in the seconds after one has come or gone.
  * The same request is answered some seconds later.
  */
 export const PASSING =
-  /etcdserver: (?:leader changed|request timed out|no leader)|connection refused|the connection to the server \S+ was refused|connection reset|http2: client connection lost|TLS handshake timeout|i\/o timeout|unexpected EOF|apiserver is shutting down|currently unable to handle the request|context deadline exceeded/i;
+  /etcdserver: (?:leader changed|request timed out|no leader|unhealthy cluster)|connection refused|the connection to the server \S+ was refused|connection reset|http2: client connection lost|TLS handshake timeout|i\/o timeout|unexpected EOF|apiserver is shutting down|currently unable to handle the request|context deadline exceeded/i;
 const TRIES = 6;
 const BETWEEN_MS = 3000;
 

@@ -5,6 +5,7 @@ import { backUpInto } from '../../../src/runtime/k0s/backup.js';
 import { parseCertificates } from '../../../src/runtime/k0s/certificates.js';
 import { describe as describeConfig } from '../../../src/runtime/k0s/describe.js';
 import { reviveKubeletStep } from '../../../src/runtime/k0s/kubelet-identity.js';
+import { restartController } from '../../../src/runtime/k0s/restart.js';
 import { certificateLine, makeCertificate } from '../../support/certificates.js';
 import { stubHost } from '../../support/stub-host.js';
 
@@ -154,4 +155,19 @@ describe('a backup', () => {
   it('that fails says why', async () => {
     await expect(saying('no space left on device', 1)).rejects.toThrow(/exit code 1:\nno space left on device/);
   });
+});
+
+it('a controller is started again by one job of systemd: whoever is killed meanwhile does not leave it stopped', async () => {
+  const scripts: string[] = [];
+  const addresses = ['10.0.0.2'];
+  const condition = { type: 'Ready', status: 'True', reason: '', message: '' };
+  const node = { name: 'm1', addresses, labels: {}, taints: [], marks: '', unschedulable: false, version: 'v1' };
+  const master = stubHost('10.0.0.2', (title, script) => {
+    scripts.push(script);
+    if (title === 'kubectl get nodes') return { stdout: JSON.stringify({ ...node, conditions: [condition] }) };
+    return title === 'asking the API server for /readyz' ? { stdout: 'ok' } : undefined;
+  });
+  await restartController(master);
+  expect(scripts.some((script) => script.includes('systemctl restart k0scontroller.service'))).toBe(true);
+  expect(scripts.some((script) => /k0s stop|systemctl stop/.test(script))).toBe(false);
 });
