@@ -26,6 +26,7 @@ export interface LaunchFlags extends HostFlags, PaceFlags {
   readonly app?: readonly string[];
   readonly cluster?: string;
   readonly fromScratch?: boolean;
+  readonly setUpAgain?: boolean;
   readonly platform?: string;
 }
 
@@ -51,6 +52,10 @@ export function addLaunchFlags(command: Command): Command {
     )
     .option('--cluster <name>', 'the name of the cluster (default: my-cluster)')
     .option('--from-scratch', 'forget what earlier runs did; what the hosts say counts all the same')
+    .option(
+      '--set-up-again',
+      'set nodes up anew, one after the other: puts back installed files that were changed by hand',
+    )
     .option('--platform <os/arch>', 'which image of a multi-platform one (default: this machine)');
   return addGlobalFlags(addHostFlags(addPaceFlags(command)));
 }
@@ -96,7 +101,9 @@ export async function launchRequest(
 }
 
 /** How a cluster is worked on. @throws SlipwayError E_USAGE */
-export function runOptions(flags: PaceFlags & Pick<LaunchFlags, 'platform' | 'fromScratch'>): RunClusterOptions {
+export function runOptions(
+  flags: PaceFlags & Pick<LaunchFlags, 'platform' | 'fromScratch' | 'setUpAgain'>,
+): RunClusterOptions {
   const readyTimeout = wholeNumber('--ready-timeout', flags.readyTimeout);
   const concurrency = wholeNumber('--concurrency', flags.concurrency);
   const concurrentUploads = wholeNumber('--concurrent-uploads', flags.concurrentUploads);
@@ -107,6 +114,7 @@ export function runOptions(flags: PaceFlags & Pick<LaunchFlags, 'platform' | 'fr
     ...(readyTimeout === undefined ? {} : { readyTimeoutMs: readyTimeout * 1000 }),
     ...(flags.platform === undefined ? {} : { platform: parsePlatform(flags.platform) }),
     fromScratch: flags.fromScratch === true,
+    setUpAgain: flags.setUpAgain === true,
     again: 'the same command',
   };
 }

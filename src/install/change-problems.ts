@@ -11,7 +11,9 @@ import type { InstallWork } from './work.js';
 /** Why the version of the image cannot be installed as it is wanted, whatever the hosts are like. */
 export function installProblems({ driver, cluster, image }: InstallWork): PreflightReport['problems'] {
   const found = driver.installProblem?.(cluster);
-  return found === undefined ? [] : [{ host: undefined, problem: `${image.name}: ${found.problem}`, hint: found.hint }];
+  if (found === undefined) return [];
+  const problem = found.inDocuments === true ? found.problem : `${image.name}: ${found.problem}`;
+  return [{ host: undefined, problem, hint: found.hint }];
 }
 
 /** Why the cluster cannot be taken to the version of the image. */

@@ -124,6 +124,7 @@ export interface WorkOptions {
   /** Address of the master that is asked; undefined: the first one. */
   readonly entry: string | undefined;
   readonly setups: InstallWork['setups'];
+  readonly setUpAgain: boolean;
   readonly upgradeBatch: number;
   readonly drainTimeoutMs: number;
   /** Takes hosts out that are wanted no more. */
@@ -208,6 +209,7 @@ export async function makeWork(prepared: Prepared, options: WorkOptions): Promis
     entry,
     removal: options.removal?.(cluster),
     setups: options.setups,
+    setUpAgain: options.setUpAgain,
     changing: clusterState.changing !== undefined,
     upgradeBatch: options.upgradeBatch,
     drainTimeoutMs: options.drainTimeoutMs,

@@ -113,7 +113,10 @@ export function leftOutError({ cluster, failures, leaving }: RunResult, hosts: n
     return new SlipwayError(
       first.code === 'E_INTERRUPTED' ? 'E_HOST_COMMAND' : first.code,
       `cluster ${cluster} is up, but ${failures.length} of ${hosts} hosts were left out:\n${lines.join('\n')}`,
-      { ...(first.hint === undefined ? {} : { hint: first.hint }), cause: first },
+      {
+        hint: `${first.hint === undefined ? '' : `${first.hint}; `}one that is not to be a host of it: "slipway delete --cluster ${cluster} --nodes ADDRESS", with --forget when it does not answer`,
+        cause: first,
+      },
     );
   }
   if (leaving.length === 0) return undefined;

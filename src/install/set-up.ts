@@ -58,10 +58,10 @@ export function setupOf({
  * another image every node is looked at: an earlier attempt may have stopped anywhere.
  */
 export function isRolling(
-  { setups, changing }: Pick<InstallWork, 'setups' | 'changing'>,
+  { setups, changing, setUpAgain }: Pick<InstallWork, 'setups' | 'changing' | 'setUpAgain'>,
   scripts: SetupScripts,
   host: Pick<WorkHost, 'address' | 'setupDigest' | 'env'>,
 ): boolean {
   if (!setups.has(host.address)) return false;
-  return changing || setups.get(host.address)?.inputs !== scripts.inputs(host);
+  return changing || setUpAgain || setups.get(host.address)?.inputs !== scripts.inputs(host);
 }

@@ -61,6 +61,8 @@ export interface SurveyOptions {
   readonly upgrade?: { readonly batch: number; readonly change: NonNullable<ClusterState['changing']> };
   /** How long the pods of a node may take to go elsewhere when it is upgraded; default 5 minutes. */
   readonly drainTimeoutMs?: number;
+  /** Nodes are set up anew that are as they should be by what they say: what was installed may have been changed. */
+  readonly setUpAgain?: boolean;
   /** Hosts that are wanted no more are taken out of the cluster; undefined: that is refused. */
   readonly removal?: RemoveOptions & {
     /** How hosts are reached of which only the state knows. */
@@ -158,6 +160,7 @@ export async function withSurvey<T>(
               }),
       hosts: hosts.hosts,
       setups,
+      setUpAgain: options.setUpAgain === true,
       upgradeBatch: options.upgrade?.batch ?? 1,
       drainTimeoutMs: options.drainTimeoutMs ?? DEFAULT_DRAIN_MS,
       leftOut: new Set(absent.map(({ host }) => host.address)),

@@ -54,6 +54,8 @@ export interface InstallWork {
   readonly state: StatePaths;
   /** How hosts were set up on which there is Kubernetes already; undefined for one that does not say. */
   readonly setups: ReadonlyMap<string, HostSetup | undefined>;
+  /** Nodes are set up anew, also those that are as they should be. */
+  readonly setUpAgain: boolean;
   /** The cluster is on its way to another image. */
   readonly changing: boolean;
   readonly upgradeBatch: number;

@@ -143,6 +143,8 @@ export interface UpgradeOptions {
 
 /** Why a version cannot be installed, and what can be done. */
 export interface InstallProblem {
+  /** It is said in the documents, whatever the image. */
+  readonly inDocuments?: true;
   readonly problem: string;
   readonly hint: string;
 }

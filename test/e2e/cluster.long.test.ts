@@ -186,8 +186,11 @@ CMD kubectl create configmap launched --from-literal=site=$SITE --from-literal=r
     // what init.sh installed is left alone, until the host is to be set up anew
     await worker.run('rm /usr/bin/crictl; echo "# mine" >>/etc/crictl.yaml');
     expect(await mustSlipway(run([worker]), { root })).toContain(': 0 steps done');
-    await worker.run(`rm ${ROOTFS}/../.setup.json`);
-    expect(await mustSlipway(run([worker]), { root })).toContain(': 1 step done');
+    const again = run([worker], '--set-up-again');
+    expect(await mustSlipway([...again, '--dry-run'], { root })).toContain(
+      'set up anew (v1.20.2): it is to be set up again',
+    );
+    await mustSlipway(again, { root });
     expect(
       await worker.run(
         'ls /usr/bin/crictl; grep -c mine /etc/crictl.yaml /var/lib/slipway/host/edited/etc/crictl.yaml.*',

@@ -1,6 +1,7 @@
 import { type ClusterAnswer, nodeAt } from '../cluster-hosts/ask-cluster.js';
 import type { ClusterState } from '../state/cluster-state.js';
-import { AGAIN, type Finding } from './finding.js';
+import type { Finding } from './finding.js';
+import { takeOut } from './host-checks.js';
 
 /** Whether the last command on the cluster came to its end. Pure. */
 export function launchFindings({
@@ -69,13 +70,13 @@ export function nodeFindings({ name, hosts }: Pick<ClusterState, 'name' | 'hosts
     ...hosts
       .filter((host) => host.leaving !== true && nodeAt(nodes, host.address) === undefined)
       .map(
-        ({ address }): Finding => ({
+        ({ address, roles }): Finding => ({
           severity: 'problem',
           host: address,
           check: 'nodes',
           what: 'the host is no node of the cluster',
           why: `it is known as a host of ${name}, and no node has its address`,
-          fix: `${AGAIN}: what is missing is done`,
+          fix: `the command again that named it (join, apply, run): what is missing is done; if it is not to be one: ${takeOut(address, roles, name)}`,
         }),
       ),
     ...nodes

@@ -4,20 +4,22 @@ import { AGAIN, type Finding } from './finding.js';
 import type { GatheredHost } from './host-facts.js';
 
 const MOST_NAMED = 3;
+const OTHER_CONTENT = 'its content is another one';
 
 /** How the rootfs of a host differs from what it was given, by its own list. Pure. */
 export function driftFindings(
   host: string,
   { given, halfSent, listing, verified }: Pick<GatheredHost, 'given' | 'halfSent' | 'listing' | 'verified'>,
 ): Finding[] {
-  const finding = (what: string, why: string, items?: readonly string[]): Finding[] => [
+  // Of a file whose size and time are as they were, only a look into it tells, which a run does not take.
+  const finding = (what: string, why: string, items?: readonly string[], unlike = false): Finding[] => [
     {
       severity: 'problem',
       host,
       check: 'drift',
       what,
       why,
-      fix: `${AGAIN}: only what differs is sent`,
+      fix: `${unlike ? 'remove on the host what has another content, then ' : ''}${AGAIN}: only what differs is sent`,
       ...(items === undefined ? {} : { items }),
     },
   ];
@@ -36,6 +38,7 @@ export function driftFindings(
     items.length === 1 ? '1 file is not as it was sent' : `${items.length} files are not as they were sent`,
     `${named}${more}`,
     items,
+    items.some((item) => item.endsWith(OTHER_CONTENT)),
   );
 }
 
@@ -54,7 +57,7 @@ function difference(
 ): string | undefined {
   if (there === undefined) return 'missing';
   if (digest !== undefined && there.type !== 'file') return `${TYPES[there.type]}, not a file`;
-  if (digest !== undefined && verified !== undefined && !verified.has(path)) return 'its content is another one';
+  if (digest !== undefined && verified !== undefined && !verified.has(path)) return OTHER_CONTENT;
   if (attributes === undefined) return undefined;
   const { type, mode, uid, gid, size, mtime, linkTarget } = attributes;
   if (there.type !== type) return `${TYPES[there.type]}, not ${TYPES[type]}`;

@@ -2,7 +2,7 @@ import { isSlipwayError, messageOf } from '../../base/errors.js';
 import { formatBytes } from '../../base/format.js';
 import type { InstalledFiles } from '../cluster-hosts/host-record.js';
 import { MAX_SKEW_MS } from '../plan/preflight.js';
-import { hostPaths } from '../state/cluster-paths.js';
+import { isMaster } from '../spec/cluster-spec.js';
 import { type ClusterState, type HostState, registryServers } from '../state/cluster-state.js';
 import { certificateFindings } from './certificates.js';
 import { driftFindings } from './drift.js';
@@ -33,7 +33,7 @@ export function unitsOf(runtime: string, master: boolean): readonly string[] {
 /** Everything that is wrong with a host, from what was gathered. Pure. */
 export function hostFindings({ known, answer }: CheckedHost, state: ClusterState, nowMs: number): Finding[] {
   const { address } = known;
-  if ('failure' in answer) return [unreachable(address, answer.failure)];
+  if ('failure' in answer) return [unreachable(known, answer.failure, state.name)];
   const leaving = known.leaving === true ? leavingFindings(address, answer, state) : undefined;
   const misplaced = leaving ?? ownerFindings(address, answer, state);
   // Of a host that is not of this cluster nothing else is ours to judge.
@@ -43,21 +43,26 @@ export function hostFindings({ known, answer }: CheckedHost, state: ClusterState
     ...diskFindings(address, answer.disks),
     ...unitFindings(address, answer.units),
     ...driftFindings(address, answer),
-    ...installedFindings(address, answer.installed, hostPaths(state.dataRoot, state.name).setup),
+    ...installedFindings(address, answer.installed),
     ...registryFindings(address, answer.registry, state.registry),
     ...certificateFindings(address, answer.certificates, nowMs),
   ];
 }
 
-function unreachable(address: string, failure: unknown): Finding {
+function unreachable({ address, roles }: HostState, failure: unknown, cluster: string): Finding {
   const [line = ''] = messageOf(failure).split('\n', 1);
   return problem(
     address,
     'reachable',
     'the host does not answer',
     line.replace(`host ${address}: `, '').replace(/, while running [^,]*$/, ''),
-    (isSlipwayError(failure) ? failure.hint : undefined) ?? 'mend the connection',
+    `${(isSlipwayError(failure) ? failure.hint : undefined) ?? 'mend the connection'}; if it is gone for good: ${takeOut(address, roles, cluster)} --forget`,
   );
+}
+
+/** The command that takes a host out. */
+export function takeOut(address: string, roles: HostState['roles'], cluster: string): string {
+  return `slipway delete --cluster ${cluster} --${isMaster({ roles }) ? 'masters' : 'nodes'} ${address}`;
 }
 
 function leavingFindings(
@@ -170,10 +175,9 @@ export function unitFindings(address: string, units: readonly UnitState[]): Find
 /**
  * What scripts of the image have put elsewhere on the host. Nothing brings it back by itself: what is missing or another one may be so on
  * purpose (the network of an add-on instead of the image's). Pure.
- * @param setup the note of the host that it was set up
  */
-export function installedFindings(address: string, { missing, changed }: InstalledFiles, setup: string): Finding[] {
-  const fix = `if nobody meant it: "rm ${setup}" on the host, then ${AGAIN}: it is set up anew, and what was changed is kept`;
+export function installedFindings(address: string, { missing, changed }: InstalledFiles): Finding[] {
+  const fix = `if nobody meant it: ${AGAIN}, with --set-up-again: what was changed is kept beside`;
   const told = (report: typeof problem, paths: readonly string[], one: string, several: string): Finding[] =>
     paths.length === 0
       ? []

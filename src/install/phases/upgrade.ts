@@ -63,9 +63,10 @@ function rolling(work: InstallWork, which: (host: WorkHost) => boolean): readonl
 }
 
 function upgradeStep(work: InstallWork, { one, scripts }: Rolling): Step {
-  const { driver, cluster, paths, setups, image, drainTimeoutMs, readyTimeoutMs } = work;
+  const { driver, cluster, paths, setups, setUpAgain, image, drainTimeoutMs, readyTimeoutMs } = work;
   const found = setups.get(one.address);
   const other = found?.image !== image.digest;
+  const settings = found?.inputs === scripts.inputs(one) ? 'it is to be set up again' : 'its settings are other ones';
   const { title, done, run } = driver.upgrade(one.host, cluster, {
     from: found?.version ?? '',
     readyTimeoutMs,
@@ -76,11 +77,11 @@ function upgradeStep(work: InstallWork, { one, scripts }: Rolling): Step {
     id: stepId('upgrade', one.address),
     host: one.address,
     title,
-    why: other ? `it was set up from another image (${found?.version ?? 'unknown'})` : 'its settings are other ones',
+    why: other ? `it was set up from another image (${found?.version ?? 'unknown'})` : settings,
     inputs: scripts.inputs(one),
     proof: 'check',
     check: async () => ({
-      holds: (await readSetup(one.host, paths))?.inputs === scripts.inputs(one) && (await done()),
+      holds: !setUpAgain && (await readSetup(one.host, paths))?.inputs === scripts.inputs(one) && (await done()),
     }),
     run: async ({ note, signal }) => {
       await run(note, signal);

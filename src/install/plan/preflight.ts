@@ -183,7 +183,7 @@ function hostProblems({ host, facts, traces }: Found, rules: PreflightRules): Pr
       cluster === rules.clusterName
         ? `it belongs to another cluster that is named ${cluster} too (${id})`
         : `it belongs to the cluster ${cluster}`,
-      `reset that cluster first: slipway reset --cluster ${cluster}`,
+      `is the address right? what is there: "slipway status --cluster ${cluster}"; "slipway delete" takes the host out of it, "slipway reset" ends all of it`,
     );
   }
   if (!ours && foreign.length === 0 && traces.kubernetes.length > 0) {

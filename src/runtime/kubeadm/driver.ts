@@ -13,7 +13,7 @@ import { describeCluster } from './describe.js';
 import { NO_DOCUMENTS } from './documents.js';
 import { apiServerReady, findRemains } from './health.js';
 import { initStep } from './init.js';
-import { installProblem } from './install-problem.js';
+import { installProblem, lifeWarnings } from './install-problem.js';
 import { joinMasterStep, joinWorkerStep } from './join.js';
 import { reviveKubeletStep } from './kubelet-identity.js';
 import { PATHS } from './paths.js';
@@ -85,6 +85,7 @@ export const kubeadmDriver: RuntimeDriver = {
   unknownFields: ({ version, configDocuments }) => [
     ...unknownFields(configDocuments),
     ...unheededFields(version, configDocuments),
+    ...lifeWarnings(configDocuments),
   ],
   describe: describeCluster,
 };

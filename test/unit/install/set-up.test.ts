@@ -6,8 +6,8 @@ import type { InstallWork } from '../../../src/install/work.js';
 const wanted = digestOf('wanted');
 const scripts: SetupScripts = { title: 'init.sh', inputs: () => wanted, run: async () => {}, note: async () => {} };
 const host = { address: '10.0.0.2', setupDigest: '', env: {} };
-const rolling = (setups: InstallWork['setups'], changing = false): boolean =>
-  isRolling({ setups, changing }, scripts, host);
+const rolling = (setups: InstallWork['setups'], changing = false, setUpAgain = false): boolean =>
+  isRolling({ setups, changing, setUpAgain }, scripts, host);
 const setup = (inputs: string) => ({ inputs: digestOf(inputs), image: 'sha256:1', version: 'v1.20.2' });
 
 describe('a host is set up one after the other', () => {
@@ -20,6 +20,11 @@ describe('a host is set up one after the other', () => {
     expect(rolling(new Map([[host.address, setup('wanted')]]))).toBe(false);
     expect(rolling(new Map([['10.0.0.3', setup('other')]]))).toBe(false);
     expect(rolling(new Map())).toBe(false);
+  });
+
+  it('when it is to be set up again, and is a node', () => {
+    expect(rolling(new Map([[host.address, setup('x')]]), false, true)).toBe(true);
+    expect(rolling(new Map(), false, true)).toBe(false);
   });
 
   it('while its cluster is on the way to another image, whatever it says', () => {

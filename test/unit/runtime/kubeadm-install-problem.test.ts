@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ClusterContext } from '../../../src/runtime/driver.js';
-import { installProblem } from '../../../src/runtime/kubeadm/install-problem.js';
+import { installProblem, lifeWarnings } from '../../../src/runtime/kubeadm/install-problem.js';
 
 const problem = (documents: readonly object[], version = 'v1.20.2') =>
   installProblem({ version, configDocuments: documents } as unknown as ClusterContext)?.problem;
@@ -37,4 +37,12 @@ it('certificates and API servers are where they are', () => {
 it('a kubeadm that joins no node by a file is too old', () => {
   expect(problem([], 'v1.15.2')).toBe('nodes cannot join with kubeadm v1.15.2');
   expect(problem([], 'v1.15.3')).toBeUndefined();
+});
+
+it('CAs that end before what they sign are told', () => {
+  const warnings = (caCertificateValidityPeriod: string) =>
+    lifeWarnings([{ kind: 'ClusterConfiguration', caCertificateValidityPeriod }]);
+  expect(warnings('87600m')).toEqual([expect.stringContaining('"87600m", less than a year')]);
+  expect(warnings('8760h')).toEqual([]);
+  expect(lifeWarnings([])).toEqual([]);
 });
