@@ -116,7 +116,7 @@ export async function removeRootKubeconfig(master: Host): Promise<void> {
     return;
   }
   await master.run(
-    `d=$(dirname ${PATHS.rootKubeconfig})\nrm -rf ${PATHS.rootKubeconfig} "$d/cache"\nrmdir "$d" 2>/dev/null\ntrue`,
+    `d=$(dirname ${PATHS.rootKubeconfig})\nrm -rf "$d/cache"\nrm -f ${PATHS.rootKubeconfig}\nrmdir "$d" 2>/dev/null\ntrue`,
     { title: `removing ${PATHS.rootKubeconfig}`, timeoutMs: 30_000 },
   );
 }

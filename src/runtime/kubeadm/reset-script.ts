@@ -96,7 +96,9 @@ fi
 rm -f ${BALANCER.script} ${BALANCER.config}
 rmdir ${dirname(BALANCER.script)} ${dirname(BALANCER.config)} 2>/dev/null
 if [ -e ${PATHS.rootKubeconfig} ] && grep -q 'server: https://${API_SERVER_NAME}:' ${PATHS.rootKubeconfig}; then
-  rm -rf ${PATHS.rootKubeconfig} "$(dirname ${PATHS.rootKubeconfig})/cache"
+  # the file last: it says that the rest is ours, also to the next command when this one is killed
+  rm -rf "$(dirname ${PATHS.rootKubeconfig})/cache"
+  rm -f ${PATHS.rootKubeconfig}
   rmdir "$(dirname ${PATHS.rootKubeconfig})" 2>/dev/null
 fi
 true

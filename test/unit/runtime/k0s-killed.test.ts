@@ -5,7 +5,9 @@ import { stringify } from 'yaml';
 import type { ClusterContext } from '../../../src/runtime/driver.js';
 import { leaveEtcd } from '../../../src/runtime/k0s/etcd.js';
 import { joinMasterStep, joinWorkerStep } from '../../../src/runtime/k0s/join.js';
+import { removeRootKubeconfig } from '../../../src/runtime/k0s/kubeconfig.js';
 import { leftToken, SPENT_TOKEN } from '../../../src/runtime/k0s/tokens.js';
+import { REMOVE_REMAINS_SCRIPT } from '../../../src/runtime/kubeadm/reset-script.js';
 import { type StubHost, stubHost } from '../../support/stub-host.js';
 
 const LOOK = 'looking for k0s on the host';
@@ -143,4 +145,22 @@ describe('a member that leaves etcd', () => {
     await expect(leaveEtcd(entry, '10.0.0.3')).rejects.toThrow(/still has 10\.0\.0\.3 as a member\n.*denied/);
     expect(times(entry)).toBe(1);
   });
+});
+
+it('a reset that is killed while it removes root’s kubeconfig is seen as one: the file that says so goes last', async () => {
+  const scripts: string[] = [];
+  const master = stubHost('10.0.0.2', (_title, script) => {
+    scripts.push(script);
+    return undefined;
+  });
+  await removeRootKubeconfig(master);
+  const orders = [...scripts, REMOVE_REMAINS_SCRIPT].map((script) => [
+    script.search(/rm -rf \S*(?:\$d|dirname \S+)\S*\/cache"/),
+    script.search(/rm -f \/root\/\.kube\/config\n/),
+  ]);
+  expect(orders).toHaveLength(2);
+  for (const [cache = -1, config = -1] of orders) {
+    expect(cache).toBeGreaterThan(0);
+    expect(config).toBeGreaterThan(cache);
+  }
 });
