@@ -136,6 +136,13 @@ export function documentWarnings(
   return ignored === undefined ? unknown : [...unknown, ignored];
 }
 
+/** Hosts that leave and of which no step speaks: the cluster has no node of them, and nobody cleans a host that does not answer. */
+export function leavingWarnings({ removal, spec }: Pick<InstallWork, 'removal' | 'spec'>): readonly string[] {
+  return (removal?.leaving ?? [])
+    .filter(({ traces }) => traces === undefined)
+    .map(({ address }) => `${address} leaves cluster ${spec.name}; it does not answer, and is not cleaned`);
+}
+
 /** Hosts that are to leave and do not let us in are there: taken for dead they would go on, and come back. */
 export function leavingProblems(findings: readonly HostFinding[]): PreflightReport['problems'] {
   return findings.flatMap((finding) =>

@@ -10,6 +10,7 @@ import {
   hostnameWarnings,
   installProblems,
   leavingProblems,
+  leavingWarnings,
   networkProblems,
   removalProblems,
   staleProblems,
@@ -183,6 +184,7 @@ export async function withSurvey<T>(
           ...hostnameWarnings(work, present),
           ...(options.upgrade === undefined ? changeWarnings(before) : []),
           ...documentWarnings(work, before),
+          ...leavingWarnings(work),
         ],
         problems: [
           ...report.problems,

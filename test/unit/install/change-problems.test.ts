@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../../src/image/digest.js';
-import { networkProblems, staleProblems, upgradeProblems } from '../../../src/install/change-problems.js';
+import {
+  leavingWarnings,
+  networkProblems,
+  staleProblems,
+  upgradeProblems,
+} from '../../../src/install/change-problems.js';
 import type { HostSetup } from '../../../src/install/cluster-hosts/host-setup.js';
 import type { ClusterState } from '../../../src/install/state/cluster-state.js';
 import type { InstallWork } from '../../../src/install/work.js';
@@ -96,4 +101,16 @@ describe('an upgrade whose one master does not answer', () => {
     expect(await problems(undefined, 'upgrade')).toEqual(refused);
     expect(await problems(true)).toEqual(refused);
   });
+});
+
+it('a host that leaves and does not answer is told, though no step is about it', () => {
+  const leaving = [
+    { address: '10.0.0.8', traces: {} },
+    { address: '10.0.0.9', traces: undefined },
+  ];
+  const work = (removal: unknown) => ({ spec: { name: 'prod' }, removal }) as unknown as InstallWork;
+  expect(leavingWarnings(work({ leaving }))).toEqual([
+    '10.0.0.9 leaves cluster prod; it does not answer, and is not cleaned',
+  ]);
+  expect(leavingWarnings(work(undefined))).toEqual([]);
 });
