@@ -6,6 +6,7 @@ import type { ClusterContext, DriverStep } from '../driver.js';
 import { onHost } from '../kubernetes/ask.js';
 import { entryMaster } from '../kubernetes/masters.js';
 import { nodeOf } from '../kubernetes/nodes.js';
+import { isAtLeast } from '../kubernetes/version.js';
 import { waitFor } from '../wait.js';
 import { leadTo, preferredServers } from './balancer.js';
 import { listNodes } from './cluster.js';
@@ -143,7 +144,7 @@ async function join(
 ): Promise<void> {
   const { rootfs } = cluster;
   const entry = entryMaster(cluster);
-  const [ca] = await Promise.all([readCa(entry), waitForControllers(entry, rootfs, signal)]);
+  const [ca] = await Promise.all([readCa(entry), waitForControllers(entry, cluster, signal)]);
   const facts = kubeadmFacts(cluster);
   const { file, flags } = joinConfig(facts, host.address, certificateKey);
   const { name, port } = controlPlaneEndpoint(facts);
@@ -162,9 +163,15 @@ async function join(
 
 /**
  * Waits until a controller manager leads: it signs what kubelet asks for, and kubeadm gives kubelet two minutes for all of it, of which a
- * slow start of the cluster would leave too little. Without an answer (it need not be elected) the join itself will tell.
+ * slow start of the cluster would leave too little. Without an answer (it need not be elected) the join itself will tell. Before 1.17
+ * there is no lease (kubernetes/kubernetes#84084).
  */
-async function waitForControllers(entry: Host, rootfs: string, signal?: AbortSignal): Promise<void> {
+async function waitForControllers(
+  entry: Host,
+  { rootfs, version }: ClusterContext,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (!isAtLeast(version, '1.17')) return;
   const ask = ['-n', 'kube-system', 'get', 'lease', 'kube-controller-manager', '-o', 'jsonpath={.spec.holderIdentity}'];
   try {
     await waitFor(

@@ -57,6 +57,24 @@ describe('kubeadm join', () => {
     // killed before kubeadm said it: an upgrade would not go on without
     expect(entry.asked).toContain('noting the socket of the container runtime');
   });
+
+  it.each([
+    ['v1.20.2', true],
+    // It leads by an endpoint there.
+    ['v1.16.15', false],
+  ])('of %s waits for a controller manager that leads: %s', async (version, asked) => {
+    const leads = 'asking who leads the controllers';
+    const entry = stubHost('10.0.0.2', (title) => {
+      if (title === 'kubectl get nodes') return { stdout: node('w', '10.0.0.3') };
+      return title === leads ? { stdout: 'm1_1' } : undefined;
+    });
+    entry.files.set('/etc/kubernetes/pki/ca.crt', 'CA');
+    const worker = stubHost('10.0.0.3', () => undefined);
+    await joinWorkerStep(worker, { ...context([entry], [worker]), version }).run(() => {});
+    expect(entry.asked.includes(leads)).toBe(asked);
+    expect(worker.asked).toContain('kubeadm join');
+    expect(worker.files.get('/run/slipway/kubeadm-discovery.conf')).toContain('https://apiserver.cluster.local:6443');
+  });
 });
 
 describe('kubeadm init', () => {
