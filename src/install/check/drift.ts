@@ -1,9 +1,8 @@
 import type { ListedEntry } from '../files/host-listing.js';
 import type { HostTocRow } from '../files/host-toc.js';
-import { AGAIN, type Finding } from './finding.js';
+import { AGAIN, briefly, type Finding } from './finding.js';
 import type { GatheredHost } from './host-facts.js';
 
-const MOST_NAMED = 3;
 const OTHER_CONTENT = 'its content is another one';
 
 /** How the rootfs of a host differs from what it was given, by its own list. Pure. */
@@ -32,11 +31,9 @@ export function driftFindings(
     return how === undefined ? [] : [`${row.path}: ${how}`];
   });
   if (items.length === 0) return [];
-  const named = items.slice(0, MOST_NAMED).join('; ');
-  const more = items.length > MOST_NAMED ? `; and ${items.length - MOST_NAMED} more` : '';
   return finding(
     items.length === 1 ? '1 file is not as it was sent' : `${items.length} files are not as they were sent`,
-    `${named}${more}`,
+    briefly(items, '; '),
     items,
     items.some((item) => item.endsWith(OTHER_CONTENT)),
   );

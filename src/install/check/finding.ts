@@ -31,3 +31,11 @@ export type CheckName =
   | 'api-server'
   | 'nodes'
   | 'pods';
+
+const MOST_NAMED = 3;
+
+/** The first of a list, and how many more there are. */
+export function briefly(items: readonly string[], separator: string): string {
+  const more = items.length - MOST_NAMED;
+  return [...items.slice(0, MOST_NAMED), ...(more > 0 ? [`and ${more} more`] : [])].join(separator);
+}

@@ -6,12 +6,11 @@ import { isMaster } from '../spec/cluster-spec.js';
 import { type ClusterState, type HostState, registryServers } from '../state/cluster-state.js';
 import { certificateFindings } from './certificates.js';
 import { driftFindings } from './drift.js';
-import { AGAIN, type CheckName, type Finding } from './finding.js';
+import { AGAIN, briefly, type CheckName, type Finding } from './finding.js';
 import type { Disk, GatheredHost, UnitState } from './host-facts.js';
 
 const LEAST_FREE_BYTES = 1024 ** 3;
 const LEAST_FREE_SHARE = 0.1;
-const MOST_NAMED = 3;
 
 /** A host that was asked. */
 export interface CheckedHost {
@@ -177,7 +176,7 @@ export function unitFindings(address: string, units: readonly UnitState[]): Find
  * purpose (the network of an add-on instead of the image's). Pure.
  */
 export function installedFindings(address: string, { missing, changed }: InstalledFiles): Finding[] {
-  const fix = `if nobody meant it: ${AGAIN}, with --set-up-again: what was changed is kept beside`;
+  const fix = `if nobody meant it: ${AGAIN}, with --set-up-again: what was changed is kept in /var/lib/slipway/host/edited`;
   const told = (report: typeof problem, paths: readonly string[], one: string, several: string): Finding[] =>
     paths.length === 0
       ? []
@@ -187,7 +186,7 @@ export function installedFindings(address: string, { missing, changed }: Install
               address,
               'installed',
               paths.length === 1 ? `1 installed file ${one}` : `${paths.length} installed files ${several}`,
-              briefly(paths),
+              briefly(paths, ', '),
               fix,
             ),
             items: paths,
@@ -197,12 +196,6 @@ export function installedFindings(address: string, { missing, changed }: Install
     ...told(problem, missing, 'is missing', 'are missing'),
     ...told(warning, changed, 'was changed', 'were changed'),
   ];
-}
-
-function briefly(paths: readonly string[]): string {
-  return paths.length <= MOST_NAMED
-    ? paths.join(', ')
-    : `${paths.slice(0, MOST_NAMED).join(', ')} and ${paths.length - MOST_NAMED} more`;
 }
 
 /** Pure. */

@@ -23,7 +23,7 @@ describe('a host is set up one after the other', () => {
   });
 
   it('when it is to be set up again, and is a node', () => {
-    expect(rolling(new Map([[host.address, setup('x')]]), false, true)).toBe(true);
+    expect(rolling(new Map([[host.address, setup('wanted')]]), false, true)).toBe(true);
     expect(rolling(new Map(), false, true)).toBe(false);
   });
 

@@ -108,7 +108,7 @@ describe('a host', () => {
     const changed = ['/etc/a', '/etc/b', '/etc/c', '/etc/d'];
     expect(found({ ...good, installed: { missing, changed } })).toEqual([
       'problem 10.0.0.2 installed: 1 installed file is missing: /usr/bin/kubelet',
-      'warning 10.0.0.2 installed: 4 installed files were changed: /etc/a, /etc/b, /etc/c and 1 more',
+      'warning 10.0.0.2 installed: 4 installed files were changed: /etc/a, /etc/b, /etc/c, and 1 more',
     ]);
   });
 
